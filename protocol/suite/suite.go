@@ -1,0 +1,174 @@
+// Package suite is cipher suite 1: the primitives that every other package of
+// the protocol is built from, each behind a label.
+//
+// It is not a place for protocols: nothing here has state, and no function
+// takes a key without a [Label] that says what the key is for. It promises
+// that no two uses of one key can be confused: the label and every field are
+// length-prefixed before they are hashed, signed or derived from (spec §2.2).
+//
+// Primitives: SHA-256 (FIPS 180-4), HMAC (RFC 2104), HKDF (RFC 5869), Ed25519
+// (RFC 8032), X25519 (RFC 7748), ChaCha20-Poly1305 (RFC 8439),
+// XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03), ML-KEM-768 (FIPS 203).
+package suite
+
+import (
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// ID is the number of this suite on the wire. There is no other, and none is
+// negotiated (spec §2.1).
+const ID uint8 = 1
+
+// Label names the one purpose of a key, a hash or a signature. Every label is
+// in the registry of spec §2.3 and starts with "rushlight/<package>/".
+type Label string
+
+// ErrOpen is returned when a sealed text does not open: wrong key, wrong
+// associated data or altered bytes. It never says which.
+var ErrOpen = errors.New("suite: sealed text does not open")
+
+// Frame returns the unambiguous encoding of a label and its fields:
+// u8 length ‖ label, then u32 length ‖ field for each (spec §2.2).
+func Frame(l Label, fields ...[]byte) []byte {
+	n := 1 + len(l)
+	for _, f := range fields {
+		n += 4 + len(f)
+	}
+	out := make([]byte, 0, n)
+	out = append(out, byte(len(l)))
+	out = append(out, l...)
+	for _, f := range fields {
+		out = binary.BigEndian.AppendUint32(out, uint32(len(f)))
+		out = append(out, f...)
+	}
+	return out
+}
+
+// Hash is SHA-256 over the frame of the label and the fields.
+func Hash(l Label, fields ...[]byte) [32]byte {
+	return sha256.Sum256(Frame(l, fields...))
+}
+
+// MAC is HMAC-SHA-256 under key over the frame of the label and the fields.
+func MAC(key []byte, l Label, fields ...[]byte) (out [32]byte) {
+	h := hmac.New(sha256.New, key)
+	h.Write(Frame(l, fields...))
+	h.Sum(out[:0])
+	return out
+}
+
+// Derive is HKDF-SHA-256 with the frame of the label and the fields as info.
+// A nil salt is 32 zero bytes. It panics when n exceeds 8,160, which only a
+// wrong constant can cause.
+func Derive(secret, salt []byte, n int, l Label, fields ...[]byte) []byte {
+	out, err := hkdf.Key(sha256.New, secret, salt, string(Frame(l, fields...)), n)
+	if err != nil {
+		panic("suite: " + err.Error())
+	}
+	return out
+}
+
+// Sign signs the frame of the label and the fields with Ed25519.
+func Sign(key ed25519.PrivateKey, l Label, fields ...[]byte) []byte {
+	return ed25519.Sign(key, Frame(l, fields...))
+}
+
+// Verify reports whether sig is the signature of the frame under key.
+func Verify(key ed25519.PublicKey, sig []byte, l Label, fields ...[]byte) bool {
+	return len(key) == ed25519.PublicKeySize && ed25519.Verify(key, Frame(l, fields...), sig)
+}
+
+// Equal compares two secrets in time that depends on their lengths only.
+func Equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
+
+// SealOverhead is what [Seal] adds to a plaintext: a 32-byte key commitment
+// and a 16-byte tag.
+const SealOverhead = commitSize + chacha20poly1305.Overhead
+
+const commitSize = 32
+
+// labelSeal separates the encryption key, nonce and commitment of [Seal].
+const labelSeal Label = "rushlight/suite/seal/1"
+
+// Seal encrypts one plaintext under a key that is used for nothing else, and
+// commits to the key: no ciphertext opens under two keys (spec §2.4). The
+// output is commitment[32] ‖ ChaCha20-Poly1305 ciphertext; it is appended to
+// dst. The key must be fresh for each call.
+func Seal(dst, key, ad, plaintext []byte) []byte {
+	o := Derive(key, nil, chacha20poly1305.KeySize+chacha20poly1305.NonceSize+commitSize, labelSeal)
+	a, err := chacha20poly1305.New(o[:32])
+	if err != nil {
+		panic("suite: " + err.Error())
+	}
+	dst = append(dst, o[44:76]...)
+	return a.Seal(dst, o[32:44], plaintext, ad)
+}
+
+// Open reverses [Seal]. The commitment is checked before anything is
+// decrypted. On error nothing is returned.
+func Open(dst, key, ad, sealed []byte) ([]byte, error) {
+	if len(sealed) < SealOverhead {
+		return nil, ErrOpen
+	}
+	o := Derive(key, nil, chacha20poly1305.KeySize+chacha20poly1305.NonceSize+commitSize, labelSeal)
+	if !Equal(o[44:76], sealed[:commitSize]) {
+		return nil, ErrOpen
+	}
+	a, err := chacha20poly1305.New(o[:32])
+	if err != nil {
+		panic("suite: " + err.Error())
+	}
+	pt, err := a.Open(dst, o[32:44], sealed[commitSize:], ad)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return pt, nil
+}
+
+// BoxOverhead is what [SealBox] adds: a random 24-byte nonce and a 16-byte
+// tag.
+const BoxOverhead = chacha20poly1305.NonceSizeX + chacha20poly1305.Overhead
+
+// SealBox encrypts with XChaCha20-Poly1305 under a key that may be used many
+// times, with a fresh random nonce in front; appended to dst (spec §2.4).
+func SealBox(dst, key, ad, plaintext []byte) []byte {
+	a, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		panic("suite: " + err.Error())
+	}
+	n := len(dst)
+	dst = append(dst, make([]byte, chacha20poly1305.NonceSizeX)...)
+	Random(dst[n:])
+	return a.Seal(dst, dst[n:n+chacha20poly1305.NonceSizeX], plaintext, ad)
+}
+
+// OpenBox reverses [SealBox].
+func OpenBox(dst, key, ad, sealed []byte) ([]byte, error) {
+	if len(sealed) < BoxOverhead {
+		return nil, ErrOpen
+	}
+	a, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		panic("suite: " + err.Error())
+	}
+	pt, err := a.Open(dst, sealed[:chacha20poly1305.NonceSizeX], sealed[chacha20poly1305.NonceSizeX:], ad)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return pt, nil
+}
+
+// Random fills b from the operating system's generator.
+func Random(b []byte) {
+	// crypto/rand.Read never fails since Go 1.24: it crashes the process.
+	_, _ = rand.Read(b)
+}
