@@ -167,6 +167,35 @@ func OpenBox(dst, key, ad, sealed []byte) ([]byte, error) {
 	return pt, nil
 }
 
+// OnceOverhead is what [SealOnce] adds: a 16-byte tag.
+const OnceOverhead = chacha20poly1305.Overhead
+
+// SealOnce encrypts with XChaCha20-Poly1305 and a nonce of zeros; appended to
+// dst (spec §2.4). The key must never seal two different plaintexts or
+// associated data.
+func SealOnce(dst, key, ad, plaintext []byte) []byte {
+	a, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		panic("suite: " + err.Error())
+	}
+	var nonce [chacha20poly1305.NonceSizeX]byte
+	return a.Seal(dst, nonce[:], plaintext, ad)
+}
+
+// OpenOnce reverses [SealOnce].
+func OpenOnce(dst, key, ad, sealed []byte) ([]byte, error) {
+	a, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		panic("suite: " + err.Error())
+	}
+	var nonce [chacha20poly1305.NonceSizeX]byte
+	pt, err := a.Open(dst, nonce[:], sealed, ad)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return pt, nil
+}
+
 // Random fills b from the operating system's generator.
 func Random(b []byte) {
 	// crypto/rand.Read never fails since Go 1.24: it crashes the process.

@@ -1,0 +1,164 @@
+package envelope
+
+import (
+	"fmt"
+
+	"rushlight/protocol/suite"
+	"rushlight/protocol/wire"
+)
+
+const (
+	labelContent suite.Label = "rushlight/envelope/content/1"
+	labelBody    suite.Label = "rushlight/envelope/body/1"
+	labelAck     suite.Label = "rushlight/envelope/ack/1"
+)
+
+// Kind says what a payload holds: its first byte (spec §7.4).
+type Kind uint8
+
+// The kinds of payload. Others are refused.
+const (
+	KindSession     Kind = 1 // slots of established sessions and a body
+	KindFirstFlight Kind = 2 // a sealed first flight (spec §5, §7.5)
+)
+
+// Slots is how many devices a payload of the class is wrapped for, 0 for an
+// unknown class. Every payload has that many slots, used or not.
+func (c Class) Slots() int {
+	switch c {
+	case S:
+		return 4
+	case M, L:
+		return 8
+	}
+	return 0
+}
+
+// MaxBody is the length of the longest body of the class in bytes.
+func (c Class) MaxBody() int {
+	if !c.Valid() {
+		return 0
+	}
+	return c.Capacity() - 1 - c.Slots()*SlotSize - suite.SealOverhead
+}
+
+// ClassForBody returns the smallest class that holds a body of n bytes for a
+// number of devices, or [ErrTooLarge].
+func ClassForBody(n, devices int) (Class, error) {
+	for c := S; c <= L; c++ {
+		if n <= c.MaxBody() && devices <= c.Slots() {
+			return c, nil
+		}
+	}
+	return 0, ErrTooLarge
+}
+
+// NewContentKey returns a fresh random content key, for one [Pack].
+func NewContentKey() (key [32]byte) {
+	suite.Random(key[:])
+	return key
+}
+
+// contentKeys splits a content key into the key of the body and the key of
+// acknowledgements.
+func contentKeys(content [32]byte) (body, ack []byte) {
+	o := suite.Derive(content[:], nil, 64, labelContent)
+	return o[:32], o[32:]
+}
+
+// Pack builds the payload of a class from a body and the slots: the content
+// key, encrypted by the ratchet for each device, [SlotSize] bytes each. Slots
+// not used are filled with random bytes. A content key must be used for one
+// Pack only. Errors: [ErrTooLarge], or that a slot has the wrong length.
+func Pack(c Class, content [32]byte, slots [][]byte, body []byte) ([]byte, error) {
+	if !c.Valid() || len(slots) > c.Slots() || len(body) > c.MaxBody() {
+		return nil, fmt.Errorf("packing a payload: %w", ErrTooLarge)
+	}
+	head := 1 + c.Slots()*SlotSize
+	out := make([]byte, head, head+suite.SealOverhead+len(body))
+	out[0] = byte(KindSession)
+	at := 1
+	for _, s := range slots {
+		if len(s) != SlotSize {
+			return nil, fmt.Errorf("packing a payload: %w: slot of the wrong length", wire.ErrMalformed)
+		}
+		at += copy(out[at:], s)
+	}
+	suite.Random(out[at:])
+	key, _ := contentKeys(content)
+	return suite.Seal(out, key, bodyAD(c, out), body), nil
+}
+
+// bodyAD binds a body to the class and to all slots.
+func bodyAD(c Class, head []byte) []byte {
+	return suite.Frame(labelBody, []byte{byte(c)}, head)
+}
+
+// PackFirstFlight builds the payload of a sealed first flight.
+func PackFirstFlight(c Class, flight []byte) ([]byte, error) {
+	if !c.Valid() || 1+len(flight) > c.Capacity() {
+		return nil, fmt.Errorf("packing a first flight: %w", ErrTooLarge)
+	}
+	return append([]byte{byte(KindFirstFlight)}, flight...), nil
+}
+
+// KindOf returns the kind of a payload, or 0 when it is none we know.
+func KindOf(payload []byte) Kind {
+	if len(payload) > 0 && (payload[0] == byte(KindSession) || payload[0] == byte(KindFirstFlight)) {
+		return Kind(payload[0])
+	}
+	return 0
+}
+
+// Unpack splits a payload of kind session into its slots and the sealed body.
+// Both alias payload.
+func Unpack(c Class, payload []byte) (slots [][]byte, sealed []byte, err error) {
+	r := wire.NewReader(payload)
+	if Kind(r.U8()) != KindSession || !c.Valid() || len(payload) > c.Capacity() {
+		r.Fail("not a session payload of the class")
+	}
+	slots = make([][]byte, c.Slots())
+	for i := range slots {
+		slots[i] = r.Bytes(SlotSize)
+	}
+	if r.Len() < suite.SealOverhead {
+		r.Fail("body too short")
+	}
+	sealed = r.Rest()
+	if err := r.Close(); err != nil {
+		return nil, nil, fmt.Errorf("unpacking a payload: %w", err)
+	}
+	return slots, sealed, nil
+}
+
+// UnpackFirstFlight returns the sealed first flight of a payload of that kind.
+func UnpackFirstFlight(payload []byte) ([]byte, error) {
+	if KindOf(payload) != KindFirstFlight {
+		return nil, fmt.Errorf("unpacking a first flight: %w: other kind of payload", wire.ErrMalformed)
+	}
+	return payload[1:], nil
+}
+
+// OpenBody opens the body of a session payload with the content key out of one
+// of its slots, or fails with [ErrOpen].
+func OpenBody(c Class, content [32]byte, payload []byte) ([]byte, error) {
+	_, sealed, err := Unpack(c, payload)
+	if err != nil {
+		return nil, err
+	}
+	key, _ := contentKeys(content)
+	body, err := suite.Open(nil, key, bodyAD(c, payload[:len(payload)-len(sealed)]), sealed)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return body, nil
+}
+
+// AckMAC is the proof of a recipient device that it opened and stored the
+// payload that came in the envelope with the tag (spec §8.4).
+func AckMAC(content [32]byte, tag, device [16]byte) (mac [16]byte) {
+	_, key := contentKeys(content)
+	full := suite.MAC(key, labelAck, tag[:], device[:])
+	copy(mac[:], full[:])
+	return mac
+}

@@ -1,0 +1,5 @@
+package envelope
+
+// SlotSize is the length of a slot in bytes: a 32-byte content key as the
+// ratchet encrypts it (spec §6, §7.4).
+const SlotSize = 32 + 330
