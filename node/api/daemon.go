@@ -1,0 +1,142 @@
+// Package api is the local door to a running daemon: the JSON shapes that
+// people's scripts rely on, the JSON-RPC 2.0 method table, the unix socket it
+// is served on, and the client that the command line uses.
+//
+// It is not the daemon. Everything it knows about messages, contacts and the
+// network comes from a [Daemon]; it decodes requests, checks sizes, passes them
+// on and encodes what comes back.
+//
+// It promises that only the user who owns the profile directory (or root) can
+// speak to the daemon, that requests from one connection enter the daemon in
+// the order they were written, that memory per connection is bounded, and that
+// an error carries the same stable code on every door.
+package api
+
+import (
+	"context"
+	"math"
+	"time"
+)
+
+// Daemon is what the doors need from the running node. Every method may be
+// called from many goroutines at once. Errors are an [*Error], or wrap one;
+// anything else is reported with the code "internal".
+type Daemon interface {
+	// Self tells who this profile is.
+	Self(ctx context.Context) (Self, error)
+
+	// Status tells how the daemon is doing. It must not wait for the network.
+	Status(ctx context.Context) (Status, error)
+
+	// CreateInvite makes a link for others to add this account.
+	CreateInvite(ctx context.Context, req InviteRequest) (Invite, error)
+
+	// Add accepts an invite: CodeInviteDamaged, CodeInviteExpired,
+	// CodeInviteUsed, CodeInviteOwn.
+	Add(ctx context.Context, req AddRequest) (Contact, error)
+
+	// Contacts lists all contacts, in the order of their shown names.
+	Contacts(ctx context.Context) ([]Contact, error)
+
+	// Rename sets the petname; an empty one removes it. who is a petname, an
+	// account id, a UUID or a unique prefix of at least eight characters of an
+	// id, here and everywhere below: CodeUnknownContact,
+	// CodeAmbiguousContact, CodeMistypedID.
+	Rename(ctx context.Context, who, petname string) (Contact, error)
+
+	// Remove forgets the contact and the conversation.
+	Remove(ctx context.Context, who string) error
+
+	// Verify shows the safety number, or compares it with req.Number and marks
+	// the contact verified when equal. A number that does not match is
+	// CodeNotVerified.
+	Verify(ctx context.Context, req VerifyRequest) (Verification, error)
+
+	// Send commits the message to the store and returns; the state is then at
+	// least queued. A repeated IdempotencyKey returns what the first call did.
+	Send(ctx context.Context, req SendRequest) (Sent, error)
+
+	// Wait blocks until the message has reached the state or a later one
+	// (queued < stored < delivered < read), has failed, or ctx ends. It returns
+	// the state reached: CodeUnknownMessage, CodeTimeout.
+	Wait(ctx context.Context, id, state string) (string, error)
+
+	// Read returns messages of one conversation, oldest first, and marks those
+	// of others read unless req.Peek.
+	Read(ctx context.Context, req ReadRequest) ([]Message, error)
+
+	// Watch calls fn with every event whose Seq is greater than after, first
+	// those in the log, then new ones as they happen, until ctx ends or fn
+	// fails; it returns that error. started is called once, before the first
+	// event, with the Seq of the newest event in the log (0: none), as soon as
+	// after is known to be good; it may be nil. With after [FromNow] nothing is
+	// replayed. If the log no longer reaches back to after, Watch returns
+	// CodeGone with First set. fn may block for long (the reader is slow): no
+	// lock is held while it runs.
+	Watch(ctx context.Context, after uint64, started func(last uint64), fn func(Event) error) error
+
+	// Check verifies every invariant of the store.
+	Check(ctx context.Context) (CheckReport, error)
+}
+
+// FromNow given to Watch skips everything that has already happened.
+const FromNow uint64 = math.MaxUint64
+
+// MaxText is the longest text of a message, in bytes of UTF-8.
+const MaxText = 48 << 10
+
+// MaxPetname is the longest petname, in bytes of UTF-8.
+const MaxPetname = 256
+
+// MaxNote is the longest note on an invite, in bytes of UTF-8.
+const MaxNote = 1024
+
+// InviteRequest asks for an invite. The zero value is not valid: Uses is at
+// least 1 and Expires is positive; the doors fill in the defaults.
+type InviteRequest struct {
+	Uses          int           // how many accounts may accept it
+	Expires       time.Duration // from now
+	NeedsApproval bool          // whoever accepts stays pending until approved
+	Note          string        // for the inviter's own list; never leaves the device
+}
+
+// Defaults of [InviteRequest].
+const (
+	DefaultInviteUses    = 1
+	DefaultInviteExpires = 7 * 24 * time.Hour
+)
+
+// AddRequest accepts an invite.
+type AddRequest struct {
+	Link    string // rushlight:…
+	Petname string // empty: the contact's claimed name is shown
+	Replace bool   // the contact is known already: start over with a new session
+}
+
+// VerifyRequest asks for a safety number, or to compare it.
+type VerifyRequest struct {
+	Who    string
+	Number string // empty: only show. Spaces are ignored.
+}
+
+// SendRequest is one text message to one contact.
+type SendRequest struct {
+	To             string
+	Text           string // 1 to MaxText bytes of UTF-8; the doors have checked it
+	IdempotencyKey string // empty: none
+
+	// Entered, when not nil, is to be called once, as soon as the message's
+	// place in the order of messages is fixed (it waits to be committed). The
+	// doors use it to let the next message of the same connection follow, so
+	// that many are committed together and none overtakes another.
+	Entered func()
+}
+
+// ReadRequest asks for messages of one conversation.
+type ReadRequest struct {
+	Who    string
+	Limit  int    // at most so many, the newest ones; 0: no limit
+	Before string // id of a message; only what is older. Empty: up to the newest
+	Unread bool   // only messages of others that were not read yet
+	Peek   bool   // leave them unread
+}

@@ -1,0 +1,330 @@
+package api
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// Self is this profile: {"account","device","fingerprint","uuid","peer"}.
+type Self struct {
+	Account     string `json:"account"`     // rl1…
+	Device      string `json:"device"`      // this device's id
+	Fingerprint string `json:"fingerprint"` // of the account key, for people to compare
+	UUID        string `json:"uuid"`        // stands for the account where a UUID is wanted
+	Peer        string `json:"peer"`        // libp2p peer id of this device
+	Name        string `json:"name"`        // the name claimed in invites; may be empty
+}
+
+// Status is how the daemon is doing.
+type Status struct {
+	Ready        bool         `json:"ready"`
+	Reachability string       `json:"reachability"` // unknown, public or private
+	Addrs        List[string] `json:"addrs"`        // full multiaddrs ending in /p2p/<peer>
+	Peers        int          `json:"peers"`        // connected peers
+	DHT          DHTStatus    `json:"dht"`
+	Relays       List[Relay]  `json:"relays"`
+	Outbox       int          `json:"outbox"` // messages not yet delivered
+	Bytes        Traffic      `json:"bytes"`  // network traffic since start
+	CPU          float64      `json:"cpu"`    // processor seconds used since start
+	Disk         int64        `json:"disk"`   // bytes used by the profile
+	Uptime       float64      `json:"uptime"` // seconds since start
+	Contacts     int          `json:"contacts"`
+	Unread       int          `json:"unread"`
+	Version      string       `json:"version"`
+}
+
+// DHTStatus is the state of the distributed hash table client.
+type DHTStatus struct {
+	Enabled bool `json:"enabled"`
+	Peers   int  `json:"peers"` // in the routing table
+}
+
+// Relay is one relay in use and its health.
+type Relay struct {
+	Peer  string `json:"peer"`
+	State string `json:"state"` // ok, slow or down
+}
+
+// Traffic counts bytes.
+type Traffic struct {
+	In  int64 `json:"in"`
+	Out int64 `json:"out"`
+}
+
+// Invite is a link that lets others add this account.
+type Invite struct {
+	Link    string `json:"link"`
+	Expires Time   `json:"expires"`
+}
+
+// States of a [Contact].
+const (
+	ContactPending  = "pending"
+	ContactApproved = "approved"
+	ContactBlocked  = "blocked"
+)
+
+// Contact is C of the interface.
+type Contact struct {
+	ID         string `json:"id"`         // rl1…
+	UUID       string `json:"uuid"`       //
+	Name       string `json:"name"`       // what the contact claims to be called
+	Petname    string `json:"petname"`    // what the reader calls them
+	State      string `json:"state"`      // pending, approved or blocked
+	Verified   bool   `json:"verified"`   //
+	KeyChanged bool   `json:"keyChanged"` // sending is blocked until verified again
+}
+
+// Shown is what to call the contact on a screen: the petname, else the claimed
+// name, else the id.
+func (c Contact) Shown() string {
+	switch {
+	case c.Petname != "":
+		return c.Petname
+	case c.Name != "":
+		return c.Name
+	}
+	return c.ID
+}
+
+// Verification is the safety number with one contact.
+type Verification struct {
+	Number   string `json:"number"` // 60 digits
+	Verified bool   `json:"verified"`
+	QR       string `json:"qr"` // what the QR code holds
+}
+
+// Message states, in the order in which they are reached; StateFailed apart.
+const (
+	StateQueued    = "queued"
+	StateStored    = "stored"
+	StateDelivered = "delivered"
+	StateRead      = "read"
+	StateFailed    = "failed"
+)
+
+// Sent is the outcome of sending one message to one contact.
+type Sent struct {
+	ID        string `json:"id"`        // 32 lower-case hex digits
+	State     string `json:"state"`     // at least queued
+	Timestamp int64  `json:"timestamp"` // ms since 1970; strictly increasing per account
+
+	To     string `json:"-"` // account id of the recipient
+	ToUUID string `json:"-"`
+}
+
+// Message is M of the interface; every key is always present.
+type Message struct {
+	ID           string         `json:"id"`
+	Conversation string         `json:"conversation"` // account id of the other side
+	From         string         `json:"from"`         // account id
+	FromName     string         `json:"fromName"`
+	Mine         bool           `json:"mine"`
+	Sent         Time           `json:"sent"`
+	Received     Time           `json:"received"` // null on one's own
+	Kind         string         `json:"kind"`     // text
+	Text         string         `json:"text"`
+	State        string         `json:"state"`
+	Expires      Time           `json:"expires"`
+	Burn         Duration       `json:"burn"`
+	BurnsAt      Time           `json:"burnsAt"`
+	ReplyTo      NullString     `json:"replyTo"`
+	Edited       bool           `json:"edited"`
+	Deleted      bool           `json:"deleted"`
+	Reactions    List[Reaction] `json:"reactions"`
+	Files        List[File]     `json:"files"`
+	Preview      *Preview       `json:"preview"`
+}
+
+// KindText is the kind of an ordinary message.
+const KindText = "text"
+
+// Reaction is one emoji by one account.
+type Reaction struct {
+	Emoji string `json:"emoji"`
+	From  string `json:"from"`
+}
+
+// File is an attachment.
+type File struct {
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+	Have   int64  `json:"have"` // bytes on this device
+}
+
+// Preview is a link preview made by the sender.
+type Preview struct {
+	URL         string `json:"url"`
+	Title       string `json:"title"`
+	Description string `json:"description"`
+}
+
+// Event types that have a Seq.
+const (
+	EventMessage = "message" // a message arrived, or was sent by this account
+	EventState   = "state"   // one of one's own messages changed its state
+	EventContact = "contact" // a contact was added or changed
+	EventRequest = "request" // somebody asks to be approved
+	EventExpired = "expired" // the message of this event is gone
+)
+
+// EventNetwork is the type of an event without Seq: it isn't replayed.
+const EventNetwork = "network"
+
+// Event is one thing that happened. Exactly one payload is set, the one named
+// by Type.
+type Event struct {
+	Seq  uint64 `json:"seq,omitzero"` // durable and dense; 0 when not in the log
+	At   Time   `json:"at"`
+	Type string `json:"type"`
+
+	Message *Message     `json:"message,omitempty"`
+	State   *StateChange `json:"state,omitempty"`
+	Contact *Contact     `json:"contact,omitempty"`
+	Request *Contact     `json:"request,omitempty"`
+	Expired *Expired     `json:"expired,omitempty"`
+	Network *Network     `json:"network,omitempty"`
+}
+
+// StateChange says that a message has reached a state.
+type StateChange struct {
+	ID           string `json:"id"`
+	Conversation string `json:"conversation"`
+	State        string `json:"state"`
+}
+
+// Expired says that a message is gone.
+type Expired struct {
+	ID           string `json:"id"`
+	Conversation string `json:"conversation"`
+}
+
+// Network is the state of the network in short.
+type Network struct {
+	Reachability string `json:"reachability"`
+	Peers        int    `json:"peers"`
+}
+
+// CheckReport is the outcome of checking the store.
+type CheckReport struct {
+	OK       bool             `json:"ok"`
+	Checked  map[string]int   `json:"checked"` // how many records of each kind
+	Problems List[CheckFault] `json:"problems"`
+}
+
+// CheckFault is one broken invariant.
+type CheckFault struct {
+	Where string `json:"where"` // which records
+	What  string `json:"what"`
+}
+
+// Time is an instant in ms since 1970; in JSON it is RFC 3339 in UTC, and null
+// when zero.
+type Time int64
+
+// TimeOf converts a time.Time; the zero time gives 0.
+func TimeOf(t time.Time) Time {
+	if t.IsZero() {
+		return 0
+	}
+	return Time(t.UnixMilli())
+}
+
+// Std gives the time.Time, in UTC; 0 gives the zero time.
+func (t Time) Std() time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(t)).UTC()
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (t Time) MarshalJSON() ([]byte, error) {
+	if t == 0 {
+		return []byte("null"), nil
+	}
+	b := make([]byte, 0, len(timeLayout)+2)
+	b = append(b, '"')
+	b = t.Std().AppendFormat(b, timeLayout)
+	return append(b, '"'), nil
+}
+
+// timeLayout is RFC 3339 with exactly three digits of a second, so that
+// strings sort as times do.
+const timeLayout = "2006-01-02T15:04:05.000Z07:00"
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (t *Time) UnmarshalJSON(b []byte) error {
+	var s *time.Time
+	if err := json.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	*t = 0
+	if s != nil {
+		*t = TimeOf(*s)
+	}
+	return nil
+}
+
+// Duration is a time.Duration; in JSON it is a string such as "30s", and null
+// when zero. A number is read as seconds.
+type Duration time.Duration
+
+// MarshalJSON implements [json.Marshaler].
+func (d Duration) MarshalJSON() ([]byte, error) {
+	if d == 0 {
+		return []byte("null"), nil
+	}
+	return strconv.AppendQuote(nil, FormatDuration(time.Duration(d))), nil
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	var v any
+	if err := json.Unmarshal(b, &v); err != nil {
+		return err
+	}
+	switch v := v.(type) {
+	case nil:
+		*d = 0
+	case float64:
+		if v < 0 || v > float64(maxDuration/time.Second) {
+			return errBadDuration
+		}
+		*d = Duration(v * float64(time.Second))
+	case string:
+		p, err := ParseDuration(v)
+		if err != nil {
+			return err
+		}
+		*d = Duration(p)
+	default:
+		return errBadDuration
+	}
+	return nil
+}
+
+// NullString is a string that is null in JSON when empty.
+type NullString string
+
+// MarshalJSON implements [json.Marshaler].
+func (s NullString) MarshalJSON() ([]byte, error) {
+	if s == "" {
+		return []byte("null"), nil
+	}
+	return json.Marshal(string(s))
+}
+
+// List is a slice that is [] in JSON when nil.
+type List[T any] []T
+
+// MarshalJSON implements [json.Marshaler].
+func (l List[T]) MarshalJSON() ([]byte, error) {
+	if l == nil {
+		return []byte("[]"), nil
+	}
+	return json.Marshal([]T(l))
+}
