@@ -69,13 +69,17 @@ func NewManifest(a *Account, prev *Manifest, devices []DeviceInfo) (*Manifest, e
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("making a manifest: %w", err)
 	}
-	copy(m.Sig[:], suite.Sign(a.Key, labelManifest, m.body()))
+	copy(m.Sig[:], signManifest(a, m))
 	if prev != nil {
 		if err := m.Succeeds(prev); err != nil {
 			return nil, fmt.Errorf("making a manifest: %w", err)
 		}
 	}
 	return m, nil
+}
+
+func signManifest(a *Account, m *Manifest) []byte {
+	return suite.Sign(a.Key, labelManifest, m.body())
 }
 
 // ID returns the id of the account.

@@ -4,6 +4,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -17,6 +18,12 @@ func EncodeText(b []byte) string { return base32Lower.EncodeToString(b) }
 // accepted, as QR codes carry upper case; mixed case, padding, white space and
 // non-zero trailing bits are refused.
 func DecodeText(s string) ([]byte, error) {
+	// Some letters outside ASCII have an ASCII lower case, U+212A among them.
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return nil, fmt.Errorf("%w: not base32", ErrMalformed)
+		}
+	}
 	low := strings.ToLower(s)
 	if s != low && s != strings.ToUpper(s) {
 		return nil, fmt.Errorf("%w: mixed case", ErrMalformed)
