@@ -3,6 +3,7 @@ package message
 import (
 	"fmt"
 
+	"rushlight/protocol/identity"
 	"rushlight/protocol/wire"
 )
 
@@ -20,7 +21,7 @@ const (
 // Limits of packets (spec §9.6).
 const (
 	MaxPacket       = 62_000 // bytes of a whole packet, fits envelope class L
-	MaxCard         = 32_768
+	MaxCard         = identity.MaxCard
 	MaxNote         = 4_000
 	MaxReceipts     = 64
 	MaxBundles      = 3
