@@ -1,0 +1,203 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/sync/errgroup"
+)
+
+// Badger deletes tables that its manifest doesn't list, stops reading a log at
+// the first byte that doesn't fit, skips a table whose checksum is wrong, and
+// panics or exits at other damage. So all its files are read here first, and
+// Badger opens them only when nothing is missing between the first commit and
+// the last one found (FORMAT.md §6).
+
+// found is what inspect learnt.
+type found struct {
+	version  uint64 // Badger's version of the newest commit in the files
+	memTable int64  // least MemTableSize that can replay the logs
+}
+
+// listing is the files of a database directory by kind.
+type listing struct {
+	tables   map[uint64]string
+	logs     []logFile // by number
+	valueLog []string
+	manifest bool
+	registry bool
+}
+
+type logFile struct {
+	number uint64
+	path   string
+}
+
+// inspect reads every file of the database in dir. It changes nothing unless
+// everything is in order; then it removes what a crash left over.
+func inspect(dir string, k keys) (found, error) {
+	ls, err := list(dir)
+	if err != nil {
+		return found{}, err
+	}
+	if !ls.manifest {
+		if len(ls.tables) > 0 {
+			return found{}, fmt.Errorf("%w: the manifest is gone", ErrCorrupt)
+		}
+	}
+	reg, err := readRegistry(filepath.Join(dir, badger.KeyRegistryFileName), &k)
+	if err != nil {
+		return found{}, err
+	}
+	listed, err := readManifest(dir, ls.manifest)
+	if err != nil {
+		return found{}, err
+	}
+	var out found
+	if out.version, err = verifyListed(ls, listed, reg); err != nil {
+		return found{}, err
+	}
+	repairs := reg.repairs
+	for _, l := range ls.logs {
+		info, err := readLog(l.path, reg, out.version)
+		if err != nil {
+			return found{}, err
+		}
+		if info.first > out.version+1 {
+			return found{}, fmt.Errorf("%w: commits are missing between the tables and log %d", ErrCorrupt, l.number)
+		}
+		out.version = max(out.version, info.last)
+		out.memTable = max(out.memTable, info.memTable)
+		repairs = append(repairs, info.repairs...)
+	}
+	for id, path := range ls.tables {
+		if _, ok := listed[id]; ok {
+			continue
+		}
+		if newest := reg.guessTable(path); newest > out.version {
+			return found{}, fmt.Errorf("%w: the manifest doesn't list table %d, which has the newest commits", ErrCorrupt, id)
+		}
+	}
+	for _, path := range ls.valueLog {
+		repairs = append(repairs, func() error { return os.Remove(path) })
+	}
+	for _, r := range repairs {
+		if err := r(); err != nil {
+			return found{}, cause(err, "clearing up after a crash")
+		}
+	}
+	return out, nil
+}
+
+func list(dir string) (ls listing, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ls, nil
+	}
+	if err != nil {
+		return ls, cause(err, "listing the database")
+	}
+	ls.tables = map[uint64]string{}
+	for _, e := range entries {
+		name, path := e.Name(), filepath.Join(dir, e.Name())
+		base, ext, _ := strings.Cut(name, ".")
+		n, nerr := strconv.ParseUint(base, 10, 32)
+		switch {
+		case name == badger.ManifestFilename:
+			ls.manifest = true
+		case name == badger.KeyRegistryFileName:
+			ls.registry = true
+		case ext == "sst" && nerr == nil:
+			ls.tables[n] = path
+		case ext == "mem" && nerr == nil:
+			ls.logs = append(ls.logs, logFile{n, path})
+		case ext == "sst" || ext == "mem":
+			return ls, fmt.Errorf("%w: a file with a strange name", ErrCorrupt)
+		case ext == "vlog", name == "DISCARD":
+			// All values are inline: these never hold anything.
+			ls.valueLog = append(ls.valueLog, path)
+		}
+	}
+	slices.SortFunc(ls.logs, func(a, b logFile) int { return int(a.number) - int(b.number) })
+	return ls, nil
+}
+
+// readManifest returns the tables the manifest lists.
+func readManifest(dir string, exists bool) (map[uint64]badger.TableManifest, error) {
+	if !exists {
+		return nil, nil
+	}
+	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
+	if err != nil {
+		return nil, cause(err, "opening the manifest")
+	}
+	defer func() { _ = f.Close() }()
+	var h [8]byte
+	if _, err := io.ReadFull(f, h[:]); err != nil || string(h[:4]) != "Bdgr" {
+		return nil, fmt.Errorf("%w: the manifest has no header", ErrCorrupt)
+	}
+	if v := uint16(h[4])<<8 | uint16(h[5]); v > Schema {
+		return nil, ErrVersion
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, cause(err, "reading the manifest")
+	}
+	m, _, err := badger.ReplayManifestFile(f, Schema, badger.DefaultOptions(dir).WithLogger(nil))
+	if err != nil {
+		return nil, fmt.Errorf("%w: the manifest: %w", ErrCorrupt, err)
+	}
+	return m.Tables, nil
+}
+
+// verifyListed reads every block of every listed table and returns the newest
+// version in them.
+func verifyListed(ls listing, listed map[uint64]badger.TableManifest, reg *registry) (newest uint64, err error) {
+	for id := range listed {
+		if _, ok := ls.tables[id]; !ok {
+			return 0, fmt.Errorf("%w: table %d is gone", ErrCorrupt, id)
+		}
+	}
+	workers := min(runtime.GOMAXPROCS(0), 4)
+	versions := make([]uint64, workers)
+	ids := make(chan uint64)
+	var g errgroup.Group
+	stop := make(chan struct{})
+	for w := range workers {
+		g.Go(func() error {
+			var buf []byte
+			for id := range ids {
+				t := listed[id]
+				v, b, err := verifyTable(ls.tables[id], reg.keys[t.KeyID], buf)
+				if err != nil {
+					return fmt.Errorf("%w: table %d: %w", ErrCorrupt, id, err)
+				}
+				buf, versions[w] = b, max(versions[w], v)
+			}
+			return nil
+		})
+	}
+	go func() {
+		defer close(ids)
+		for id := range listed {
+			select {
+			case ids <- id:
+			case <-stop:
+				return
+			}
+		}
+	}()
+	err = g.Wait()
+	close(stop)
+	for range ids { // until the feeder has left
+	}
+	return slices.Max(versions), err
+}

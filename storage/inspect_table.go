@@ -1,0 +1,148 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/dgraph-io/badger/v4/fb"
+	"github.com/dgraph-io/badger/v4/pb"
+	"github.com/dgraph-io/badger/v4/y"
+	"google.golang.org/protobuf/proto"
+)
+
+var errTable = errors.New("its structure is damaged")
+
+// ivSize is what Badger appends to what it encrypts in a table.
+const ivSize = 16
+
+// verifyTable reads a table of Badger's (blocks ‖ index ‖ u32 index length ‖
+// checksum ‖ u32 checksum length) and checks the sums of its index and of every
+// block. It returns the newest version in it and a buffer for the next call.
+func verifyTable(path string, key, buf []byte) (newest uint64, next []byte, err error) {
+	defer func() {
+		if recover() != nil { // from decoding an index that isn't one
+			err = errTable
+		}
+	}()
+	if key == nil {
+		return 0, buf, errors.New("its key is missing")
+	}
+	if buf, err = readInto(path, buf); err != nil {
+		return 0, buf, err
+	}
+	index, err := tableIndex(buf, key)
+	if err != nil {
+		return 0, buf, err
+	}
+	var at fb.BlockOffset
+	plain := make([]byte, 0, 8<<10)
+	for i := range index.OffsetsLength() {
+		if !index.Offsets(&at, i) {
+			return 0, buf, errTable
+		}
+		from, n := int(at.Offset()), int(at.Len())
+		if n < ivSize || from < 0 || from+n > len(buf) {
+			return 0, buf, errTable
+		}
+		if plain, err = verifyBlock(buf[from:from+n], key, plain); err != nil {
+			return 0, buf, fmt.Errorf("block %d: %w", i, err)
+		}
+	}
+	return index.MaxVersion(), buf, nil
+}
+
+func tableIndex(b, key []byte) (*fb.TableIndex, error) {
+	b, sum, err := cutChecksum(b)
+	if err != nil || len(b) < 4 {
+		return nil, errTable
+	}
+	n := int(binary.BigEndian.Uint32(b[len(b)-4:]))
+	b = b[:len(b)-4]
+	if n < ivSize || n > len(b) {
+		return nil, errTable
+	}
+	b = b[len(b)-n:]
+	if err := y.VerifyChecksum(b, sum); err != nil {
+		return nil, errors.New("its index has the wrong checksum")
+	}
+	plain, err := y.XORBlockAllocate(b[:n-ivSize], key, b[n-ivSize:])
+	if err != nil {
+		return nil, err
+	}
+	return fb.GetRootAsTableIndex(plain, 0), nil
+}
+
+func verifyBlock(b, key, plain []byte) ([]byte, error) {
+	n := len(b) - ivSize
+	if cap(plain) < n {
+		plain = make([]byte, n)
+	}
+	plain = plain[:n]
+	if err := y.XORBlock(plain, b[:n], key, b[n:]); err != nil {
+		return plain, err
+	}
+	data, sum, err := cutChecksum(plain)
+	if err != nil {
+		return plain, err
+	}
+	if err := y.VerifyChecksum(data, sum); err != nil {
+		return plain, errors.New("wrong checksum")
+	}
+	return plain, nil
+}
+
+// cutChecksum splits data ‖ checksum ‖ u32 checksum length.
+func cutChecksum(b []byte) ([]byte, *pb.Checksum, error) {
+	if len(b) < 4 {
+		return nil, nil, errTable
+	}
+	n := int(binary.BigEndian.Uint32(b[len(b)-4:]))
+	b = b[:len(b)-4]
+	if n > len(b) || n > 64 {
+		return nil, nil, errTable
+	}
+	var sum pb.Checksum
+	if err := proto.Unmarshal(b[len(b)-n:], &sum); err != nil {
+		return nil, nil, errTable
+	}
+	if sum.Algo != pb.Checksum_CRC32C && sum.Algo != pb.Checksum_XXHash64 {
+		return nil, nil, errTable
+	}
+	return b[:len(b)-n], &sum, nil
+}
+
+// guessTable returns the newest version in a table whose key isn't known, or
+// zero when it is no whole table under any key: a crash leaves such files.
+func (r *registry) guessTable(path string) (newest uint64) {
+	for _, key := range r.keys {
+		if v, _, err := verifyTable(path, key, nil); err == nil {
+			newest = max(newest, v)
+		}
+	}
+	return newest
+}
+
+func readInto(path string, buf []byte) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return buf, err
+	}
+	defer func() { _ = f.Close() }()
+	st, err := f.Stat()
+	if err != nil {
+		return buf, err
+	}
+	if st.Size() > 1<<30 {
+		return buf, errTable
+	}
+	n := int(st.Size())
+	if cap(buf) < n {
+		buf = make([]byte, n)
+	}
+	buf = buf[:n]
+	_, err = io.ReadFull(f, buf)
+	return buf, err
+}

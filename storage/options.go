@@ -1,0 +1,131 @@
+package storage
+
+import (
+	"errors"
+	"log/slog"
+	"math"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// Schema is the version of the layout this package writes. A store with a
+// higher one is refused with [ErrVersion].
+const Schema uint16 = 1
+
+// Limits of one record.
+const (
+	MaxKey   = 512      // bytes of a key, with its family
+	MaxValue = 96 << 10 // bytes of a value before sealing
+)
+
+// Names inside the store's directory.
+const (
+	dirDatabase = "db"
+	fileGuard   = "guard"
+	fileLock    = "lock"
+	fileBallast = "ballast"
+	fileProbe   = "probe"
+)
+
+// Options says where a store is and how it behaves. Dir and Root are needed;
+// the zero value of the rest is right for a desktop.
+type Options struct {
+	// Dir is the store's directory. It is created with mode 0700 when
+	// missing and belongs to the store alone.
+	Dir string
+	// Root is the secret from which all keys of the store are derived.
+	Root [32]byte
+	// Logger gets what goes wrong without being an error; nil drops it.
+	Logger *slog.Logger
+	// MemTableSize is how many bytes of recent writes are kept in memory
+	// before they become a table; 0 is 8 MiB. About 15 % of it is the limit
+	// of one transaction (see [Tx.Fits]), and two and a half times as much
+	// memory is used at the peak. At least 2 MiB.
+	MemTableSize int64
+	// Compactors is how many goroutines merge tables; nil is 2. Inside
+	// testing/synctest point it at 0: compactors tick, which costs a lot of
+	// CPU when days pass in a second. 1 is refused.
+	Compactors *int
+	// MinFree is the free space in bytes under which Update returns
+	// [ErrNoSpace], because Badger dies when the disk is full; 0 is 512 MiB,
+	// and it is never less than 8 × MemTableSize.
+	MinFree int64
+	// Ballast is the size in bytes of a file that is given up to be able to
+	// open the store on a full disk; 0 is 64 MiB, negative is none.
+	Ballast int64
+	// Invariants are checked by [Store.Check].
+	Invariants []Invariant
+	// UnsafeNoSync loses acknowledged writes in a power cut. It exists for
+	// the test that shows so.
+	UnsafeNoSync bool
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Dir == "" {
+		return o, errors.New("storage: Options.Dir is empty")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MemTableSize == 0 {
+		o.MemTableSize = 8 << 20
+	}
+	if o.MemTableSize < 2<<20 || o.MemTableSize > 64<<20 {
+		return o, errors.New("storage: Options.MemTableSize is outside 2–64 MiB")
+	}
+	if o.Compactors == nil {
+		two := 2
+		o.Compactors = &two
+	}
+	if n := *o.Compactors; n < 0 || n == 1 {
+		return o, errors.New("storage: Options.Compactors must be 0 or at least 2")
+	}
+	if o.MinFree == 0 {
+		o.MinFree = 512 << 20
+	}
+	o.MinFree = max(o.MinFree, 8*o.MemTableSize)
+	if o.Ballast == 0 {
+		o.Ballast = 64 << 20
+	}
+	return o, nil
+}
+
+// badger returns Badger's options: values inline, no compression, small
+// caches. memTable is the least MemTableSize that takes the logs found.
+func (o Options) badger(dir string, k keys, memTable int64) badger.Options {
+	stall := 8
+	if *o.Compactors == 0 {
+		stall = math.MaxInt32 // nobody would end the stall
+	}
+	return badger.DefaultOptions(dir).
+		WithLogger(badgerLog{o.Logger}).
+		WithSyncWrites(!o.UnsafeNoSync).
+		WithDetectConflicts(false).
+		WithMetricsEnabled(false).
+		WithMemTableSize(max(o.MemTableSize, memTable)).
+		WithNumMemtables(1).
+		WithValueThreshold(maxStored + 1).
+		WithValueLogFileSize(1 << 20).
+		WithBaseTableSize(2 << 20).
+		WithNumLevelZeroTables(3).
+		WithNumLevelZeroTablesStall(stall).
+		WithNumCompactors(*o.Compactors).
+		WithCompression(options.None).
+		WithBlockCacheSize(1 << 20).
+		WithIndexCacheSize(2 << 20).
+		WithChecksumVerificationMode(options.OnBlockRead). // inspect has read every block
+		WithExternalMagic(Schema).
+		WithEncryptionKey(k.badger[:])
+}
+
+// badgerLog passes on that something was said, not what: Badger's messages
+// carry keys and paths.
+type badgerLog struct{ log *slog.Logger }
+
+func (l badgerLog) Errorf(format string, _ ...any) { l.log.Warn("database error", "message", format) }
+func (l badgerLog) Warningf(format string, _ ...any) {
+	l.log.Info("database warning", "message", format)
+}
+func (badgerLog) Infof(string, ...any)  {}
+func (badgerLog) Debugf(string, ...any) {}

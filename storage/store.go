@@ -1,0 +1,260 @@
+// Package storage is one device's own data: sealed records in ordered keys,
+// written by one goroutine, read by many, in a Badger database of its own.
+//
+// It is not a cache and not a general database: there is one writer, every
+// value is sealed under a key that only the opener has, and nothing is ever
+// read that wasn't written under exactly that key. It promises: what
+// [Store.Update] returned nil for is on the disk and is found again after a
+// crash or a power cut, all of one Update or nothing of it; damage is refused
+// as [ErrCorrupt] and never shown as data. It doesn't promise that a deleted
+// or expired record is physically gone: that is done with keys, in keyfile.
+// FORMAT.md has every key, file and rule.
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/gofrs/flock"
+)
+
+// Store is an open store. Its methods may be called from many goroutines,
+// except that two Updates must not overlap.
+type Store struct {
+	dir   string
+	keys  keys
+	log   *slog.Logger
+	db    *badger.DB
+	lock  *flock.Flock
+	space space
+	clock clock
+	inv   []Invariant
+
+	poison  atomic.Pointer[poisonError]
+	counter atomic.Uint64
+
+	writing atomic.Bool // who set it owns head and guard
+	head    head
+	guard   *guard
+
+	gate  gate
+	close func() error
+}
+
+// Open opens the store in o.Dir, creating it when the directory holds none,
+// and returns an error that is one of the package's sentinels where the caller
+// can act on it. A directory that is refused is left as it was.
+func Open(o Options) (*Store, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: o.Dir, keys: deriveKeys(o.Root), log: o.Logger, inv: o.Invariants}
+	clear(o.Root[:])
+	if err := s.open(o); err != nil {
+		s.release()
+		return nil, fmt.Errorf("storage: opening: %w", err)
+	}
+	s.close = sync.OnceValue(s.shut)
+	return s, nil
+}
+
+func (s *Store) open(o Options) error {
+	if err := s.takeLock(); err != nil {
+		return err
+	}
+	dbDir := filepath.Join(s.dir, dirDatabase)
+	g, err := openGuard(filepath.Join(s.dir, fileGuard), s.keys, manifestExists(dbDir))
+	if err != nil {
+		return err
+	}
+	s.guard = g
+	mark := g.mark
+	if mark.counter > 0 && !manifestExists(dbDir) {
+		return fmt.Errorf("%w: the database files are gone", ErrCorrupt)
+	}
+	s.space = space{dir: s.dir, minFree: o.MinFree, ballast: o.Ballast}
+	if err := s.space.beforeOpen(o.MemTableSize); err != nil {
+		return err
+	}
+	seen, err := inspect(dbDir, s.keys)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dbDir, 0o700); err != nil {
+		return fmt.Errorf("creating the database directory: %w", err)
+	}
+	if s.db, err = openBadger(o.badger(dbDir, s.keys, seen.memTable), o.Logger); err != nil {
+		return err
+	}
+	if err := s.readHead(mark, seen.version); err != nil {
+		return err
+	}
+	s.tightenModes()
+	s.space.keepBallast()
+	return nil
+}
+
+// takeLock makes the directory and takes its lock, which the system gives back
+// when the process ends in any way.
+func (s *Store) takeLock() error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return cause(err, "creating the directory")
+	}
+	l := flock.New(filepath.Join(s.dir, fileLock), flock.SetPermissions(0o600))
+	ok, err := l.TryLock()
+	if err != nil {
+		return cause(err, "locking the directory")
+	}
+	if !ok {
+		return ErrLocked
+	}
+	s.lock = l
+	probe := filepath.Join(s.dir, fileProbe)
+	err = os.WriteFile(probe, []byte{1}, 0o600)
+	if rerr := os.Remove(probe); err == nil {
+		err = rerr
+	}
+	return cause(err, "writing to the directory")
+}
+
+// cause turns a system error into the package's sentinel for it.
+func cause(err error, doing string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrPermission) || isReadOnlyFS(err):
+		return fmt.Errorf("%s: %w (%w)", doing, ErrReadOnly, err)
+	case isNoSpace(err):
+		return fmt.Errorf("%s: %w (%w)", doing, ErrNoSpace, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// release undoes a partly done open.
+func (s *Store) release() {
+	if s.db != nil {
+		_ = s.db.Close()
+	}
+	if s.guard != nil {
+		_ = s.guard.close()
+	}
+	if s.lock != nil {
+		_ = s.lock.Close()
+	}
+	s.keys.wipe()
+}
+
+// View runs fn on a snapshot. Any number may run at once, also beside an
+// Update, whose writes they don't see.
+func (s *Store) View(fn func(*Tx) error) error {
+	if !s.gate.enter() {
+		return ErrClosed
+	}
+	defer s.gate.leave()
+	tx := s.begin(false)
+	defer tx.end()
+	return fn(tx)
+}
+
+// Head returns the commit counter: the number of Updates that ever wrote
+// something in this store.
+func (s *Store) Head() uint64 { return s.counter.Load() }
+
+// Close waits for running Updates and Views, writes everything out and gives
+// up the directory. Later calls return what the first did.
+func (s *Store) Close() error { return s.close() }
+
+func (s *Store) shut() error {
+	s.gate.shut()
+	var errs []error
+	if s.poison.Load() == nil {
+		errs = append(errs, s.mirror())
+	}
+	errs = append(errs, s.db.Close(), s.guard.close())
+	s.tightenModes()
+	errs = append(errs, s.lock.Close())
+	s.keys.wipe()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("storage: closing: %w", err)
+	}
+	return nil
+}
+
+// tightenModes takes away what Badger's file modes give to others. The
+// directory's mode is what protects; this helps a copy of the files.
+func (s *Store) tightenModes() {
+	_ = os.Chmod(s.dir, 0o700)
+	_ = filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			_ = os.Chmod(path, 0o600)
+		}
+		return nil
+	})
+}
+
+// gate counts those inside and, once shut, lets nobody in.
+type gate struct {
+	mu     sync.Mutex
+	inside int
+	closed bool
+	empty  chan struct{}
+}
+
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.inside++
+	return true
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside--
+	if g.closed && g.inside == 0 {
+		close(g.empty)
+	}
+}
+
+// shut closes the gate and waits until everyone has left. It is called once.
+func (g *gate) shut() {
+	g.mu.Lock()
+	g.closed, g.empty = true, make(chan struct{})
+	if g.inside == 0 {
+		close(g.empty)
+	}
+	g.mu.Unlock()
+	<-g.empty
+}
+
+// openBadger opens the database and turns a panic of its opening into
+// [ErrCorrupt]. Panics in Badger's own goroutines can't be caught; [inspect]
+// has refused every damage known to cause one.
+func openBadger(o badger.Options, log *slog.Logger) (db *badger.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			db, err = nil, fmt.Errorf("%w: the database panicked while opening", ErrCorrupt)
+		}
+	}()
+	start := time.Now()
+	if db, err = badger.Open(o); err != nil {
+		if isNoSpace(err) {
+			return nil, fmt.Errorf("%w: %w", ErrNoSpace, err)
+		}
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	log.Debug("database opened", "took", time.Since(start))
+	return db, nil
+}

@@ -1,0 +1,55 @@
+package storage
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Trim asks the system to take back the memory in which the database's files
+// are mapped; nothing is lost, and what is needed is read again. A daemon that
+// falls idle calls it.
+func (s *Store) Trim() {
+	dir, err := filepath.Abs(filepath.Join(s.dir, dirDatabase))
+	if err != nil || !s.gate.enter() {
+		return
+	}
+	defer s.gate.leave()
+	maps, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return
+	}
+	defer func() { _ = maps.Close() }()
+	sc := bufio.NewScanner(maps)
+	for sc.Scan() {
+		if from, to, ok := mapped(sc.Bytes(), dir); ok {
+			// Unlike MADV_DONTNEED this is harmless should another
+			// mapping have taken the place meanwhile.
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_PAGEOUT)
+		}
+	}
+}
+
+// mapped parses a line of /proc/self/maps, and reports whether it is of a file
+// of the database.
+func mapped(line []byte, dir string) (from, to uintptr, ok bool) {
+	i := bytes.IndexByte(line, '/')
+	if i < 0 || !bytes.HasPrefix(line[i:], []byte(dir+"/")) {
+		return 0, 0, false
+	}
+	switch filepath.Ext(string(line)) {
+	case ".sst", ".mem", ".vlog":
+	default:
+		return 0, 0, false
+	}
+	lo, rest, _ := bytes.Cut(line, []byte("-"))
+	hi, _, _ := bytes.Cut(rest, []byte(" "))
+	a, err1 := strconv.ParseUint(string(lo), 16, int(unsafe.Sizeof(from))*8)
+	b, err2 := strconv.ParseUint(string(hi), 16, int(unsafe.Sizeof(from))*8)
+	return uintptr(a), uintptr(b), err1 == nil && err2 == nil && a < b
+}
