@@ -120,7 +120,7 @@ func TestAlteredEnvelope(t *testing.T) {
 			return err
 		},
 		"first flight": func() error {
-			_, err := envelope.Open(envelope.FirstKeys([32]byte{1}, k.Tag, [32]byte{9}), envelope.S, env)
+			_, err := envelope.Open(envelope.FirstKeysOf([32]byte{1}, [32]byte{9}, env), envelope.S, env)
 			return err
 		},
 	} {
@@ -161,34 +161,41 @@ func TestCopiesShareNothing(t *testing.T) {
 	}
 }
 
+// TestFirstKeys seals two flights under one opener and tag: their keys differ
+// by the cure, and the control shows that nothing else tells them apart.
 func TestFirstKeys(t *testing.T) {
-	secret, relay := [32]byte{3}, [32]byte{4}
-	a, b := envelope.FirstTag(), envelope.FirstTag()
-	if a == b {
-		t.Fatal("two tags are equal")
+	opener, tag, relay := [32]byte{3}, [16]byte{2}, [32]byte{4}
+	cure := envelope.NewCure()
+	keys := envelope.FirstKeys(opener, tag, relay, cure)
+	if other := envelope.FirstKeys(opener, tag, relay, envelope.NewCure()); other.Key == keys.Key || other.CureHash == keys.CureHash {
+		t.Error("two envelopes have one key")
 	}
-	ka, kb := envelope.FirstKeys(secret, a, relay), envelope.FirstKeys(secret, b, relay)
-	if ka.Key == kb.Key || ka.Cure == kb.Cure {
-		t.Error("two tags give one key")
+	if same := envelope.FirstKeys(opener, tag, relay, cure); same != keys {
+		t.Error("control: the same inputs give other keys")
 	}
-	payload, err := envelope.PackFirstFlight(envelope.M, []byte("flight"))
+	payload, err := envelope.PackFirstFlight(envelope.M, cure, []byte("flight"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	env, err := envelope.Seal(nil, ka, envelope.M, payload)
+	env, err := envelope.Seal(nil, keys, envelope.M, payload)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := envelope.Open(envelope.FirstKeys(secret, envelope.TagOf(env), relay), envelope.M, env)
+	got, err := envelope.Open(envelope.FirstKeysOf(opener, relay, env), envelope.M, env)
 	if err != nil {
 		t.Fatal(err)
 	}
-	flight, err := envelope.UnpackFirstFlight(got)
-	if err != nil || string(flight) != "flight" {
+	gotCure, flight, err := envelope.UnpackFirstFlight(got)
+	if err != nil || string(flight) != "flight" || envelope.CureHash(gotCure) != envelope.CureHashOf(env) {
 		t.Errorf("got %q, %v", flight, err)
 	}
-	if _, err := envelope.Open(envelope.FirstKeys([32]byte{5}, envelope.TagOf(env), relay), envelope.M, env); !errors.Is(err, envelope.ErrOpen) {
-		t.Errorf("another secret: %v", err)
+	for i, k := range []envelope.Keys{
+		envelope.FirstKeysOf([32]byte{5}, relay, env),
+		envelope.FirstKeysOf(opener, [32]byte{5}, env),
+	} {
+		if _, err := envelope.Open(k, envelope.M, env); !errors.Is(err, envelope.ErrOpen) {
+			t.Errorf("wrong input %d: %v", i, err)
+		}
 	}
 }
 

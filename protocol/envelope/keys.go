@@ -3,12 +3,11 @@ package envelope
 import "rushlight/protocol/suite"
 
 const (
-	labelTag       suite.Label = "rushlight/envelope/tag/1"
-	labelKey       suite.Label = "rushlight/envelope/key/1"
-	labelCure      suite.Label = "rushlight/envelope/cure/1"
-	labelCureHash  suite.Label = "rushlight/envelope/cure-hash/1"
-	labelFirst     suite.Label = "rushlight/envelope/first/1"
-	labelFirstCure suite.Label = "rushlight/envelope/first-cure/1"
+	labelTag      suite.Label = "rushlight/envelope/tag/1"
+	labelKey      suite.Label = "rushlight/envelope/key/1"
+	labelCure     suite.Label = "rushlight/envelope/cure/1"
+	labelCureHash suite.Label = "rushlight/envelope/cure-hash/1"
+	labelFirst    suite.Label = "rushlight/envelope/first/1"
 )
 
 // Direct stands for the relay in the keys of an envelope that no relay
@@ -48,22 +47,33 @@ func CureHash(cure [16]byte) (h [16]byte) {
 	return h
 }
 
-// FirstTag returns a fresh random tag for an envelope that carries a first
-// flight.
-func FirstTag() (tag [16]byte) {
-	suite.Random(tag[:])
-	return tag
+// NewCure returns a random cure for [FirstKeys].
+func NewCure() (cure [16]byte) {
+	suite.Random(cure[:])
+	return cure
 }
 
-// FirstKeys derives the keys of an envelope that carries a first flight, where
-// no delivery chain exists yet, from a secret both sides know and the random
-// tag of the envelope (spec §7.5). The sender must take a fresh [FirstTag] for
-// every envelope: several people may hold the secret, and the tag alone keeps
-// their keys apart.
-func FirstKeys(secret [32]byte, tag [16]byte, relay [32]byte) Keys {
-	k := Keys{Tag: tag, Key: suite.MAC(secret[:], labelFirst, tag[:], relay[:])}
-	cure := suite.MAC(secret[:], labelFirstCure, tag[:], relay[:])
-	copy(k.Cure[:], cure[:])
-	k.CureHash = CureHash(k.Cure)
+// FirstKeys derives the keys of an envelope that carries a first flight, when
+// no delivery chain exists yet: opener and tag are those of the handshake
+// (spec §5.5). Every envelope needs a fresh [NewCure], because flights of
+// several people share opener and tag; it travels inside the payload (spec
+// §7.5).
+func FirstKeys(opener [32]byte, tag [16]byte, relay [32]byte, cure [16]byte) Keys {
+	k := firstKeys(opener, tag, relay, CureHash(cure))
+	k.Cure = cure
 	return k
+}
+
+// FirstKeysOf derives the keys to [Open] a first flight's envelope with. The
+// cure is not among them: [UnpackFirstFlight] finds it.
+func FirstKeysOf(opener, relay [32]byte, env []byte) Keys {
+	return firstKeys(opener, TagOf(env), relay, CureHashOf(env))
+}
+
+func firstKeys(opener [32]byte, tag [16]byte, relay [32]byte, cureHash [16]byte) Keys {
+	return Keys{
+		Tag:      tag,
+		Key:      suite.MAC(opener[:], labelFirst, tag[:], relay[:], cureHash[:]),
+		CureHash: cureHash,
+	}
 }

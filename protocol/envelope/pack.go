@@ -94,12 +94,18 @@ func bodyAD(c Class, head []byte) []byte {
 	return suite.Frame(labelBody, []byte{byte(c)}, head)
 }
 
-// PackFirstFlight builds the payload of a sealed first flight.
-func PackFirstFlight(c Class, flight []byte) ([]byte, error) {
-	if !c.Valid() || 1+len(flight) > c.Capacity() {
+// MaxFirstFlight is the length of the longest sealed first flight of the
+// class in bytes.
+func (c Class) MaxFirstFlight() int { return max(0, c.Capacity()-1-16) }
+
+// PackFirstFlight builds the payload of a sealed first flight, with the cure
+// that its keys were derived from.
+func PackFirstFlight(c Class, cure [16]byte, flight []byte) ([]byte, error) {
+	if !c.Valid() || len(flight) > c.MaxFirstFlight() {
 		return nil, fmt.Errorf("packing a first flight: %w", ErrTooLarge)
 	}
-	return append([]byte{byte(KindFirstFlight)}, flight...), nil
+	out := make([]byte, 0, 1+len(cure)+len(flight))
+	return wire.NewWriter(out).U8(uint8(KindFirstFlight)).Raw(cure[:]).Raw(flight).Out(), nil
 }
 
 // KindOf returns the kind of a payload, or 0 when it is none we know.
@@ -131,12 +137,19 @@ func Unpack(c Class, payload []byte) (slots [][]byte, sealed []byte, err error) 
 	return slots, sealed, nil
 }
 
-// UnpackFirstFlight returns the sealed first flight of a payload of that kind.
-func UnpackFirstFlight(payload []byte) ([]byte, error) {
-	if KindOf(payload) != KindFirstFlight {
-		return nil, fmt.Errorf("unpacking a first flight: %w: other kind of payload", wire.ErrMalformed)
+// UnpackFirstFlight returns the sealed first flight of a payload of that kind,
+// and the cure of its envelope. The caller checks [CureHash] before it gives
+// the cure away.
+func UnpackFirstFlight(payload []byte) (cure [16]byte, flight []byte, err error) {
+	r := wire.NewReader(payload)
+	if Kind(r.U8()) != KindFirstFlight {
+		r.Fail("other kind of payload")
 	}
-	return payload[1:], nil
+	cure, flight = r.A16(), r.Rest()
+	if err := r.Close(); err != nil {
+		return cure, nil, fmt.Errorf("unpacking a first flight: %w", err)
+	}
+	return cure, flight, nil
 }
 
 // OpenBody opens the body of a session payload with the content key out of one

@@ -115,22 +115,25 @@ func TestBodyIsBound(t *testing.T) {
 
 func TestFirstFlight(t *testing.T) {
 	for _, c := range classes {
-		flight := bytes.Repeat([]byte{3}, c.Capacity()-1)
-		p, err := envelope.PackFirstFlight(c, flight)
+		flight := bytes.Repeat([]byte{3}, c.MaxFirstFlight())
+		p, err := envelope.PackFirstFlight(c, [16]byte{8}, flight)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if envelope.KindOf(p) != envelope.KindFirstFlight {
 			t.Error("wrong kind")
 		}
-		got, err := envelope.UnpackFirstFlight(p)
-		if err != nil || !bytes.Equal(got, flight) {
+		if len(p) != c.Capacity() {
+			t.Errorf("the longest flight leaves %d bytes", c.Capacity()-len(p))
+		}
+		cure, got, err := envelope.UnpackFirstFlight(p)
+		if err != nil || cure != [16]byte{8} || !bytes.Equal(got, flight) {
 			t.Errorf("class %d: %v", c, err)
 		}
 		if _, _, err := envelope.Unpack(c, p); err == nil {
 			t.Error("a first flight unpacks as a session payload")
 		}
-		if _, err := envelope.PackFirstFlight(c, append(flight, 0)); !errors.Is(err, envelope.ErrTooLarge) {
+		if _, err := envelope.PackFirstFlight(c, cure, append(flight, 0)); !errors.Is(err, envelope.ErrTooLarge) {
 			t.Errorf("too long: %v", err)
 		}
 	}

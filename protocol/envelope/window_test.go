@@ -190,7 +190,8 @@ func TestWindowTags(t *testing.T) {
 		if n != len(index) {
 			t.Fatalf("%d tags kept, %d built", len(index), n)
 		}
-		for i := range missing {
+		some := sortedKeys(missing)
+		for _, i := range some[:min(len(some), 5)] {
 			_, err := w.Key(i)
 			if gone := i < w.Base(); gone != errors.Is(err, envelope.ErrGone) || !gone && err != nil {
 				t.Fatalf("missing index %d, base %d: %v", i, w.Base(), err)
