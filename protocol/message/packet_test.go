@@ -1,0 +1,140 @@
+package message_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"rushlight/protocol/message"
+	"rushlight/protocol/wire"
+)
+
+func setOf(ranges ...message.Range) (s message.Intervals) {
+	for _, r := range ranges {
+		if err := s.AddRange(r); err != nil {
+			panic(err)
+		}
+	}
+	return s
+}
+
+func packets() []message.Packet {
+	return []message.Packet{
+		sample(),
+		&message.Profile{Card: []byte("card")},
+		&message.Profile{Card: []byte("card"), Delivery: make([]byte, 48), Note: "hi", Rest: []wire.Record{{Type: 9, Value: []byte{1}}}},
+		&message.Receipt{Entries: []message.ReceiptEntry{
+			{Conversation: message.ConversationID{1}, Delivered: setOf(message.Range{1, 9}, message.Range{12, 13}), Read: setOf(message.Range{1, 4})},
+			{Conversation: message.ConversationID{2}, Delivered: setOf(message.Range{3, 3})},
+		}},
+		&message.Bundles{Bundles: [][]byte{{1}, {2, 3}, {4}}},
+		&message.Unknown{Kind: 200, Bytes: []byte("later")},
+		&message.Unknown{Kind: 5},
+	}
+}
+
+func TestPackets(t *testing.T) {
+	for _, p := range packets() {
+		b, err := message.MarshalPacket(p)
+		if err != nil {
+			t.Fatalf("%T: %v", p, err)
+		}
+		got, err := message.ParsePacket(b)
+		if err != nil {
+			t.Fatalf("%T: %v", p, err)
+		}
+		again, err := message.MarshalPacket(got)
+		if err != nil || !bytes.Equal(again, b) {
+			t.Errorf("%T re-encodes differently, %v", p, err)
+		}
+		for _, bad := range [][]byte{append(bytes.Clone(b), 0), b[:len(b)-1]} {
+			if _, ok := p.(*message.Unknown); ok {
+				continue
+			}
+			if _, err := message.ParsePacket(bad); !errors.Is(err, wire.ErrMalformed) {
+				t.Errorf("%T of %d bytes instead of %d: %v", p, len(bad), len(b), err)
+			}
+		}
+	}
+}
+
+func TestProfileFields(t *testing.T) {
+	b, err := message.MarshalPacket(packets()[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := message.ParsePacket(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, ok := got.(*message.Profile)
+	if !ok || string(p.Card) != "card" || len(p.Delivery) != 48 || p.Note != "hi" || len(p.Rest) != 1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestPacketRules(t *testing.T) {
+	entry := message.ReceiptEntry{Delivered: setOf(message.Range{1, 1})}
+	for name, p := range map[string]message.Packet{
+		"bad message":          &message.Message{},
+		"no card":              &message.Profile{},
+		"card over limit":      &message.Profile{Card: make([]byte, message.MaxCard+1)},
+		"delivery over limit":  &message.Profile{Card: []byte{1}, Delivery: make([]byte, 256)},
+		"note over limit":      &message.Profile{Card: []byte{1}, Note: strings.Repeat("x", message.MaxNote+1)},
+		"note no text":         &message.Profile{Card: []byte{1}, Note: "\xff"},
+		"known record in rest": &message.Profile{Card: []byte{1}, Rest: []wire.Record{{Type: 2}}},
+		"rest out of order":    &message.Profile{Card: []byte{1}, Rest: []wire.Record{{Type: 9}, {Type: 9}}},
+		"no entries":           &message.Receipt{},
+		"empty entry":          &message.Receipt{Entries: make([]message.ReceiptEntry, 1)},
+		"entry twice":          &message.Receipt{Entries: []message.ReceiptEntry{entry, entry}},
+		"read, not delivered":  &message.Receipt{Entries: []message.ReceiptEntry{{Delivered: setOf(message.Range{1, 3}), Read: setOf(message.Range{3, 4})}}},
+		"no bundles":           &message.Bundles{},
+		"four bundles":         &message.Bundles{Bundles: [][]byte{{1}, {2}, {3}, {4}}},
+		"empty bundle":         &message.Bundles{Bundles: [][]byte{{}}},
+		"bundle over limit":    &message.Bundles{Bundles: [][]byte{make([]byte, message.MaxBundle+1)}},
+		"known kind, unknown":  &message.Unknown{Kind: message.KindReceipt},
+		"packet over limit":    &message.Unknown{Kind: 99, Bytes: make([]byte, message.MaxPacket)},
+	} {
+		if _, err := message.MarshalPacket(p); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w := func() *wire.Writer { return wire.NewWriter(nil) }
+	for name, b := range map[string][]byte{
+		"empty":            nil,
+		"zeros":            make([]byte, 40),
+		"over limit":       append([]byte{99}, make([]byte, message.MaxPacket)...),
+		"no card":          w().U8(2).Record(3, []byte("hi")).Out(),
+		"empty note":       w().U8(2).Record(1, []byte("c")).Record(3, nil).Out(),
+		"note no text":     w().U8(2).Record(1, []byte("c")).Record(3, []byte{0xff}).Out(),
+		"record 0":         w().U8(2).Record(0, []byte("c")).Record(1, []byte("c")).Out(),
+		"empty entry":      w().U8(3).U8(1).Raw(make([]byte, 32)).U8(0).U8(0).Out(),
+		"read undelivered": w().U8(3).U8(1).Raw(make([]byte, 32)).U8(1).U8(0).U8(0).U8(1).U8(1).U8(0).Out(),
+		"empty bundle":     w().U8(4).U8(1).U16(0).Out(),
+	} {
+		if _, err := message.ParsePacket(b); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzPacket(f *testing.F) {
+	for _, p := range packets() {
+		b, err := message.MarshalPacket(p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := message.ParsePacket(b)
+		if err != nil {
+			return
+		}
+		again, err := message.MarshalPacket(p)
+		if err != nil || !bytes.Equal(again, b) {
+			t.Fatalf("%T has two spellings, %v", p, err)
+		}
+	})
+}
