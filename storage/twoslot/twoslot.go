@@ -150,20 +150,6 @@ func (t *File) Scrub() error {
 	return nil
 }
 
-// Destroy overwrites both slots with random bytes. The file stays, and no
-// longer opens.
-func (t *File) Destroy() error {
-	noise := make([]byte, SlotSize)
-	for i := range 2 {
-		suite.Random(noise)
-		if err := t.write(i, noise); err != nil {
-			return err
-		}
-	}
-	clear(t.body)
-	return nil
-}
-
 // Close closes the file and forgets the record.
 func (t *File) Close() error {
 	clear(t.body)
@@ -177,6 +163,30 @@ func (t *File) write(i int, b []byte) error {
 	}
 	if err != nil {
 		return fmt.Errorf("writing slot: %w", err)
+	}
+	return nil
+}
+
+// Destroy overwrites a file, damaged or not, with random bytes and removes it.
+func Destroy(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("destroying two-slot file: %w", err)
+	}
+	noise := make([]byte, 2*SlotSize)
+	suite.Random(noise)
+	_, err = f.WriteAt(noise, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err != nil {
+		return fmt.Errorf("destroying two-slot file: %w", err)
 	}
 	return nil
 }

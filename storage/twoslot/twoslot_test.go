@@ -106,12 +106,16 @@ func TestDestroy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Destroy(); err != nil {
+	defer func() { _ = f.Close() }()
+	if err := Destroy(path); err != nil {
 		t.Fatal(err)
 	}
-	_ = f.Close()
-	if _, err := Open(path); !errors.Is(err, ErrDamaged) {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
+	}
+	raw := make([]byte, 2*SlotSize) // through the handle that was open
+	if _, err := f.f.ReadAt(raw, 0); err != nil || bytes.Contains(raw, body(1, 64)) {
+		t.Fatalf("the record is still there (%v)", err)
 	}
 }
 

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package keyfile
+
+// protectChild does nothing more than the system does.
+func protectChild() {}
