@@ -56,8 +56,8 @@ type Keys struct {
 
 // Initiate starts a session with the device that made b. The caller passes the
 // newest manifest it holds of either side; mine must list me. The session is
-// usable at once, but the flight must go with every message until the other
-// side has answered (spec §5.4).
+// usable at once, but the other side reads nothing before it has the flight:
+// keep it and send it again until there is an answer (spec §5.4).
 func Initiate(now time.Time, me *identity.Device, mine *identity.Manifest, b *Bundle, theirs *identity.Manifest) (*Flight, Keys, error) {
 	return Renew(now, me, mine, b, theirs, 1)
 }
