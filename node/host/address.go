@@ -1,0 +1,137 @@
+package host
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"slices"
+	"strconv"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// everywhere are the listen addresses of a port on all interfaces. UDP comes
+// first: the same order in which others should try them.
+func everywhere(port int) []string {
+	return []string{
+		fmt.Sprintf("/ip4/0.0.0.0/udp/%d/quic-v1", port), fmt.Sprintf("/ip6/::/udp/%d/quic-v1", port),
+		fmt.Sprintf("/ip4/0.0.0.0/tcp/%d", port), fmt.Sprintf("/ip6/::/tcp/%d", port),
+	}
+}
+
+// choosePort returns want when it is free for TCP and UDP, else a random free
+// port. libp2p shares TCP ports, so without this look two hosts of one machine
+// could take the same one and each miss half of its calls.
+func choosePort(want int) (int, error) {
+	if want != 0 && free(want) {
+		return want, nil
+	}
+	for range 64 {
+		n, err := rand.Int(rand.Reader, big.NewInt(lastPort-firstFree))
+		if err != nil {
+			return 0, fmt.Errorf("host: choosing a port: %w", err)
+		}
+		if p := firstFree + int(n.Int64()); free(p) {
+			return p, nil
+		}
+	}
+	return 0, errors.New("host: found no free port")
+}
+
+// Ports are chosen below the range that systems give to outgoing connections.
+const firstFree, lastPort = 20000, 32000
+
+func free(port int) bool {
+	addr := ":" + strconv.Itoa(port)
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
+	c, errUDP := net.ListenPacket("udp", addr)
+	if errUDP == nil {
+		errUDP = c.Close()
+	}
+	return l.Close() == nil && errUDP == nil
+}
+
+// firstPort is the port of the first address that has one.
+func firstPort(addrs []ma.Multiaddr) int {
+	for _, a := range addrs {
+		for _, proto := range []int{ma.P_UDP, ma.P_TCP} {
+			if v, err := a.ValueForProtocol(proto); err == nil {
+				if n, err := strconv.Atoi(v); err == nil {
+					return n
+				}
+			}
+		}
+	}
+	return 0
+}
+
+// announced is what the host tells every peer it speaks with: public
+// addresses. What is inside a private network goes only to contacts, sealed,
+// by way of [Host.Addrs]. A host that has loopback alone announces that.
+func announced(in []ma.Multiaddr) []ma.Multiaddr {
+	out := slices.DeleteFunc(slices.Clone(in), func(a ma.Multiaddr) bool { return !manet.IsPublicAddr(a) })
+	if len(out) == 0 && !slices.ContainsFunc(in, func(a ma.Multiaddr) bool { return !manet.IsIPLoopback(a) }) {
+		return in
+	}
+	return out
+}
+
+// Addrs returns the addresses at which the host can be dialled right now, one
+// for each interface and transport, ending in /p2p/<id>: QUIC before TCP,
+// public before private. Loopback is among them only when there is nothing
+// else; link-local addresses never are, since they need a zone.
+func (h *Host) Addrs() []ma.Multiaddr {
+	in, err := h.h.Network().InterfaceListenAddresses()
+	if err != nil {
+		return nil
+	}
+	var out, local []ma.Multiaddr
+	self := ma.StringCast("/p2p/" + h.h.ID().String())
+	for _, a := range in {
+		switch full := a.Encapsulate(self); {
+		case manet.IsIPLoopback(a):
+			local = append(local, full)
+		case !manet.IsIP6LinkLocal(a) && !manet.IsIPUnspecified(a):
+			out = append(out, full)
+		}
+	}
+	if len(out) == 0 {
+		out = local
+	}
+	slices.SortStableFunc(out, func(a, b ma.Multiaddr) int { return cmp.Compare(Rank(a), Rank(b)) })
+	return slices.CompactFunc(out, ma.Multiaddr.Equal)
+}
+
+// Rank orders addresses by what should be tried first: lower is better.
+func Rank(a ma.Multiaddr) int {
+	rank := 0
+	if _, err := a.ValueForProtocol(ma.P_QUIC_V1); err != nil {
+		rank += 4
+	}
+	if !manet.IsPublicAddr(a) {
+		rank += 2
+	}
+	if _, err := a.ValueForProtocol(ma.P_IP6); err == nil {
+		rank++
+	}
+	return rank
+}
+
+// Split takes an address apart into the peer id at its end and the rest. Both
+// binary forms come from strangers, so everything is checked.
+func Split(b []byte) (peer.ID, ma.Multiaddr, error) {
+	a, err := ma.NewMultiaddrBytes(b)
+	if err != nil {
+		return "", nil, fmt.Errorf("host: reading an address: %w", err)
+	}
+	rest, id := peer.SplitAddr(a)
+	return id, rest, nil
+}

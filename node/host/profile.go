@@ -1,0 +1,113 @@
+package host
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/x/rate"
+)
+
+// Profile is what kind of node the host belongs to.
+type Profile uint8
+
+// The profiles.
+const (
+	Desktop Profile = iota // a person's computer: few connections, long idle
+	Relay                  // a public server: many connections
+	Hidden                 // only through Tor
+)
+
+// budget is what a profile may use.
+type budget struct {
+	memory      int64         // bytes that streams and connections may hold
+	files       int           // file descriptors
+	conns       int           // connections
+	inbound     int           // of these, inbound
+	perAddress  int           // connections from one IPv4 address or IPv6 /56
+	perSecond   float64       // new connections a second from one of those
+	burst       int           // and at once
+	low, high   int           // idle connections kept, and tolerated
+	dialTimeout time.Duration // for one address
+	peer        rcmgr.ResourceLimits
+	// udpBlackHole turns QUIC off for public addresses where UDP never gets
+	// through; nil never does, for nodes that people reach by QUIC alone.
+	udpBlackHole *swarm.BlackHoleSuccessCounter
+}
+
+func (p Profile) budget() (budget, error) {
+	switch p {
+	case Desktop:
+		return budget{
+			memory: 512 << 20, files: 1024, conns: 256, inbound: 128,
+			perAddress: 16, perSecond: 1, burst: 32, low: 4, high: 24,
+			dialTimeout:  10 * time.Second,
+			udpBlackHole: &swarm.BlackHoleSuccessCounter{N: 512, MinSuccesses: 2, Name: "UDP"},
+		}, nil
+	case Relay:
+		return budget{
+			memory: 4 << 30, files: 32768, conns: 8192, inbound: 6144,
+			perAddress: 64, perSecond: 5, burst: 128, low: 4000, high: 5000,
+			dialTimeout: 15 * time.Second,
+			peer:        rcmgr.ResourceLimits{Streams: 512, StreamsInbound: 256, StreamsOutbound: 512, Memory: 64 << 20},
+		}, nil
+	case Hidden:
+		return budget{}, fmt.Errorf("%w: hidden", ErrUnsupported)
+	}
+	return budget{}, fmt.Errorf("%w: number %d", ErrUnsupported, p)
+}
+
+// loopback is exempt from the limits for one address: a person's own
+// programs, a reverse proxy and Tor all arrive from there.
+var loopback = []rate.PrefixLimit{
+	{Prefix: netip.MustParsePrefix("127.0.0.0/8")},
+	{Prefix: netip.MustParsePrefix("::1/128")},
+}
+
+func (b budget) resourceManager() (network.ResourceManager, error) {
+	scaling := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&scaling)
+	var limits rcmgr.PartialLimitConfig
+	limits.System.Conns = rcmgr.LimitVal(b.conns)
+	limits.System.ConnsInbound = rcmgr.LimitVal(b.inbound)
+	limits.System.ConnsOutbound = rcmgr.LimitVal(b.conns)
+	limits.System.FD = rcmgr.LimitVal(b.files)
+	limits.Transient.Conns = rcmgr.LimitVal(max(64, b.conns/4))
+	limits.Transient.ConnsInbound = rcmgr.LimitVal(max(48, b.inbound/4))
+	limits.PeerDefault = b.peer
+
+	one := rate.Limit{RPS: b.perSecond, Burst: b.burst}
+	rm, err := rcmgr.NewResourceManager(
+		rcmgr.NewFixedLimiter(limits.Build(scaling.Scale(b.memory, b.files))),
+		rcmgr.WithMetricsDisabled(),
+		// Loopback is unlimited in libp2p's own per-network table, kept here.
+		rcmgr.WithLimitPerSubnet(
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: b.perAddress}},
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: b.perAddress}, {PrefixLength: 48, ConnCount: 4 * b.perAddress}}),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{
+			NetworkPrefixLimits: loopback,
+			SubnetRateLimiter: rate.SubnetLimiter{
+				IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: one}},
+				IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: one}},
+				GracePeriod:      time.Minute,
+			},
+		}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("host: making the resource manager: %w", err)
+	}
+	return rm, nil
+}
+
+func (b budget) connManager() (*connmgr.BasicConnMgr, error) {
+	cm, err := connmgr.NewConnManager(b.low, b.high, connmgr.WithGracePeriod(time.Minute))
+	if err != nil {
+		return nil, fmt.Errorf("host: making the connection manager: %w", err)
+	}
+	return cm, nil
+}
