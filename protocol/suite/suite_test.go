@@ -1,69 +1,236 @@
-package suite
+package suite_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"rushlight/protocol/suite"
 )
 
-const labelTest Label = "rushlight/suite/test/1"
+const (
+	labelA suite.Label = "rushlight/test/a/1"
+	labelB suite.Label = "rushlight/test/b/1"
+)
 
-// No two different lists of fields have one frame.
-func TestFrameIsInjective(t *testing.T) {
-	field := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 'a'}), 0, 6)
+func TestFrame(t *testing.T) {
+	got := suite.Frame("ab", []byte("x"), nil)
+	want := []byte{2, 'a', 'b', 0, 0, 0, 1, 'x', 0, 0, 0, 0}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%x, want %x", got, want)
+	}
+}
+
+// TestFrameIsUnambiguous moves the border between two fields; the control is
+// plain concatenation, which does not notice.
+func TestFrameIsUnambiguous(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a, b := rapid.SliceOfN(field, 0, 4).Draw(t, "a"), rapid.SliceOfN(field, 0, 4).Draw(t, "b")
-		same := len(a) == len(b)
-		for i := 0; same && i < len(a); i++ {
-			same = bytes.Equal(a[i], b[i])
+		all := rapid.SliceOfN(rapid.Byte(), 2, 20).Draw(t, "bytes")
+		i := rapid.IntRange(0, len(all)).Draw(t, "i")
+		j := rapid.IntRange(0, len(all)).Draw(t, "j")
+		a, b := suite.Frame(labelA, all[:i], all[i:]), suite.Frame(labelA, all[:j], all[j:])
+		if bytes.Equal(a, b) != (i == j) {
+			t.Fatal("two splits have one frame")
 		}
-		if bytes.Equal(Frame(labelTest, a...), Frame(labelTest, b...)) != same {
-			t.Fatalf("%x and %x", a, b)
+		if !bytes.Equal(append(bytes.Clone(all[:i]), all[i:]...), append(bytes.Clone(all[:j]), all[j:]...)) {
+			t.Fatal("control: concatenation tells them apart")
 		}
 	})
-	if bytes.Equal(Frame("ab", []byte("c")), Frame("a", []byte("bc"))) {
-		t.Fatal("label runs into the field")
+	frames := map[string]bool{}
+	for _, f := range [][]byte{
+		suite.Frame(labelA), suite.Frame(labelB), suite.Frame(labelA, nil), suite.Frame(labelA, nil, nil),
+		suite.Frame(labelA, []byte{0}), suite.Frame(labelA[:4], []byte(labelA[4:])),
+	} {
+		frames[string(f)] = true
+	}
+	if len(frames) != 6 {
+		t.Errorf("%d frames of 6 are different", len(frames))
 	}
 }
 
-// Whatever is sealed opens only under its key, its associated data and
-// unaltered.
-func TestSeals(t *testing.T) {
-	k, other, ad, msg := make([]byte, 32), bytes.Repeat([]byte{1}, 32), []byte("ad"), []byte("message")
-	for name, s := range map[string]struct {
-		seal func(dst, key, ad, pt []byte) []byte
-		open func(dst, key, ad, ct []byte) ([]byte, error)
-		over int
-	}{"Seal": {Seal, Open, SealOverhead}, "SealBox": {SealBox, OpenBox, BoxOverhead}} {
-		ct := s.seal([]byte("head"), k, ad, msg)[4:]
-		if pt, err := s.open([]byte("x"), k, ad, ct); err != nil || string(pt) != "xmessage" || len(ct) != len(msg)+s.over {
-			t.Fatalf("%s: round trip %q %v", name, pt, err)
-		}
-		bad := map[string]error{}
-		_, bad["other key"] = s.open(nil, other, ad, ct)
-		_, bad["other data"] = s.open(nil, k, nil, ct)
-		_, bad["nothing"] = s.open(nil, k, ad, nil)
-		for i := range 8 * len(ct) {
-			c := bytes.Clone(ct)
-			c[i/8] ^= 1 << (i % 8)
-			if _, err := s.open(nil, k, ad, c); !errors.Is(err, ErrOpen) {
-				t.Fatalf("%s: bit %d: %v", name, i, err)
-			}
-		}
-		for why, err := range bad {
-			if !errors.Is(err, ErrOpen) {
-				t.Errorf("%s, %s: %v", name, why, err)
-			}
+// TestLabelsSeparate gives one key and one input two labels.
+func TestLabelsSeparate(t *testing.T) {
+	key, in := bytes.Repeat([]byte{1}, 32), []byte("input")
+	if suite.Hash(labelA, in) == suite.Hash(labelB, in) {
+		t.Error("hash")
+	}
+	if suite.MAC(key, labelA, in) == suite.MAC(key, labelB, in) {
+		t.Error("mac")
+	}
+	if bytes.Equal(suite.Derive(key, nil, 32, labelA, in), suite.Derive(key, nil, 32, labelB, in)) {
+		t.Error("derive")
+	}
+	if suite.Hash(labelA, in) != suite.Hash(labelA, in) || suite.MAC(key, labelA, in) != suite.MAC(key, labelA, in) {
+		t.Error("control: not deterministic")
+	}
+	other := bytes.Repeat([]byte{2}, 32)
+	if suite.MAC(key, labelA, in) == suite.MAC(other, labelA, in) {
+		t.Error("mac ignores the key")
+	}
+	if bytes.Equal(suite.Derive(key, nil, 32, labelA), suite.Derive(key, other, 32, labelA)) {
+		t.Error("derive ignores the salt")
+	}
+}
+
+// TestPrimitives holds the functions to values computed once with other tools
+// over the frames of spec §2.2.
+func TestPrimitives(t *testing.T) {
+	key := bytes.Repeat([]byte{1}, 32)
+	hash, mac := suite.Hash(labelA, []byte("x")), suite.MAC(key, labelA, []byte("x"))
+	for name, c := range map[string]struct {
+		got  []byte
+		want string
+	}{
+		"hash":   {hash[:], "38de121ab30ce69ffa1267c2597d77efd20fb49f1e03a20a350e4f2a2c4cf401"},
+		"mac":    {mac[:], "91d82ee09e3526478dc9396df2c45a385f5483481697c7a3e2fc48450b6b0bc2"},
+		"derive": {suite.Derive(key, nil, 42, labelA, []byte("x")), "078d7c8b72b105d5b67e2fb77478f0e9dddb5c435a79571d20adad9f99f708117ca33cb10cae11d638bb"},
+	} {
+		if got := hex.EncodeToString(c.got); got != c.want {
+			t.Errorf("%s: %s", name, got)
 		}
 	}
 }
 
-func TestStretch(t *testing.T) {
-	k := [32]byte{1}
-	if Stretch(1, k, labelTest) == Stretch(2, k, labelTest) || Stretch(2, k, labelTest) == Stretch(2, [32]byte{2}, labelTest) ||
-		Stretch(1, k, labelTest, nil) == Stretch(1, k, labelTest) {
-		t.Fatal("rounds, key or fields do not count")
+func TestDerivePanicsBeyondHKDF(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	suite.Derive([]byte{1}, nil, 255*32+1, labelA)
+}
+
+func TestSign(t *testing.T) {
+	pub, priv, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig := suite.Sign(priv, labelA, []byte("x"), []byte("y"))
+	if !suite.Verify(pub, sig, labelA, []byte("x"), []byte("y")) {
+		t.Error("control: a signature does not verify")
+	}
+	for name, ok := range map[string]bool{
+		"other label":  suite.Verify(pub, sig, labelB, []byte("x"), []byte("y")),
+		"moved border": suite.Verify(pub, sig, labelA, []byte("xy"), nil),
+		"short key":    suite.Verify(pub[:31], sig, labelA, []byte("x"), []byte("y")),
+		"no key":       suite.Verify(nil, sig, labelA, []byte("x"), []byte("y")),
+		"no signature": suite.Verify(pub, nil, labelA, []byte("x"), []byte("y")),
+	} {
+		if ok {
+			t.Errorf("%s verifies", name)
+		}
+	}
+}
+
+func TestEqual(t *testing.T) {
+	if !suite.Equal([]byte{1, 2}, []byte{1, 2}) || suite.Equal([]byte{1, 2}, []byte{1, 3}) || suite.Equal([]byte{1}, []byte{1, 2}) {
+		t.Error("wrong answer")
+	}
+}
+
+// ciphers are the three ways to encrypt.
+var ciphers = map[string]struct {
+	seal     func(dst, key, ad, pt []byte) []byte
+	open     func(dst, key, ad, ct []byte) ([]byte, error)
+	overhead int
+	fresh    bool // two ciphertexts of one plaintext differ
+}{
+	"seal": {suite.Seal, suite.Open, suite.SealOverhead, false},
+	"box":  {suite.SealBox, suite.OpenBox, suite.BoxOverhead, true},
+	"once": {suite.SealOnce, suite.OpenOnce, suite.OnceOverhead, false},
+}
+
+func TestCiphers(t *testing.T) {
+	key, other, ad := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32), []byte("ad")
+	for name, c := range ciphers {
+		pt := []byte("plaintext")
+		ct := c.seal([]byte("dst"), key, ad, pt)
+		if string(ct[:3]) != "dst" || len(ct) != 3+len(pt)+c.overhead {
+			t.Fatalf("%s: %d bytes", name, len(ct))
+		}
+		ct = ct[3:]
+		got, err := c.open([]byte("dst"), key, ad, ct)
+		if err != nil || string(got) != "dstplaintext" {
+			t.Errorf("%s: control: %q, %v", name, got, err)
+		}
+		if fresh := !bytes.Equal(ct, c.seal(nil, key, ad, pt)); fresh != c.fresh {
+			t.Errorf("%s: two ciphertexts differ: %v", name, fresh)
+		}
+		for i := range ct {
+			bad := bytes.Clone(ct)
+			bad[i] ^= 1
+			if _, err := c.open(nil, key, ad, bad); !errors.Is(err, suite.ErrOpen) {
+				t.Fatalf("%s: byte %d flipped: %v", name, i, err)
+			}
+		}
+		for i := range len(ct) {
+			if _, err := c.open(nil, key, ad, ct[:i]); !errors.Is(err, suite.ErrOpen) {
+				t.Fatalf("%s: %d bytes: %v", name, i, err)
+			}
+		}
+		if _, err := c.open(nil, other, ad, ct); !errors.Is(err, suite.ErrOpen) {
+			t.Errorf("%s: other key: %v", name, err)
+		}
+		if _, err := c.open(nil, key, nil, ct); !errors.Is(err, suite.ErrOpen) {
+			t.Errorf("%s: other associated data: %v", name, err)
+		}
+	}
+}
+
+func TestRandom(t *testing.T) {
+	var a, b [32]byte
+	suite.Random(a[:])
+	suite.Random(b[:])
+	if a == b {
+		t.Error("two draws are equal")
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	key := bytes.Repeat([]byte{1}, 32)
+	for _, c := range ciphers {
+		f.Add(c.seal(nil, key, nil, []byte("x")))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for name, c := range ciphers {
+			pt, err := c.open(nil, key, nil, b)
+			if err == nil && len(pt)+c.overhead != len(b) {
+				t.Fatalf("%s: %d bytes out of %d", name, len(pt), len(b))
+			}
+			if err == nil && !c.fresh && !bytes.Equal(c.seal(nil, key, nil, pt), b) {
+				t.Fatalf("%s: two ciphertexts of one plaintext", name)
+			}
+		}
+	})
+}
+
+func FuzzFrame(f *testing.F) {
+	f.Add([]byte("a"), []byte("b"), []byte("c"), []byte("d"))
+	f.Fuzz(func(t *testing.T, a, b, c, d []byte) {
+		same := bytes.Equal(a, c) && bytes.Equal(b, d)
+		if bytes.Equal(suite.Frame(labelA, a, b), suite.Frame(labelA, c, d)) != same {
+			t.Fatal("frames and fields disagree")
+		}
+	})
+}
+
+func BenchmarkSeal1K(b *testing.B) {
+	key, pt := bytes.Repeat([]byte{1}, 32), make([]byte, 1024)
+	dst := make([]byte, 0, len(pt)+suite.SealOverhead)
+	b.ReportAllocs()
+	for b.Loop() {
+		suite.Seal(dst, key, nil, pt)
+	}
+}
+
+func BenchmarkMAC(b *testing.B) {
+	key := bytes.Repeat([]byte{1}, 32)
+	b.ReportAllocs()
+	for b.Loop() {
+		suite.MAC(key, labelA, key)
 	}
 }
