@@ -1,0 +1,346 @@
+// Package engine is the one writer of a device's state: every intention of a
+// person and every envelope from outside becomes a step of one loop, and what
+// the steps of a moment change is committed as one transaction with one sync.
+//
+// It is not the network: it never dials, listens or waits for a peer, and it
+// does not import libp2p. What is to be delivered is announced to a [Courier]
+// after the commit, which reads it with [Engine.Pending]. It promises:
+//
+//   - nothing leaves the device, and nothing is acknowledged, before it is
+//     committed;
+//   - a step that fails changes nothing;
+//   - an envelope received twice is shown once and acknowledged twice.
+package engine
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rushlight/protocol/identity"
+	"rushlight/storage"
+)
+
+// Courier is told that something waits for delivery. Wake must not block.
+type Courier interface {
+	Wake(account identity.AccountID)
+}
+
+// Options configure [Open]. The zero value of each field works.
+type Options struct {
+	Logger *slog.Logger
+	// Hints returns the addresses this device can be reached at; they go into
+	// invites and cards. Nil means none.
+	Hints func() []identity.Hint
+}
+
+// Engine owns the state of one device.
+type Engine struct {
+	store *storage.Store
+	log   *slog.Logger
+	hints func() []identity.Hint
+	self  *self
+
+	in      chan []*step
+	courier atomic.Pointer[Courier]
+	closed  chan struct{}
+
+	// Owned by the loop.
+	tags      tagIndex
+	openers   map[[16]byte]opener
+	nextEvent uint64
+	lastClock uint64
+	backlog   map[identity.AccountID]struct{} // outboxes that may need sealing anew
+
+	// Read by everybody, replaced by the loop after a commit.
+	people atomic.Pointer[directory]
+
+	events notifier
+	rekey  rekeying
+	offers offers
+
+	refusals refusals
+	queued   atomic.Int64 // outbox entries not yet acknowledged
+	fatal    atomic.Pointer[error]
+}
+
+// ErrStopped is returned by every call once the engine's loop has ended.
+var ErrStopped = errors.New("engine: stopped")
+
+// Open reads the device's identity and directory out of the store. It returns
+// [ErrNoIdentity] when the store holds none; see [Create].
+func Open(store *storage.Store, o Options) (*Engine, error) {
+	e := &Engine{
+		store: store, log: o.Logger, hints: o.Hints,
+		in: make(chan []*step), closed: make(chan struct{}),
+		backlog: map[identity.AccountID]struct{}{},
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.hints == nil {
+		e.hints = func() []identity.Hint { return nil }
+	}
+	e.events.init()
+	if err := store.View(e.load); err != nil {
+		return nil, fmt.Errorf("opening the profile: %w", err)
+	}
+	return e, nil
+}
+
+// SetCourier names who is told of new deliveries. It must be called before
+// [Engine.Run].
+func (e *Engine) SetCourier(c Courier) { e.courier.Store(&c) }
+
+// Account is the account of this device.
+func (e *Engine) Account() identity.AccountID { return e.self.account }
+
+// Device is the id of this device.
+func (e *Engine) Device() identity.DeviceID { return e.self.id }
+
+// HostKey is the seed of the network host's key.
+func (e *Engine) HostKey() [32]byte { return e.self.record.HostKey }
+
+// AccountKey is the public account key.
+func (e *Engine) AccountKey() [32]byte { return e.self.manifest.Account }
+
+// SignHello signs the framed transcript of a direct stream with the device's
+// signing key (spec §8.2).
+func (e *Engine) SignHello(transcript []byte) (dsk [32]byte, sig []byte) {
+	key := e.self.device.Signing
+	copy(dsk[:], key.Public().(ed25519.PublicKey))
+	return dsk, ed25519.Sign(key, transcript)
+}
+
+// Queued is how many envelopes wait for an acknowledgement.
+func (e *Engine) Queued() int { return int(e.queued.Load()) }
+
+// Run executes steps until ctx ends or the store fails. It must be called
+// once. A store that fails stops the engine: the error says why, and nothing
+// that was acknowledged is lost.
+func (e *Engine) Run(ctx context.Context) error {
+	defer close(e.closed)
+	house := time.NewTicker(houseEvery)
+	defer house.Stop()
+	work := e.housekeeping()
+	for {
+		var idle <-chan struct{}
+		if len(work) == 0 {
+			work = e.chores()
+		}
+		if len(work) > 0 {
+			idle = ready
+		}
+		var steps []*step
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-house.C:
+			work = append(work, e.housekeeping()...)
+			continue
+		case group := <-e.in:
+			steps = e.gather(group)
+		case <-idle:
+			steps, work = work[:1], work[1:]
+		}
+		if err := e.commit(steps); err != nil {
+			e.fatal.Store(&err)
+			return err
+		}
+	}
+}
+
+// ready is always ready: work of the loop's own is done beside what comes in.
+var ready = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// chore makes a step of the loop's own.
+func chore(cost int, run func(t *txn) error) *step {
+	var nobody sync.WaitGroup
+	nobody.Add(1)
+	return &step{cost: cost, run: run, done: &nobody}
+}
+
+// chores returns what is left over from earlier transactions.
+func (e *Engine) chores() (out []*step) {
+	for a := range e.backlog {
+		out = append(out, chore(refileChunk*8192, func(t *txn) error { return t.refile(a, nil) }))
+	}
+	clear(e.backlog)
+	return out
+}
+
+// step is one intention or one envelope, on its way through the loop.
+type step struct {
+	cost int // bytes that it may write, at most
+	run  func(t *txn) error
+	err  error
+	done *sync.WaitGroup
+}
+
+// do runs one step and waits for its commit.
+func (e *Engine) do(ctx context.Context, cost int, run func(t *txn) error) error {
+	s := &step{cost: cost, run: run}
+	if err := e.doAll(ctx, []*step{s}); err != nil {
+		return err
+	}
+	return s.err
+}
+
+// enter runs one step like do, and calls entered as soon as its place is fixed.
+func (e *Engine) enter(ctx context.Context, s *step, entered func()) error {
+	if entered == nil {
+		return e.doAll(ctx, []*step{s})
+	}
+	var done sync.WaitGroup
+	done.Add(1)
+	s.done = &done
+	defer func() {
+		if entered != nil {
+			entered()
+		}
+	}()
+	if err := e.hand(ctx, []*step{s}); err != nil {
+		return err
+	}
+	entered()
+	entered = nil
+	done.Wait()
+	return nil
+}
+
+// doAll runs steps in order and waits until all are committed or refused. Its
+// own error says that they were not run, or that their fate is unknown because
+// the engine stopped.
+func (e *Engine) doAll(ctx context.Context, group []*step) error {
+	var done sync.WaitGroup
+	done.Add(len(group))
+	for _, s := range group {
+		s.done = &done
+	}
+	if err := e.hand(ctx, group); err != nil {
+		return err
+	}
+	done.Wait()
+	return nil
+}
+
+// hand gives steps to the loop, which answers every step it takes.
+func (e *Engine) hand(ctx context.Context, group []*step) error {
+	select {
+	case e.in <- group:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-e.closed:
+		return e.stopped()
+	}
+}
+
+func (e *Engine) stopped() error {
+	if err := e.fatal.Load(); err != nil {
+		return fmt.Errorf("%w: %w", ErrStopped, *err)
+	}
+	return ErrStopped
+}
+
+// maxGather bounds how many steps one commit takes.
+const maxGather = 2048
+
+// gather takes whatever else waits right now, without waiting for more.
+func (e *Engine) gather(first []*step) []*step {
+	all := first
+	for len(all) < maxGather {
+		select {
+		case more := <-e.in:
+			all = append(all, more...)
+		default:
+			return all
+		}
+	}
+	return all
+}
+
+// commit runs steps in as few transactions as fit and answers each. The error
+// is the store's: the engine can't go on.
+func (e *Engine) commit(steps []*step) error {
+	for len(steps) > 0 {
+		n, err := e.transact(steps)
+		if errors.Is(err, errAlone) {
+			// One step failed after it had begun to write: nothing of the group
+			// was committed. Each again on its own, so that only it fails.
+			for i, s := range steps[:n] {
+				if _, err := e.transact([]*step{s}); err != nil && !errors.Is(err, errAlone) {
+					finish(steps[i:], err)
+					return err
+				}
+				s.done.Done()
+			}
+			steps = steps[n:]
+			continue
+		}
+		if err != nil {
+			finish(steps, err)
+			return err
+		}
+		for _, s := range steps[:n] {
+			s.done.Done()
+		}
+		steps = steps[n:]
+	}
+	return nil
+}
+
+func finish(steps []*step, err error) {
+	for _, s := range steps {
+		s.err = fmt.Errorf("saving: %w", err)
+		s.done.Done()
+	}
+}
+
+const (
+	stepRecords = 16       // records that one step writes, at most
+	flushCost   = 24 << 10 // bytes that flush writes for one contact, at most
+)
+
+var errAlone = errors.New("engine: a step failed half-way")
+
+// transact runs as many of the steps as fit into one transaction and commits
+// it. It returns how many it took.
+func (e *Engine) transact(steps []*step) (n int, err error) {
+	t := newTxn(e, time.Now())
+	err = e.store.Update(func(tx *storage.Tx) error {
+		n = 0
+		t.reset(tx)
+		for _, s := range steps {
+			// The objects that flush saves come on top of what is there.
+			if n > 0 && !tx.Fits(stepRecords+4*len(t.sessions), s.cost+flushCost*(1+len(t.sessions))) {
+				break
+			}
+			n++
+			t.begin()
+			s.err = s.run(t)
+			if s.err != nil && t.wrote {
+				return errAlone
+			}
+		}
+		return t.flush()
+	})
+	if err != nil {
+		if errors.Is(err, storage.ErrNoSpace) && n > 0 {
+			// Refused before anything was written: the steps fail, the engine
+			// lives.
+			for _, s := range steps[:n] {
+				s.err = err
+			}
+			return n, nil
+		}
+		return n, err
+	}
+	t.publish()
+	return n, nil
+}

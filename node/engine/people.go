@@ -1,0 +1,147 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"rushlight/protocol/identity"
+	"rushlight/storage/record"
+)
+
+// What changing a contact is refused for.
+var (
+	ErrNoKey      = errors.New("engine: the contact's key is not known yet")
+	ErrWrongDigit = errors.New("engine: the safety number does not match")
+)
+
+// change edits one contact.
+func (e *Engine) change(ctx context.Context, a identity.AccountID, f func(t *txn, rec *record.Contact) error) error {
+	return e.do(ctx, 16<<10, func(t *txn) error {
+		c := t.contact(a)
+		if c == nil {
+			return ErrUnknownContact
+		}
+		rec := c.Contact
+		if err := f(t, &rec); err != nil {
+			return err
+		}
+		return t.putContact(&rec)
+	})
+}
+
+// Rename gives a contact a petname; an empty one removes it.
+func (e *Engine) Rename(ctx context.Context, a identity.AccountID, petname string) error {
+	return e.change(ctx, a, func(t *txn, rec *record.Contact) error {
+		for _, c := range t.everybody() {
+			if petname != "" && c.Petname == petname && c.Account != a {
+				return ErrNameTaken
+			}
+		}
+		rec.Petname = petname
+		return nil
+	})
+}
+
+// Approve makes a contact of somebody who asked.
+func (e *Engine) Approve(ctx context.Context, a identity.AccountID) error {
+	return e.change(ctx, a, func(_ *txn, rec *record.Contact) error {
+		rec.State = record.ContactApproved
+		return nil
+	})
+}
+
+// SafetyNumber is the number that both sides compare.
+func (e *Engine) SafetyNumber(a identity.AccountID) (string, error) {
+	c := e.Contact(a)
+	if c == nil {
+		return "", ErrUnknownContact
+	}
+	key, ok := c.Key()
+	if !ok {
+		return "", ErrNoKey
+	}
+	return identity.SafetyNumber(e.self.manifest.Account, key), nil
+}
+
+// Key is the contact's account key, once a card came.
+func (c *Contact) Key() (key [32]byte, ok bool) {
+	card, err := identity.ParseCard(c.Card)
+	if err != nil {
+		return key, false
+	}
+	return card.Manifest.Account, true
+}
+
+// Verify marks a contact as verified if the number is the safety number of
+// both accounts, as identity.ParseSafetyNumber returns it.
+func (e *Engine) Verify(ctx context.Context, a identity.AccountID, number string) error {
+	want, err := e.SafetyNumber(a)
+	if err != nil {
+		return err
+	}
+	if number != want {
+		return ErrWrongDigit
+	}
+	return e.change(ctx, a, func(_ *txn, rec *record.Contact) error {
+		rec.Verified, rec.KeyChanged = true, false
+		return nil
+	})
+}
+
+// Remove forgets a contact, its sessions and the conversation.
+func (e *Engine) Remove(ctx context.Context, a identity.AccountID) error {
+	for {
+		var more bool
+		err := e.do(ctx, 64<<10, func(t *txn) (err error) {
+			if t.contact(a) == nil {
+				return ErrUnknownContact
+			}
+			if more, err = t.dropMessages(a); err != nil || more {
+				return err
+			}
+			if _, err := t.failOutbox(a); err != nil {
+				return err
+			}
+			if err := t.dropSessions(a); err != nil {
+				return err
+			}
+			if err := t.del(record.JoinKey(t, a)); err != nil {
+				return err
+			}
+			return t.dropContact(a)
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// refusals remembers for a while why joins were refused, for whoever waits.
+type refusals struct {
+	mu    sync.Mutex
+	codes map[identity.AccountID]uint8
+}
+
+// maxRefusals bounds how many are remembered.
+const maxRefusals = 1024
+
+func (r *refusals) put(a identity.AccountID, code uint8) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.codes == nil || len(r.codes) >= maxRefusals {
+		r.codes = map[identity.AccountID]uint8{}
+	}
+	r.codes[a] = code
+}
+
+// Refusal returns and forgets why the join with an account was refused, 0 if
+// it was not.
+func (e *Engine) Refusal(a identity.AccountID) uint8 {
+	r := &e.refusals
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	code := r.codes[a]
+	delete(r.codes, a)
+	return code
+}

@@ -1,0 +1,284 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"rushlight/protocol/identity"
+	"rushlight/protocol/message"
+	"rushlight/storage"
+	"rushlight/storage/record"
+)
+
+// ErrUnknownMessage is returned for an id that no message has.
+var ErrUnknownMessage = errors.New("engine: no such message")
+
+// View is a message as a person sees it.
+type View struct {
+	ID       message.ID
+	With     identity.AccountID // the other side of the conversation
+	From     identity.AccountID
+	Mine     bool
+	Sent     time.Time
+	Received time.Time
+	Text     string
+	Newer    bool // of a kind that this version does not know
+	Waiting  bool // messages that come before it have not arrived
+	State    record.MessageState
+}
+
+// Read says which messages of a conversation to return.
+type Read struct {
+	With   identity.AccountID
+	Limit  int        // the newest so many; 0 is all
+	Before message.ID // only older ones; zero is from the newest
+	Unread bool       // only what was not shown yet
+	Peek   bool       // leave what is returned unread
+}
+
+// maxUnlimited bounds a reading without a limit.
+const maxUnlimited = 100_000
+
+// Read returns messages, oldest first, and marks those of the other side as
+// read.
+func (e *Engine) Read(ctx context.Context, r Read) ([]View, error) {
+	if r.Limit <= 0 || r.Limit > maxUnlimited {
+		r.Limit = maxUnlimited
+	}
+	var out []View
+	var fresh []message.ID
+	err := e.store.View(func(tx *storage.Tx) (err error) {
+		t := e.viewTxn(tx)
+		out, fresh, err = t.page(r)
+		return err
+	})
+	if err != nil || r.Peek || len(fresh) == 0 {
+		return out, err
+	}
+	for chunk := range slices.Chunk(fresh, 256) {
+		if err := e.do(ctx, len(chunk)*256, func(t *txn) error { return t.markRead(r.With, chunk) }); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// viewTxn makes the read methods of txn work on a snapshot.
+func (e *Engine) viewTxn(tx *storage.Tx) *txn {
+	t := &txn{e: e, now: time.Now()}
+	t.reset(tx)
+	return t
+}
+
+// page collects messages from the newest back.
+func (t *txn) page(r Read) (out []View, fresh []message.ID, err error) {
+	id := t.e.direct(r.With)
+	var from storage.Key
+	if r.Before != (message.ID{}) {
+		x, err := t.index(r.Before)
+		if err != nil {
+			return nil, nil, err
+		}
+		if x == nil {
+			return nil, nil, ErrUnknownMessage
+		}
+		from = x.Key
+	}
+	conv, err := t.conversation(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.Unread && conv.Unread == 0 {
+		return nil, nil, nil
+	}
+	err = t.Scan(record.MessagePrefix(t, id), from, true, func(k storage.Key, v []byte) (bool, error) {
+		if string(k) == string(from) {
+			return true, nil
+		}
+		if r.Unread && string(k) < string(conv.FirstNew) {
+			return false, nil
+		}
+		view, err := t.view(r.With, v)
+		if err != nil {
+			return false, err
+		}
+		isNew := !view.Mine && view.State != record.StateRead
+		if r.Unread && !isNew {
+			return true, nil
+		}
+		if isNew {
+			fresh = append(fresh, view.ID)
+		}
+		out = append(out, *view)
+		return len(out) < r.Limit, nil
+	})
+	slices.Reverse(out)
+	return out, fresh, err
+}
+
+// view decodes one message and what changes about it.
+func (t *txn) view(with identity.AccountID, b []byte) (*View, error) {
+	rec, err := record.ParseMessage(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading a message: %w", err)
+	}
+	m, err := message.Parse(rec.Content)
+	if err != nil {
+		return nil, fmt.Errorf("reading a message: %w", err)
+	}
+	v := &View{
+		ID: m.ID(), With: with, From: rec.Account, Mine: rec.Mine,
+		Sent: message.ClockTime(m.HLC), Received: time.UnixMilli(rec.Received).UTC(),
+	}
+	x, err := t.index(v.ID)
+	if err != nil {
+		return nil, err
+	}
+	if x == nil {
+		return nil, fmt.Errorf("%w: a message without an index entry", storage.ErrCorrupt)
+	}
+	v.State, v.Waiting = x.State, x.Missing > 0
+	switch m.Type {
+	case message.TypeText:
+		body, err := message.ParseText(m.Body)
+		if err != nil {
+			v.Newer = true
+			break
+		}
+		v.Text = body.Text
+	default:
+		v.Newer = true
+	}
+	return v, nil
+}
+
+// Message returns one message.
+func (e *Engine) Message(id message.ID) (v *View, err error) {
+	err = e.store.View(func(tx *storage.Tx) error {
+		t := e.viewTxn(tx)
+		rec, x, _, err := t.message(id)
+		if err != nil {
+			return err
+		}
+		if rec == nil || x == nil {
+			return ErrUnknownMessage
+		}
+		m, err := message.Parse(rec.Content)
+		if err != nil {
+			return fmt.Errorf("reading a message: %w", err)
+		}
+		v, err = t.view(t.partner(m, rec), rec.Marshal())
+		return err
+	})
+	return v, err
+}
+
+// partner is the other side of the direct conversation a message stands in.
+func (t *txn) partner(m *message.Message, rec *record.Message) identity.AccountID {
+	if !rec.Mine {
+		return rec.Account
+	}
+	for a := range t.e.people.Load().contacts {
+		if t.e.direct(a) == m.Conversation {
+			return a
+		}
+	}
+	return identity.AccountID{}
+}
+
+// State returns how far a message has come.
+func (e *Engine) State(id message.ID) (state record.MessageState, err error) {
+	err = e.store.View(func(tx *storage.Tx) error {
+		x, err := e.viewTxn(tx).index(id)
+		if err == nil && x == nil {
+			err = ErrUnknownMessage
+		}
+		if err == nil {
+			state = x.State
+		}
+		return err
+	})
+	return state, err
+}
+
+// markRead marks messages of the other side as shown.
+func (t *txn) markRead(with identity.AccountID, ids []message.ID) error {
+	conv, err := t.conversation(t.e.direct(with))
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		x, err := t.index(id)
+		if err != nil {
+			return err
+		}
+		if x == nil || x.State == record.StateRead {
+			continue
+		}
+		if err := t.setState(id, record.StateRead); err != nil {
+			return err
+		}
+		conv.dirty = true
+		conv.Unread -= min(conv.Unread, 1)
+	}
+	if conv.Unread == 0 {
+		conv.FirstNew = nil
+	}
+	return nil
+}
+
+// Unread is how many messages were not shown yet, in all conversations.
+func (e *Engine) Unread() (n int, err error) {
+	err = e.store.View(func(tx *storage.Tx) error {
+		return tx.Scan(record.ConversationPrefix(), nil, false, func(_ storage.Key, v []byte) (bool, error) {
+			c, err := record.ParseConversation(v)
+			if err != nil {
+				return false, fmt.Errorf("reading a conversation: %w", err)
+			}
+			n += int(c.Unread)
+			return true, nil
+		})
+	})
+	return n, err
+}
+
+// dropMessages deletes messages of a conversation, a bounded number a call.
+func (t *txn) dropMessages(a identity.AccountID) (more bool, err error) {
+	const chunk = 200
+	id := t.e.direct(a)
+	var keys []storage.Key
+	if err := t.Scan(record.MessagePrefix(t, id), nil, false, func(k storage.Key, v []byte) (bool, error) {
+		rec, err := record.ParseMessage(v)
+		if err != nil {
+			return false, fmt.Errorf("reading a message: %w", err)
+		}
+		m, err := message.Parse(rec.Content)
+		if err != nil {
+			return false, fmt.Errorf("reading a message: %w", err)
+		}
+		keys = append(keys, k, record.IndexKey(m.ID()), record.NumberKey(t, id, m.Author, m.Seq))
+		return len(keys) < 3*chunk, nil
+	}); err != nil {
+		return false, err
+	}
+	for _, k := range keys {
+		if err := t.del(k); err != nil {
+			return false, err
+		}
+	}
+	if len(keys) == 3*chunk {
+		return true, nil
+	}
+	// The numbering goes on: a number used twice would look like a copied
+	// device to the other side.
+	conv, err := t.conversation(id)
+	if err != nil {
+		return false, err
+	}
+	conv.Unread, conv.FirstNew, conv.Waiting = 0, nil, 0
+	conv.dirty, t.wrote = true, true
+	return false, nil
+}

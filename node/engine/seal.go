@@ -1,0 +1,168 @@
+package engine
+
+import (
+	"fmt"
+
+	"rushlight/protocol/envelope"
+	"rushlight/protocol/identity"
+	"rushlight/protocol/message"
+	"rushlight/storage"
+	"rushlight/storage/record"
+)
+
+// enqueue puts a packet for an account into the outbox: sealed in the current
+// session, or waiting for the first one. A logged message is named by its id;
+// a control packet has none and is kept itself.
+func (t *txn) enqueue(a identity.AccountID, packet []byte, id message.ID) error {
+	c, err := t.chain(a)
+	if err != nil {
+		return err
+	}
+	o := &record.Outbox{Kind: record.OutboxUnsealed, Message: id, Made: t.now.Unix()}
+	if id == (message.ID{}) {
+		o.Packet = packet
+	}
+	s, err := t.current(a)
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		if err := t.seal(o, s, c, packet); err != nil {
+			return err
+		}
+	}
+	return t.putOutbox(a, c, o)
+}
+
+func (t *txn) putOutbox(a identity.AccountID, c *chain, o *record.Outbox) error {
+	c.NextOutbox++
+	c.dirty = true
+	t.queued++
+	t.wake[a] = struct{}{}
+	return t.put(record.OutboxKey(t, a, c.NextOutbox), o.Marshal())
+}
+
+// seal encrypts a packet in a session and fills in an outbox entry (spec
+// §7.4): a content key goes through the ratchet, the packet under the content
+// key, both into an envelope of one of three sizes.
+func (t *txn) seal(o *record.Outbox, s *session, c *chain, packet []byte) error {
+	class, err := envelope.ClassForBody(len(packet), 1)
+	if err != nil {
+		return fmt.Errorf("sealing a packet: %w", err)
+	}
+	content := envelope.NewContentKey()
+	t.touch(s)
+	slot, err := s.ratchet.Encrypt(make([]byte, 0, envelope.SlotSize), content[:])
+	if err != nil {
+		return fmt.Errorf("encrypting: %w", err)
+	}
+	payload, err := envelope.Pack(class, content, [][]byte{slot}, packet)
+	if err != nil {
+		return err
+	}
+	return t.wrap(o, s, c, class, payload, record.OutboxSession)
+}
+
+// wrap puts a payload under the next keys of the delivery chain.
+func (t *txn) wrap(o *record.Outbox, s *session, c *chain, class envelope.Class, payload []byte, kind record.OutboxKind) error {
+	c.dirty, t.wrote = true, true
+	_, mk := c.chain.Next()
+	keys := envelope.KeysFor(mk, envelope.Direct)
+	env, err := envelope.Seal(make([]byte, 0, class.Size()), keys, class, payload)
+	if err != nil {
+		return err
+	}
+	o.Kind, o.Session, o.Device, o.Envelope = kind, s.ID, s.Device, env
+	o.MAC = envelope.AckMAC(c.Receipts, keys.Tag, s.Device)
+	return nil
+}
+
+// refileChunk bounds how many outbox entries one step seals anew.
+const refileChunk = 64
+
+// refile seals what waits for an account anew in its current session, behind
+// a first flight if one is given: after the first session came, or after one
+// took another's place. What had arrived under the old session arrives again
+// and is recognised. A long outbox takes several transactions; the loop goes
+// on with it by itself, also after a restart.
+func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
+	s, err := t.current(a)
+	if err != nil {
+		return err
+	}
+	c, err := t.chain(a)
+	if err != nil {
+		return err
+	}
+	if flight != nil {
+		if err := t.putOutbox(a, c, flight); err != nil {
+			return err
+		}
+	}
+	if s == nil {
+		return nil
+	}
+	var old []*record.Outbox
+	var keys []storage.Key
+	size := 0
+	if err := t.Scan(record.OutboxPrefix(t, a), nil, false, func(k storage.Key, v []byte) (bool, error) {
+		o, err := record.ParseOutbox(v)
+		if err != nil {
+			return false, fmt.Errorf("reading the outbox: %w", err)
+		}
+		if o.Session != s.ID {
+			old, keys = append(old, o), append(keys, k)
+			size += len(o.Envelope)
+		}
+		return len(old) < refileChunk && size < refileChunk*2048, nil
+	}); err != nil {
+		return err
+	}
+	for i, o := range old {
+		if err := t.leave(keys[i]); err != nil {
+			return err
+		}
+		packet, err := t.packetOf(o)
+		if err != nil {
+			return err
+		}
+		if packet == nil || o.Kind == record.OutboxFirst {
+			continue // its message is gone, or the flight is superseded
+		}
+		if err := t.seal(o, s, c, packet); err != nil {
+			return err
+		}
+		if err := t.putOutbox(a, c, o); err != nil {
+			return err
+		}
+	}
+	if len(old) > 0 {
+		t.after = append(t.after, func() { t.e.backlog[a] = struct{}{} })
+	}
+	return nil
+}
+
+// packetOf returns what an outbox entry delivers, nil when it no longer
+// exists.
+func (t *txn) packetOf(o *record.Outbox) ([]byte, error) {
+	if o.Message == [16]byte{} {
+		return o.Packet, nil
+	}
+	m, _, _, err := t.message(o.Message)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	return append([]byte{byte(message.KindMessage)}, m.Content...), nil
+}
+
+func (t *txn) outbox(k storage.Key) (*record.Outbox, error) {
+	b, err := t.get(k)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	o, err := record.ParseOutbox(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading the outbox: %w", err)
+	}
+	return o, nil
+}

@@ -1,0 +1,261 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rushlight/protocol/history"
+	"rushlight/protocol/identity"
+	"rushlight/protocol/message"
+	"rushlight/protocol/suite"
+	"rushlight/storage"
+	"rushlight/storage/record"
+)
+
+const labelIdempotency suite.Label = "rushlight/engine/idempotency/1"
+
+// idempotencyLife is how long a repeated call with the same key of the caller
+// returns the first call's message.
+const idempotencyLife = 48 * time.Hour
+
+// What sending is refused for.
+var (
+	ErrUnknownContact = errors.New("engine: no such contact")
+	ErrBlocked        = errors.New("engine: the contact is blocked")
+	ErrNotApproved    = errors.New("engine: the contact waits for approval")
+	ErrKeyChanged     = errors.New("engine: the contact's key changed since it was verified")
+)
+
+// Send is one text to one contact.
+type Send struct {
+	To   identity.AccountID
+	Text string
+	Key  string // the caller's idempotency key, or empty
+	// Entered, if set, is called once the message's place among all messages
+	// is fixed.
+	Entered func()
+}
+
+// Sent is a message that will not be lost.
+type Sent struct {
+	ID    message.ID
+	State record.MessageState
+	At    time.Time
+}
+
+// Send commits a message and its envelope, and returns. Delivery goes on by
+// itself. Errors: those of message.NewBody, [ErrUnknownContact],
+// [ErrBlocked], [ErrKeyChanged], storage.ErrNoSpace.
+func (e *Engine) Send(ctx context.Context, s Send) (Sent, error) {
+	body, err := message.NewBody(s.Text)
+	if err != nil {
+		if s.Entered != nil {
+			s.Entered()
+		}
+		return Sent{}, err
+	}
+	var out Sent
+	st := &step{cost: 5*len(body) + 8192, run: func(t *txn) (err error) {
+		out, err = t.sendText(s, body)
+		return err
+	}}
+	if err := e.enter(ctx, st, s.Entered); err != nil {
+		return Sent{}, err
+	}
+	return out, st.err
+}
+
+func (t *txn) sendText(s Send, body []byte) (Sent, error) {
+	c := t.contact(s.To)
+	switch {
+	case c == nil:
+		return Sent{}, ErrUnknownContact
+	case c.State == record.ContactBlocked:
+		return Sent{}, ErrBlocked
+	case c.KeyChanged:
+		return Sent{}, ErrKeyChanged
+	case c.State == record.ContactPending:
+		if j, err := t.join(s.To); err != nil || j == nil {
+			return Sent{}, orRefuse(err, ErrNotApproved)
+		}
+	}
+	var idem storage.Key
+	if s.Key != "" {
+		h := suite.Hash(labelIdempotency, s.To[:], []byte(s.Key))
+		idem = record.IdempotencyKey([16]byte(h[:16]))
+		b, err := t.get(idem)
+		if err != nil {
+			return Sent{}, err
+		}
+		if len(b) == 16 {
+			return t.sentBefore(message.ID(b))
+		}
+	}
+	conv, err := t.conversation(message.DirectConversation(t.e.self.account, s.To))
+	if err != nil {
+		return Sent{}, err
+	}
+	m := &message.Message{Header: conv.history.Next(t.e.self.id, t.clock()), Type: message.TypeText, Body: body}
+	content, err := m.Marshal()
+	if err != nil {
+		return Sent{}, err
+	}
+	id, err := t.insertOwn(conv, m, content)
+	if err != nil {
+		return Sent{}, err
+	}
+	if err := t.enqueue(s.To, append([]byte{byte(message.KindMessage)}, content...), id); err != nil {
+		return Sent{}, err
+	}
+	if idem != nil {
+		if err := t.putExpiring(idem, id[:], idempotencyLife); err != nil {
+			return Sent{}, err
+		}
+	}
+	return Sent{ID: id, State: record.StateQueued, At: message.ClockTime(m.HLC)}, nil
+}
+
+func (t *txn) sentBefore(id message.ID) (Sent, error) {
+	m, x, _, err := t.message(id)
+	if err != nil {
+		return Sent{}, err
+	}
+	if m == nil {
+		return Sent{ID: id, State: record.StateFailed}, nil
+	}
+	p, err := message.Parse(m.Content)
+	if err != nil {
+		return Sent{}, err
+	}
+	return Sent{ID: id, State: x.State, At: message.ClockTime(p.HLC)}, nil
+}
+
+// clock is the time of this transaction, never before one that this device has
+// written earlier.
+func (t *txn) clock() time.Time {
+	if last := message.ClockTime(t.lastClock); last.After(t.now) {
+		return last
+	}
+	return t.now
+}
+
+// insertOwn places a message of this device in its conversation.
+func (t *txn) insertOwn(conv *conversation, m *message.Message, content []byte) (message.ID, error) {
+	t.wrote, conv.dirty = true, true
+	out, err := t.insert(conv, m)
+	if err != nil {
+		return message.ID{}, err
+	}
+	if out.Verdict != history.New {
+		return message.ID{}, fmt.Errorf("engine: own message was not new")
+	}
+	t.lastClock = max(t.lastClock, m.HLC)
+	rec := &record.Message{Account: t.e.self.account, Mine: true, Received: t.now.UnixMilli(), Content: content}
+	if err := t.putMessage(m, rec, out, record.StateQueued); err != nil {
+		return message.ID{}, err
+	}
+	return out.Position.ID, nil
+}
+
+// insert asks the conversation's history what becomes of a message.
+func (t *txn) insert(conv *conversation, m *message.Message) (history.Outcome, error) {
+	sh := &shelf{t: t, conv: conv.history, id: m.Conversation}
+	out, err := conv.history.Insert(m, sh, t.now)
+	return out, errors.Join(err, sh.err)
+}
+
+// putMessage writes a message and everything that finds it, and announces it.
+func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Outcome, state record.MessageState) error {
+	id := out.Position.ID
+	k := record.MessageKey(t, m.Conversation, out.Position.Order, m.Author, m.Seq)
+	if err := t.put(k, rec.Marshal()); err != nil {
+		return err
+	}
+	x := &record.Index{Key: k, Order: out.Position.Order, State: state, Changed: t.now.UnixMilli(), Missing: uint8(len(out.Missing))}
+	if err := t.put(record.IndexKey(id), x.Marshal()); err != nil {
+		return err
+	}
+	if out.Fork == nil {
+		n := &record.Number{ID: id, Prev: m.Prev}
+		if err := t.put(record.NumberKey(t, m.Conversation, m.Author, m.Seq), n.Marshal()); err != nil {
+			return err
+		}
+	}
+	return t.event(record.Event{Type: record.EventMessage, Message: id, State: state, Account: rec.Account})
+}
+
+// message loads a message by its id; all nil when there is none.
+func (t *txn) message(id message.ID) (*record.Message, *record.Index, storage.Key, error) {
+	x, err := t.index(id)
+	if err != nil || x == nil {
+		return nil, nil, nil, err
+	}
+	b, err := t.get(x.Key)
+	if err != nil || b == nil {
+		return nil, x, x.Key, err
+	}
+	m, err := record.ParseMessage(b)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("reading a message: %w", err)
+	}
+	return m, x, x.Key, nil
+}
+
+func (t *txn) index(id message.ID) (*record.Index, error) {
+	b, err := t.get(record.IndexKey(id))
+	if err != nil || b == nil {
+		return nil, err
+	}
+	x, err := record.ParseIndex(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading the message index: %w", err)
+	}
+	return x, nil
+}
+
+// shelf answers history's questions about one conversation out of the store.
+type shelf struct {
+	t    *txn
+	conv *history.State
+	id   message.ConversationID
+	err  error
+}
+
+// At implements history.Store. The newest message of an author is in the state
+// itself, which is what nearly every question is about.
+func (s *shelf) At(author identity.DeviceID, seq uint64) (history.Entry, bool) {
+	l, ok := s.conv.Log(author)
+	if !ok || seq == 0 || seq > l.Held.Last() {
+		return history.Entry{}, false
+	}
+	b, err := s.t.get(record.NumberKey(s.t, s.id, author, seq))
+	if err != nil || b == nil {
+		s.err = errors.Join(s.err, err)
+		return history.Entry{}, false
+	}
+	n, err := record.ParseNumber(b)
+	if err != nil {
+		s.err = errors.Join(s.err, err)
+		return history.Entry{}, false
+	}
+	return history.Entry{ID: n.ID, Prev: n.Prev}, true
+}
+
+// Has implements history.Store.
+func (s *shelf) Has(id message.ID) bool {
+	x, err := s.t.index(id)
+	s.err = errors.Join(s.err, err)
+	return err == nil && x != nil && x.Missing == 0
+}
+
+// Order implements history.Store.
+func (s *shelf) Order(id message.ID) uint64 {
+	x, err := s.t.index(id)
+	s.err = errors.Join(s.err, err)
+	if err != nil || x == nil {
+		return 0
+	}
+	return x.Order
+}

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"rushlight/protocol/envelope"
+	"rushlight/protocol/identity"
+	"rushlight/storage"
+	"rushlight/storage/record"
+)
+
+// tagIndex finds out whose an envelope is by its tag. It lives in memory, is
+// built from the windows at the start, and belongs to the loop. A tag in it
+// for which the transaction was then dropped does no harm: it is a tag that
+// will come.
+type tagIndex struct {
+	awaited map[[16]byte]place
+	seen    map[[16]byte]place // received: to be acknowledged again
+	order   [][16]byte         // of seen, oldest first
+}
+
+// place is one index of one delivery chain.
+type place struct {
+	device  identity.DeviceID
+	session [16]byte
+	index   uint64
+}
+
+// maxSeen bounds how many received tags are remembered in memory.
+const maxSeen = 1 << 14
+
+func (x *tagIndex) init() {
+	x.awaited = map[[16]byte]place{}
+	x.seen = map[[16]byte]place{}
+}
+
+func (x *tagIndex) addWindow(d identity.DeviceID, session [16]byte, w *envelope.Window) {
+	for index, tag := range w.Tags(envelope.Direct) {
+		x.awaited[tag] = place{d, session, index}
+	}
+}
+
+func (x *tagIndex) addSlots(d identity.DeviceID, session [16]byte, slots []envelope.Slot) {
+	for _, s := range slots {
+		x.awaited[envelope.TagFor(s.MK, envelope.Direct)] = place{d, session, s.Index}
+	}
+}
+
+// received moves a tag from the awaited to the seen.
+func (x *tagIndex) received(tag [16]byte, p place) {
+	if _, ok := x.seen[tag]; ok {
+		return
+	}
+	x.seen[tag] = p
+	x.order = append(x.order, tag)
+	if len(x.order) > maxSeen {
+		for _, old := range x.order[:maxSeen/2] {
+			delete(x.seen, old)
+			delete(x.awaited, old)
+		}
+		x.order = append([][16]byte(nil), x.order[maxSeen/2:]...)
+	}
+}
+
+// locate finds the place of a tag, first among what is awaited, then among
+// what came before. A device of which nothing was looked back yet is walked
+// back as far as its window remembers.
+func (t *txn) locate(tag [16]byte, from identity.DeviceID) (place, bool, error) {
+	x := &t.e.tags
+	if p, ok := x.awaited[tag]; ok {
+		return p, true, nil
+	}
+	if p, ok := x.seen[tag]; ok {
+		return p, true, nil
+	}
+	if from == (identity.DeviceID{}) {
+		return place{}, false, nil
+	}
+	w, err := t.window(from)
+	if err != nil || w == nil {
+		return place{}, false, err
+	}
+	for i, c := range w.chains {
+		behind, err := envelope.ParseChain(w.Chains[i].Behind)
+		if err != nil {
+			return place{}, false, err
+		}
+		for behind.Index() < c.Base() {
+			index, mk := behind.Next()
+			x.received(envelope.TagFor(mk, envelope.Direct), place{from, w.Chains[i].Session, index})
+		}
+		// What is awaited may lie further ahead than the window shows.
+		if index, ok := c.SearchTag(tag, envelope.Direct, envelope.MaxAhead); ok {
+			return place{from, w.Chains[i].Session, index}, true, nil
+		}
+	}
+	p, ok := x.seen[tag]
+	return p, ok, nil
+}
+
+// markReceived moves the window of a place on and keeps enough behind to
+// recognise what comes again.
+func (t *txn) markReceived(w *window, i int, tag [16]byte, p place) error {
+	entered, err := w.chains[i].Received(p.index)
+	if err != nil {
+		return err
+	}
+	w.dirty, t.wrote = true, true
+	t.e.tags.addSlots(p.device, p.session, entered)
+	t.e.tags.received(tag, p)
+	rec := &w.Chains[i]
+	behind, err := envelope.ParseChain(rec.Behind)
+	if err != nil {
+		return err
+	}
+	const lag = envelope.MaxGap
+	if base := w.chains[i].Base(); base > behind.Index()+2*lag {
+		for behind.Index() < base-lag {
+			behind.Next()
+		}
+		rec.Behind = behind.Marshal()
+	}
+	return nil
+}
+
+// loadTags fills the index from the store.
+func (e *Engine) loadTags(tx *storage.Tx) error {
+	e.tags.init()
+	return tx.Scan(record.WindowPrefix(), nil, false, func(_ storage.Key, v []byte) (bool, error) {
+		rec, err := record.ParseWindow(v)
+		if err != nil {
+			return false, err
+		}
+		for _, c := range rec.Chains {
+			w, err := envelope.ParseWindow(c.State)
+			if err != nil {
+				return false, err
+			}
+			e.tags.addWindow(rec.Device, c.Session, w)
+		}
+		return true, nil
+	})
+}

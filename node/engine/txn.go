@@ -1,0 +1,310 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"rushlight/protocol/envelope"
+	"rushlight/protocol/history"
+	"rushlight/protocol/identity"
+	"rushlight/protocol/message"
+	"rushlight/protocol/ratchet"
+	"rushlight/storage"
+	"rushlight/storage/record"
+)
+
+// txn is one transaction of the loop: the store's transaction and the objects
+// that its steps loaded. The objects are saved by flush and die with it.
+type txn struct {
+	*storage.Tx
+	e     *Engine
+	now   time.Time
+	wrote bool // the present step has changed something
+
+	sessions map[sessionID]*session
+	peers    map[identity.AccountID][]*session // all sessions with an account
+	chains   map[identity.AccountID]*chain
+	windows  map[identity.DeviceID]*window
+	convs    map[message.ConversationID]*conversation
+	contacts map[identity.AccountID]*Contact // changed in this transaction
+	known    map[identity.DeviceID][]identity.Hint
+
+	nextEvent uint64
+	lastClock uint64
+	queued    int64
+	wake      map[identity.AccountID]struct{}
+	after     []func()
+}
+
+type sessionID struct {
+	device identity.DeviceID
+	id     [16]byte
+}
+
+type session struct {
+	record.Session
+	ratchet *ratchet.Session
+	dirty   bool
+}
+
+type chain struct {
+	record.Chain
+	chain *envelope.Chain
+	dirty bool
+}
+
+type window struct {
+	record.Window
+	chains []*envelope.Window
+	dirty  bool
+}
+
+type conversation struct {
+	record.Conversation
+	history *history.State
+	dirty   bool
+}
+
+func newTxn(e *Engine, now time.Time) *txn { return &txn{e: e, now: now} }
+
+// reset empties t for a transaction of the store.
+func (t *txn) reset(tx *storage.Tx) {
+	*t = txn{
+		Tx: tx, e: t.e, now: t.now,
+		sessions:  map[sessionID]*session{},
+		peers:     map[identity.AccountID][]*session{},
+		chains:    map[identity.AccountID]*chain{},
+		windows:   map[identity.DeviceID]*window{},
+		convs:     map[message.ConversationID]*conversation{},
+		contacts:  map[identity.AccountID]*Contact{},
+		known:     map[identity.DeviceID][]identity.Hint{},
+		wake:      map[identity.AccountID]struct{}{},
+		nextEvent: t.e.nextEvent,
+		lastClock: t.e.lastClock,
+	}
+}
+
+// begin starts a step.
+func (t *txn) begin() { t.wrote = false }
+
+// put writes one record.
+func (t *txn) put(k storage.Key, v []byte) error {
+	t.wrote = true
+	return t.Put(k, v)
+}
+
+func (t *txn) putExpiring(k storage.Key, v []byte, life time.Duration) error {
+	t.wrote = true
+	return t.PutExpiring(k, v, t.now.Add(life))
+}
+
+func (t *txn) del(k storage.Key) error {
+	t.wrote = true
+	return t.Delete(k)
+}
+
+// get reads one record; a missing one is nil.
+func (t *txn) get(k storage.Key) ([]byte, error) {
+	b, err := t.Get(k)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	return b, err
+}
+
+// flush saves every object that a step changed.
+func (t *txn) flush() error {
+	for _, s := range t.sessions {
+		if !s.dirty {
+			continue
+		}
+		if s.ratchet != nil {
+			s.State = s.ratchet.Marshal()
+		}
+		if err := t.put(record.SessionKey(t, s.Account, s.Device, s.ID), s.Marshal()); err != nil {
+			return err
+		}
+		c, err := t.chain(s.Account)
+		if err != nil {
+			return err
+		}
+		if s.ratchet != nil {
+			c.raise(s.ID, s.ratchet.Version())
+		}
+	}
+	for a, c := range t.chains {
+		if !c.dirty {
+			continue
+		}
+		if c.chain != nil {
+			c.State = c.chain.Marshal()
+		}
+		if err := t.put(record.ChainKey(t, a), c.Marshal()); err != nil {
+			return err
+		}
+	}
+	for d, w := range t.windows {
+		if !w.dirty {
+			continue
+		}
+		for i, c := range w.chains {
+			w.Chains[i].State = c.Marshal()
+		}
+		if err := t.put(record.WindowKey(t, d), w.Marshal()); err != nil {
+			return err
+		}
+	}
+	for id, c := range t.convs {
+		if !c.dirty {
+			continue
+		}
+		c.History = c.history.Marshal()
+		if err := t.put(record.ConversationKey(t, id), c.Marshal()); err != nil {
+			return err
+		}
+	}
+	if t.nextEvent == t.e.nextEvent && t.lastClock == t.e.lastClock {
+		return nil
+	}
+	n := record.Counter{NextEvent: t.nextEvent, Clock: t.lastClock}
+	return t.put(record.CounterKey(), n.Marshal())
+}
+
+// publish makes a committed transaction visible to the rest of the process.
+func (t *txn) publish() {
+	e := t.e
+	if len(t.contacts) > 0 || len(t.known) > 0 {
+		e.people.Store(e.people.Load().with(t.contacts, t.known))
+	}
+	e.queued.Add(t.queued)
+	e.lastClock = t.lastClock
+	if t.nextEvent != e.nextEvent {
+		e.nextEvent = t.nextEvent
+		e.events.advance(t.nextEvent - 1)
+	}
+	if c := e.courier.Load(); c != nil {
+		for a := range t.wake {
+			(*c).Wake(a)
+		}
+	}
+	for _, f := range t.after {
+		f()
+	}
+}
+
+// contact returns a contact as this transaction sees it, or nil.
+func (t *txn) contact(a identity.AccountID) *Contact {
+	if c, ok := t.contacts[a]; ok {
+		return c
+	}
+	return t.e.people.Load().contacts[a]
+}
+
+// putContact saves a contact and announces the change.
+func (t *txn) putContact(rec *record.Contact) error {
+	c, err := newContact(rec)
+	if err != nil {
+		return err
+	}
+	if err := t.put(record.ContactKey(t, rec.Account), rec.Marshal()); err != nil {
+		return err
+	}
+	t.contacts[rec.Account] = c
+	return t.event(record.Event{Type: record.EventContact, Account: rec.Account})
+}
+
+func (t *txn) chain(a identity.AccountID) (*chain, error) {
+	if c, ok := t.chains[a]; ok {
+		return c, nil
+	}
+	c := &chain{}
+	b, err := t.get(record.ChainKey(t, a))
+	if err != nil {
+		return nil, err
+	}
+	if b != nil {
+		rec, err := record.ParseChain(b)
+		if err != nil {
+			return nil, fmt.Errorf("reading a delivery chain: %w", err)
+		}
+		c.Chain = *rec
+		if len(rec.State) > 0 {
+			if c.chain, err = envelope.ParseChain(rec.State); err != nil {
+				return nil, err
+			}
+		}
+	}
+	t.chains[a] = c
+	return c, nil
+}
+
+// raise records that a session must never be seen below a version again.
+func (c *chain) raise(id [16]byte, version uint64) {
+	c.dirty = true
+	for i := range c.Floors {
+		if c.Floors[i].Session == id {
+			c.Floors[i].Version = version
+			return
+		}
+	}
+	c.Floors = append(c.Floors, record.Floor{Session: id, Version: version})
+}
+
+func (c *chain) floor(id [16]byte) uint64 {
+	for _, f := range c.Floors {
+		if f.Session == id {
+			return f.Version
+		}
+	}
+	return 0
+}
+
+func (t *txn) window(d identity.DeviceID) (*window, error) {
+	if w, ok := t.windows[d]; ok {
+		return w, nil
+	}
+	b, err := t.get(record.WindowKey(t, d))
+	if err != nil || b == nil {
+		return nil, err
+	}
+	rec, err := record.ParseWindow(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading a delivery window: %w", err)
+	}
+	w := &window{Window: *rec}
+	for _, c := range rec.Chains {
+		x, err := envelope.ParseWindow(c.State)
+		if err != nil {
+			return nil, err
+		}
+		w.chains = append(w.chains, x)
+	}
+	t.windows[d] = w
+	return w, nil
+}
+
+func (t *txn) conversation(id message.ConversationID) (*conversation, error) {
+	if c, ok := t.convs[id]; ok {
+		return c, nil
+	}
+	c := &conversation{}
+	b, err := t.get(record.ConversationKey(t, id))
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		c.history = history.NewState(id)
+	} else {
+		rec, err := record.ParseConversation(b)
+		if err != nil {
+			return nil, fmt.Errorf("reading a conversation: %w", err)
+		}
+		c.Conversation = *rec
+		if c.history, err = history.ParseState(rec.History); err != nil {
+			return nil, err
+		}
+	}
+	t.convs[id] = c
+	return c, nil
+}

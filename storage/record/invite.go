@@ -1,0 +1,118 @@
+package record
+
+import (
+	"rushlight/protocol/identity"
+	"rushlight/protocol/wire"
+	"rushlight/storage"
+)
+
+// InviteUse is one of the uses that an invite allows.
+type InviteUse struct {
+	Bundle []byte   // public one-time bundle; empty once used
+	Hash   [32]byte // its hash, as the link carries it
+	Secret []byte   // private half; destroyed by the transaction that uses it
+	Used   bool
+}
+
+// Invite is a link this device gave out.
+type Invite struct {
+	ID            [16]byte
+	Secret        [32]byte
+	Expires       int64 // unix seconds
+	NeedsApproval bool
+	Note          string
+	Uses          []InviteUse // 1 to 8
+}
+
+// InviteKey is the key of one invite.
+func InviteKey(id [16]byte) storage.Key { return key(FamilyInvite, id[:]) }
+
+// InvitePrefix is the prefix of all invites.
+func InvitePrefix() storage.Key { return key(FamilyInvite) }
+
+// Marshal encodes v.
+func (v *Invite) Marshal() []byte {
+	w := wire.NewWriter(nil).U8(1).Raw(v.ID[:]).Raw(v.Secret[:]).U64(uint64(v.Expires)).
+		Bool(v.NeedsApproval).Vec16([]byte(v.Note)).U8(uint8(len(v.Uses)))
+	for _, u := range v.Uses {
+		w.Vec16(u.Bundle).Raw(u.Hash[:]).Vec16(u.Secret).Bool(u.Used)
+	}
+	return w.Out()
+}
+
+// ParseInvite decodes an [Invite].
+func ParseInvite(b []byte) (*Invite, error) {
+	r := wire.NewReader(b)
+	version(r)
+	v := &Invite{ID: r.A16(), Secret: r.A32(), Expires: int64(r.U64()), NeedsApproval: r.Bool(), Note: string(r.Vec16(1024))}
+	n := int(r.U8())
+	if n > 8 {
+		r.Fail("too many uses")
+	}
+	for i := 0; i < n && r.Err() == nil; i++ {
+		v.Uses = append(v.Uses, InviteUse{Bundle: r.Vec16(16384), Hash: r.A32(), Secret: r.Vec16(16384), Used: r.Bool()})
+	}
+	return v, r.Close()
+}
+
+// Join is an invite that this person accepted and that was not answered yet.
+type Join struct {
+	Account identity.AccountID
+	Link    string
+	Started int64 // unix seconds
+	Sent    bool  // the first flight is in the outbox
+}
+
+// JoinKey is the key of one join.
+func JoinKey(n Namer, a identity.AccountID) storage.Key {
+	p := n.Pseudonym("account", a[:])
+	return key(FamilyJoin, p[:])
+}
+
+// JoinPrefix is the prefix of all joins.
+func JoinPrefix() storage.Key { return key(FamilyJoin) }
+
+// Marshal encodes j.
+func (j *Join) Marshal() []byte {
+	return wire.NewWriter(nil).U8(1).Raw(j.Account[:]).Vec16([]byte(j.Link)).U64(uint64(j.Started)).Bool(j.Sent).Out()
+}
+
+// ParseJoin decodes a [Join].
+func ParseJoin(b []byte) (*Join, error) {
+	r := wire.NewReader(b)
+	version(r)
+	j := &Join{Account: r.A32(), Link: string(r.Vec16(8192)), Started: int64(r.U64()), Sent: r.Bool()}
+	return j, r.Close()
+}
+
+// Prekey is the private half of a one-time bundle given to a contact for
+// re-keying.
+type Prekey struct {
+	Account identity.AccountID // whom it was given to
+	Bundle  []byte
+	Secret  []byte
+	Made    int64 // unix seconds
+}
+
+// PrekeyKey is the key of the prekey of one bundle.
+func PrekeyKey(hash [32]byte) storage.Key { return key(FamilyPrekey, hash[:]) }
+
+// PrekeyPrefix is the prefix of all prekeys.
+func PrekeyPrefix() storage.Key { return key(FamilyPrekey) }
+
+// Marshal encodes p.
+func (p *Prekey) Marshal() []byte {
+	return wire.NewWriter(nil).U8(1).Raw(p.Account[:]).Vec16(p.Bundle).Vec16(p.Secret).U64(uint64(p.Made)).Out()
+}
+
+// ParsePrekey decodes a [Prekey].
+func ParsePrekey(b []byte) (*Prekey, error) {
+	r := wire.NewReader(b)
+	version(r)
+	p := &Prekey{Account: r.A32(), Bundle: r.Vec16(16384), Secret: r.Vec16(16384), Made: int64(r.U64())}
+	return p, r.Close()
+}
+
+// AnsweredKey is the key under which the acknowledgement of a first flight is
+// kept, by the hash of its envelope, so that it can be given again.
+func AnsweredKey(hash [32]byte) storage.Key { return key(FamilyAnswered, hash[:]) }

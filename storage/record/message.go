@@ -1,0 +1,153 @@
+package record
+
+import (
+	"rushlight/protocol/identity"
+	"rushlight/protocol/message"
+	"rushlight/protocol/wire"
+	"rushlight/storage"
+)
+
+// MessageState is how far a message has come.
+type MessageState uint8
+
+// The states of a message, in order.
+const (
+	StateQueued    MessageState = 1
+	StateStored    MessageState = 2
+	StateDelivered MessageState = 3
+	StateRead      MessageState = 4
+	StateFailed    MessageState = 5
+)
+
+// Message is one message as this device keeps it.
+type Message struct {
+	Account  identity.AccountID // who wrote it
+	Mine     bool
+	Received int64  // unix milliseconds at which it was stored
+	Content  []byte // message.Message
+}
+
+// MessageKey is the key of a message: its place in the conversation.
+func MessageKey(n Namer, conv message.ConversationID, order uint64, dev identity.DeviceID, seq uint64) storage.Key {
+	pc, pd := n.Pseudonym("conversation", conv[:]), n.Pseudonym("device", dev[:])
+	return key(FamilyMessage, pc[:], u64(order), pd[:], u64(seq))
+}
+
+// MessagePrefix is the prefix of the messages of one conversation.
+func MessagePrefix(n Namer, conv message.ConversationID) storage.Key {
+	p := n.Pseudonym("conversation", conv[:])
+	return key(FamilyMessage, p[:])
+}
+
+// Marshal encodes m.
+func (m *Message) Marshal() []byte {
+	return wire.NewWriter(make([]byte, 0, len(m.Content)+48)).U8(1).Raw(m.Account[:]).Bool(m.Mine).U64(uint64(m.Received)).Vec24(m.Content).Out()
+}
+
+// ParseMessage decodes a [Message].
+func ParseMessage(b []byte) (*Message, error) {
+	r := wire.NewReader(b)
+	version(r)
+	m := &Message{Account: r.A32(), Mine: r.Bool(), Received: int64(r.U64()), Content: r.Vec24(1 << 17)}
+	return m, r.Close()
+}
+
+// Index finds a message by its id and carries what changes about it.
+type Index struct {
+	Key     storage.Key // of the [Message]
+	Order   uint64
+	State   MessageState
+	Changed int64 // unix milliseconds of the last change of State
+	Missing uint8 // how many of its parents have not arrived
+}
+
+// IndexKey is the key of one index entry.
+func IndexKey(id message.ID) storage.Key { return key(FamilyMessageIndex, id[:]) }
+
+// IndexPrefix is the prefix of all index entries.
+func IndexPrefix() storage.Key { return key(FamilyMessageIndex) }
+
+// Marshal encodes x.
+func (x *Index) Marshal() []byte {
+	return wire.NewWriter(make([]byte, 0, len(x.Key)+24)).U8(1).Vec8(x.Key).U64(x.Order).U8(uint8(x.State)).U64(uint64(x.Changed)).U8(x.Missing).Out()
+}
+
+// ParseIndex decodes an [Index].
+func ParseIndex(b []byte) (*Index, error) {
+	r := wire.NewReader(b)
+	version(r)
+	x := &Index{Key: storage.Key(r.Vec8(255)), Order: r.U64(), State: MessageState(r.U8())}
+	if x.State < StateQueued || x.State > StateFailed {
+		r.Fail("unknown message state")
+	}
+	x.Changed, x.Missing = int64(r.U64()), r.U8()
+	return x, r.Close()
+}
+
+// Number finds a message by its author and number, also after its content was
+// erased.
+type Number struct {
+	ID   message.ID
+	Prev [32]byte // hash of the author's message before it
+}
+
+// NumberKey is the key of one number.
+func NumberKey(n Namer, conv message.ConversationID, dev identity.DeviceID, seq uint64) storage.Key {
+	pc, pd := n.Pseudonym("conversation", conv[:]), n.Pseudonym("device", dev[:])
+	return key(FamilyNumber, pc[:], pd[:], u64(seq))
+}
+
+// Marshal encodes x.
+func (x *Number) Marshal() []byte {
+	return wire.NewWriter(make([]byte, 0, 49)).U8(1).Raw(x.ID[:]).Raw(x.Prev[:]).Out()
+}
+
+// ParseNumber decodes a [Number].
+func ParseNumber(b []byte) (*Number, error) {
+	r := wire.NewReader(b)
+	version(r)
+	x := &Number{ID: r.A16(), Prev: r.A32()}
+	return x, r.Close()
+}
+
+// WaitingKey marks that a message waits for a parent.
+func WaitingKey(parent, child message.ID) storage.Key {
+	return key(FamilyWaiting, parent[:], child[:])
+}
+
+// WaitingPrefix is the prefix of all messages that wait for one parent.
+func WaitingPrefix(parent message.ID) storage.Key { return key(FamilyWaiting, parent[:]) }
+
+// Conversation is the state of one conversation.
+type Conversation struct {
+	History  []byte      // history.State
+	Waiting  uint32      // messages whose parents are missing
+	Unread   uint32      // messages of others not yet shown
+	FirstNew storage.Key // key of the oldest of them, empty if none
+}
+
+// ConversationKey is the key of one conversation.
+func ConversationKey(n Namer, conv message.ConversationID) storage.Key {
+	p := n.Pseudonym("conversation", conv[:])
+	return key(FamilyConversation, p[:])
+}
+
+// ConversationPrefix is the prefix of all conversations.
+func ConversationPrefix() storage.Key { return key(FamilyConversation) }
+
+// Marshal encodes c.
+func (c *Conversation) Marshal() []byte {
+	return wire.NewWriter(nil).U8(1).Vec24(c.History).U32(c.Waiting).U32(c.Unread).Vec8(c.FirstNew).Out()
+}
+
+// ParseConversation decodes a [Conversation].
+func ParseConversation(b []byte) (*Conversation, error) {
+	r := wire.NewReader(b)
+	version(r)
+	c := &Conversation{History: r.Vec24(1 << 18), Waiting: r.U32(), Unread: r.U32(), FirstNew: storage.Key(r.Vec8(255))}
+	return c, r.Close()
+}
+
+// IdempotencyKey is the key under which the id of a message sent with a
+// caller's own key is kept for two days.
+func IdempotencyKey(hash [16]byte) storage.Key { return key(FamilyIdempotency, hash[:]) }

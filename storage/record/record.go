@@ -1,0 +1,60 @@
+// Package record is what one device keeps: the keys and the values of every
+// family of records that the engine writes, and nothing else.
+//
+// It does not open a store and decides nothing. It promises that each value
+// has one encoding, that a value which does not follow its layout is an error
+// and never a half-filled structure, and that a key shows no account, device
+// or conversation id: ids are replaced by pseudonyms before they reach a key.
+// Every family is described in storage/FORMAT.md.
+package record
+
+import (
+	"encoding/binary"
+
+	"rushlight/storage"
+)
+
+// The families. A key starts with one of these bytes; numbers are never
+// reused. 0x00–0x0f belong to package storage.
+const (
+	FamilySelf         = 0x10 // one record: this device's identity
+	FamilyContact      = 0x11 // account pseudonym[16]
+	FamilyInvite       = 0x12 // invite id[16]
+	FamilyPrekey       = 0x13 // bundle hash[32]
+	FamilyJoin         = 0x14 // account pseudonym[16]: an invite accepted, not yet answered
+	FamilyAnswered     = 0x15 // hash of a first flight's envelope[32]
+	FamilyChain        = 0x21 // account pseudonym[16]
+	FamilyWindow       = 0x22 // device pseudonym[16]
+	FamilySession      = 0x20 // account pseudonym[16] ‖ device pseudonym[16] ‖ session id[16]
+	FamilyOutbox       = 0x30 // account pseudonym[16] ‖ sequence number u64
+	FamilyConversation = 0x40 // conversation pseudonym[16]
+	FamilyMessage      = 0x41 // conversation pseudonym[16] ‖ order u64 ‖ device pseudonym[16] ‖ seq u64
+	FamilyMessageIndex = 0x42 // message id[16]
+	FamilyIdempotency  = 0x43 // hash of the caller's key[16]
+	FamilyWaiting      = 0x44 // missing parent id[16] ‖ message id[16]
+	FamilyNumber       = 0x45 // conversation pseudonym[16] ‖ device pseudonym[16] ‖ seq u64
+	FamilyEvent        = 0x50 // sequence number u64
+	FamilyCounter      = 0x51 // one record: the next event number and the clock
+	FamilyPeer         = 0x60 // device pseudonym[16]: addresses that worked
+)
+
+// Namer replaces an id by its pseudonym; *storage.Store and *storage.Tx are
+// Namers.
+type Namer interface {
+	Pseudonym(label string, id []byte) [16]byte
+}
+
+func key(family byte, parts ...[]byte) storage.Key {
+	n := 1
+	for _, p := range parts {
+		n += len(p)
+	}
+	k := make(storage.Key, 1, n)
+	k[0] = family
+	for _, p := range parts {
+		k = append(k, p...)
+	}
+	return k
+}
+
+func u64(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
