@@ -8,9 +8,8 @@ import (
 )
 
 const (
-	labelContent suite.Label = "rushlight/envelope/content/1"
-	labelBody    suite.Label = "rushlight/envelope/body/1"
-	labelAck     suite.Label = "rushlight/envelope/ack/1"
+	labelBody suite.Label = "rushlight/envelope/body/1"
+	labelAck  suite.Label = "rushlight/envelope/ack/1"
 )
 
 // Kind says what a payload holds: its first byte (spec §7.4).
@@ -59,13 +58,6 @@ func NewContentKey() (key [32]byte) {
 	return key
 }
 
-// contentKeys splits a content key into the key of the body and the key of
-// acknowledgements.
-func contentKeys(content [32]byte) (body, ack []byte) {
-	o := suite.Derive(content[:], nil, 64, labelContent)
-	return o[:32], o[32:]
-}
-
 // Pack builds the payload of a class from a body and the slots: the content
 // key, encrypted by the ratchet for each device, [SlotSize] bytes each. Slots
 // not used are filled with random bytes. A content key must be used for one
@@ -85,8 +77,7 @@ func Pack(c Class, content [32]byte, slots [][]byte, body []byte) ([]byte, error
 		at += copy(out[at:], s)
 	}
 	suite.Random(out[at:])
-	key, _ := contentKeys(content)
-	return suite.Seal(out, key, bodyAD(c, out), body), nil
+	return suite.Seal(out, content[:], bodyAD(c, out), body), nil
 }
 
 // bodyAD binds a body to the class and to all slots.
@@ -159,19 +150,18 @@ func OpenBody(c Class, content [32]byte, payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, _ := contentKeys(content)
-	body, err := suite.Open(nil, key, bodyAD(c, payload[:len(payload)-len(sealed)]), sealed)
+	body, err := suite.Open(nil, content[:], bodyAD(c, payload[:len(payload)-len(sealed)]), sealed)
 	if err != nil {
 		return nil, ErrOpen
 	}
 	return body, nil
 }
 
-// AckMAC is the proof of a recipient device that it opened and stored the
-// payload that came in the envelope with the tag (spec §8.4).
-func AckMAC(content [32]byte, tag, device [16]byte) (mac [16]byte) {
-	_, key := contentKeys(content)
-	full := suite.MAC(key, labelAck, tag[:], device[:])
+// AckMAC is the proof of a recipient device that it stored what came in the
+// envelope with the tag. The secret is exported from the session for this
+// purpose alone (spec §8.3).
+func AckMAC(secret [32]byte, tag, device [16]byte) (mac [16]byte) {
+	full := suite.MAC(secret[:], labelAck, tag[:], device[:])
 	copy(mac[:], full[:])
 	return mac
 }

@@ -69,7 +69,7 @@ func currentVectors(t *testing.T) map[string]string {
 	}
 	payload := must(envelope.Pack(envelope.S, content, slots, []byte("rushlight")))
 	out["payload-S"] = hexOf(payload)
-	ack := envelope.AckMAC(content, tag, dev)
+	ack := envelope.AckMAC(opener, tag, dev)
 	out["ack"] = hexOf(ack[:])
 	_, mk := envelope.NewChain(seed, dev).Next()
 	keys := envelope.KeysFor(mk, relay)
