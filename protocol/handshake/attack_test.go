@@ -259,7 +259,7 @@ func TestReplay(t *testing.T) {
 // Years later an attacker takes both devices and has the recorded flight. Of a
 // one-time bundle they no longer hold the secrets, and the root is safe; of a
 // last-resort bundle within its life (the control) they do, and it falls.
-func TestForwardSecrecy(t *testing.T) {
+func TestForwardSecrecyOfKinds(t *testing.T) {
 	kinds(t, func(t *testing.T, lastResort bool) {
 		w := newWorld(t, lastResort)
 		dh := func(k *ecdh.PrivateKey, p *ecdh.PublicKey) []byte {

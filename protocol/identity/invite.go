@@ -49,7 +49,7 @@ type InviteRelay struct {
 
 // Invite is what one person gives to another to become contacts (spec §4.1).
 // It is a secret: whoever holds it may use it. Its maker enforces uses and
-// expiry.
+// expiry (spec §4.2).
 type Invite struct {
 	Flags   uint8
 	Account AccountID // of the maker; keeps a relay from taking the maker's place
