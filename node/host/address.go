@@ -13,6 +13,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"rushlight/protocol/identity"
 )
 
 // everywhere are the listen addresses of a port on all interfaces. UDP comes
@@ -125,13 +127,15 @@ func Rank(a ma.Multiaddr) int {
 	return rank
 }
 
-// Split takes an address apart into the peer id at its end and the rest. Both
-// binary forms come from strangers, so everything is checked.
-func Split(b []byte) (peer.ID, ma.Multiaddr, error) {
-	a, err := ma.NewMultiaddrBytes(b)
-	if err != nil {
-		return "", nil, fmt.Errorf("host: reading an address: %w", err)
+// Hints returns [Host.Addrs] as contacts are told them, at most
+// [identity.MaxHints].
+func (h *Host) Hints() []identity.Hint {
+	var out []identity.Hint
+	for _, a := range h.Addrs() {
+		addr, id := peer.SplitAddr(a)
+		if len(out) < identity.MaxHints && addr != nil {
+			out = append(out, identity.Hint{Peer: []byte(id), Addr: addr.Bytes()})
+		}
 	}
-	rest, id := peer.SplitAddr(a)
-	return id, rest, nil
+	return out
 }
