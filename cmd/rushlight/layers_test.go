@@ -47,6 +47,8 @@ var clock = []string{
 var users = map[string][]string{
 	"filippo.io/edwards25519":              {"rushlight/protocol/beacon"},
 	"github.com/creachadair/jrpc2":         {"rushlight/node/api"},
+	"github.com/gofrs/flock":               {"rushlight/storage"},
+	"google.golang.org/protobuf":           {"rushlight/storage"}, // Badger's own files
 	"github.com/dgraph-io/badger/v4":       {"rushlight/storage"},
 	"github.com/gorilla/websocket":         {"rushlight/node/api"},
 	"github.com/libp2p/go-libp2p":          {"rushlight/node/host", "rushlight/node/delivery", "rushlight/node/discovery"},
