@@ -52,7 +52,7 @@ var users = map[string][]string{
 	"github.com/dgraph-io/badger/v4":       {"rushlight/storage"},
 	"github.com/gorilla/websocket":         {"rushlight/node/api"},
 	"github.com/libp2p/go-libp2p":          {"rushlight/node/host", "rushlight/node/delivery", "rushlight/node/discovery"},
-	"github.com/multiformats/go-multiaddr": {"rushlight/node/host", "rushlight/node/delivery", "rushlight/node/discovery"},
+	"github.com/multiformats/go-multiaddr": {"rushlight/node", "rushlight/node/host", "rushlight/node/delivery", "rushlight/node/discovery"},
 	"github.com/libp2p/zeroconf/v2":        {"rushlight/node/discovery"},
 	"github.com/spf13/cobra":               {"rushlight/cmd/rushlight"},
 	"github.com/tailscale/peercred":        {"rushlight/node/api"},
