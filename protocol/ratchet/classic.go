@@ -28,7 +28,7 @@ const (
 	on                    // there is a sending chain
 )
 
-// classic is the Double Ratchet with header encryption (spec §6.3). The own
+// classic is the Double Ratchet with header encryption (spec §6.5). The own
 // key of a step is generated when the step is first sent with, which the
 // paper allows (§6.5 there), so receiving needs no randomness.
 type classic struct {

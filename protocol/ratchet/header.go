@@ -8,7 +8,7 @@ import (
 	"rushlight/protocol/wire"
 )
 
-// The layout of a message (spec §6.5): nonce[16] ‖ sealed header[266] ‖
+// The layout of a message (spec §6.7): nonce[16] ‖ sealed header[266] ‖
 // commitment[32] ‖ ciphertext[len(plaintext)+16].
 const (
 	nonceSize    = 16
@@ -70,11 +70,14 @@ func headerNonce(nonce []byte) []byte {
 }
 
 // messageKeys combines the keys of both ratchets and the nonce of the message
-// into key[32] ‖ nonce[12] ‖ commitment[32]. Because the nonce is in it, a
-// state that was rolled back does not use one key for two plaintexts.
+// into key[32] ‖ commitment[32]. Because the nonce is in it, a state that was
+// rolled back does not use one key for two plaintexts.
 func messageKeys(ec, pq *[32]byte, nonce []byte) []byte {
-	return suite.Derive(ec[:], pq[:], 32+chacha20poly1305.NonceSize+commitSize, labelMessage, nonce)
+	return suite.Derive(ec[:], pq[:], chacha20poly1305.KeySize+commitSize, labelMessage, nonce)
 }
+
+// bodyNonce is zero: a body's key encrypts nothing else.
+var bodyNonce [chacha20poly1305.NonceSize]byte
 
 // bodyAD is the associated data of the body: transcript ‖ nonce ‖ sealed
 // header, all of fixed length.
@@ -85,16 +88,16 @@ func bodyAD(transcript *[32]byte, front []byte) []byte {
 
 // sealBody appends commitment ‖ ciphertext to dst.
 func sealBody(dst, keys, ad, plaintext []byte) []byte {
-	dst = append(dst, keys[44:76]...)
-	return bodyCipher(keys).Seal(dst, keys[32:44], plaintext, ad)
+	dst = append(dst, keys[32:64]...)
+	return bodyCipher(keys).Seal(dst, bodyNonce[:], plaintext, ad)
 }
 
 // openBody checks the commitment before anything else.
 func openBody(keys, ad, sealed []byte) ([]byte, error) {
-	if !suite.Equal(keys[44:76], sealed[:commitSize]) {
+	if !suite.Equal(keys[32:64], sealed[:commitSize]) {
 		return nil, ErrDecrypt
 	}
-	pt, err := bodyCipher(keys).Open(nil, keys[32:44], sealed[commitSize:], ad)
+	pt, err := bodyCipher(keys).Open(nil, bodyNonce[:], sealed[commitSize:], ad)
 	if err != nil {
 		return nil, ErrDecrypt
 	}

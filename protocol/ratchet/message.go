@@ -9,7 +9,7 @@ import (
 // Encrypt appends the next message to dst: exactly [Overhead] bytes more than
 // the plaintext. Save the state before sending it. The error is [ErrNotReady]
 // for a responder that has not received, or wraps [ErrAborted] when a counter
-// has run out; nothing has changed then (spec §6.5).
+// has run out; nothing has changed then (spec §6.7).
 func (s *Session) Encrypt(dst, plaintext []byte) ([]byte, error) {
 	switch {
 	case s.ec.turn == never:
@@ -42,7 +42,7 @@ func (s *Session) Encrypt(dst, plaintext []byte) ([]byte, error) {
 // Decrypt opens a message. Save the state before acknowledging it. After an
 // error ([ErrDecrypt], [ErrReplay], [ErrTooFar] or one that wraps
 // [ErrAborted]) the state is as before: everything is decided first and done
-// only when the message has proved authentic (spec §6.6).
+// only when the message has proved authentic (spec §6.8).
 func (s *Session) Decrypt(ciphertext []byte) ([]byte, error) {
 	if len(ciphertext) < Overhead {
 		return nil, ErrDecrypt

@@ -12,9 +12,10 @@ const (
 	labelQuantumStart suite.Label = "rushlight/ratchet/quantum-start/1"
 	labelQuantumEpoch suite.Label = "rushlight/ratchet/quantum-epoch/1"
 	labelQuantumChain suite.Label = "rushlight/ratchet/quantum-chain/1"
+	labelQuantumKey   suite.Label = "rushlight/ratchet/quantum-key/1"
 )
 
-// quantum is the sparse post-quantum ratchet (spec §6.4): a pair of chains for
+// quantum is the sparse post-quantum ratchet (spec §6.6): a pair of chains for
 // every epoch of the braid. There is no session without it.
 //
 // The epochs held are consecutive: the newest is the braid's epoch when its
@@ -98,9 +99,8 @@ func (q *quantum) prune() {
 func stepQuantum(ck *[32]byte, n uint32) (key [32]byte) {
 	var ctr [4]byte
 	binary.BigEndian.PutUint32(ctr[:], n)
-	o := suite.Derive(ck[:], nil, 64, labelQuantumChain, ctr[:])
-	copy(ck[:], o[:32])
-	copy(key[:], o[32:])
+	key = suite.MAC(ck[:], labelQuantumKey, ctr[:])
+	*ck = suite.MAC(ck[:], labelQuantumChain, ctr[:])
 	return key
 }
 

@@ -14,7 +14,7 @@
 // acknowledge what Decrypt returned.
 //
 // Deviations from the papers (Double Ratchet rev 4, ML-KEM Braid rev 1): see
-// spec §6.10, and the package comment of braid.
+// spec §6.11, and the package comment of braid.
 package ratchet
 
 import (
@@ -26,7 +26,7 @@ import (
 	"rushlight/protocol/suite"
 )
 
-// Limits (spec §6.6).
+// Limits (spec §6.8).
 const (
 	MaxSkip      = 1000 // messages that may be missing before one, in its chain
 	MaxStored    = 2000 // keys of missing messages a session stores, per ratchet

@@ -10,7 +10,7 @@ import (
 // stateFormat is the first byte of a saved state.
 const stateFormat = 1
 
-// Marshal returns the state (spec §6.8). It is secret, and superseded by the
+// Marshal returns the state (spec §6.10). It is secret, and superseded by the
 // next successful Encrypt or Decrypt: erase it then.
 func (s *Session) Marshal() []byte {
 	w := wire.NewWriter(make([]byte, 0, 4096))

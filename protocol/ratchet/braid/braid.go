@@ -130,6 +130,7 @@ func (b *Braid) Send() (Msg, *Secret) {
 		b.send(ct1)
 		b.in = collector{size: kem.VectorSize}
 		b.state = Ct1Sampled
+	default: // the other states go on with what they have
 	}
 	m := Msg{Epoch: b.epoch, Type: b.sends()}
 	if m.Type != None {
@@ -207,6 +208,7 @@ func (b *Braid) receive(m *Msg) (*Secret, error) {
 		if m.Type == Ct2 {
 			return b.takeCT2(m)
 		}
+	default: // KeysUnsampled, HeaderReceived, Ct2Sampled: it is our turn
 	}
 	return nil, nil
 }

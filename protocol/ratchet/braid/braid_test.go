@@ -260,7 +260,7 @@ func messagesPerEpoch(sender func(i int, r *rand.Rand) int) float64 {
 	return messages / float64(p[0].epoch)
 }
 
-// TestMessagesPerEpoch holds the numbers of spec §6.7 to 10 %.
+// TestMessagesPerEpoch holds the numbers of spec §6.9 to 10 %.
 func TestMessagesPerEpoch(t *testing.T) {
 	for _, c := range []struct {
 		name   string

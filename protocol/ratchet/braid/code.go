@@ -9,6 +9,9 @@ const ChunkSize = 192
 // indexes is how many chunks a text has before their numbers start again.
 const indexes = 1 << 13
 
+// maxChunks bounds how many chunks a text may need.
+const maxChunks = 8
+
 // Chunk is one symbol of the erasure code.
 type Chunk [ChunkSize]byte
 
@@ -24,11 +27,12 @@ func encodeChunk(text []byte, index uint16) (out Chunk) {
 		copy(out[:], text[int(index)*ChunkSize:])
 		return out
 	}
-	pieces := make([]piece, count)
-	for i := range pieces {
-		pieces[i] = piece{uint16(i), encodeChunk(text, uint16(i))}
+	var pieces [maxChunks]piece
+	for i := range count {
+		pieces[i].index = uint16(i)
+		copy(pieces[i].data[:], text[i*ChunkSize:])
 	}
-	return interpolate(pieces, index)
+	return interpolate(pieces[:count], index)
 }
 
 // piece is a chunk with its number.
@@ -43,15 +47,14 @@ func interpolate(pieces []piece, x uint16) (out Chunk) {
 	// The weight of piece i is Π(x−xⱼ) / dᵢ over all j, where dᵢ is
 	// (x−xᵢ)·Π(xᵢ−xⱼ) over j ≠ i. One inversion serves all dᵢ: before[i] is
 	// the product of those in front of i.
-	den := make([]uint16, len(pieces))
-	before := make([]uint16, len(pieces))
+	var den, before, weights [maxChunks]uint16
 	numerator, product := uint16(1), uint16(1)
-	for i, p := range pieces {
-		d := x ^ p.index
+	for i := range pieces {
+		d := x ^ pieces[i].index
 		numerator = mul(numerator, d)
-		for j, o := range pieces {
+		for j := range pieces {
 			if i != j {
-				d = mul(d, p.index^o.index)
+				d = mul(d, pieces[i].index^pieces[j].index)
 			}
 		}
 		den[i], before[i] = d, product
@@ -59,10 +62,10 @@ func interpolate(pieces []piece, x uint16) (out Chunk) {
 	}
 	rest := mul(numerator, invert(product))
 	for i := len(pieces) - 1; i >= 0; i-- {
-		addScaled(&out, &pieces[i].data, mul(rest, before[i]))
+		weights[i] = mul(rest, before[i])
 		rest = mul(rest, den[i])
 	}
-	return out
+	return combine(pieces, &weights)
 }
 
 // collector gathers the chunks of one text whose length both sides know. It

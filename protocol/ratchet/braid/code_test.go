@@ -29,17 +29,23 @@ func TestField(t *testing.T) {
 		if mul(a, b) != slow(a, b) {
 			t.Fatalf("%#x·%#x = %#x, want %#x", a, b, mul(a, b), slow(a, b))
 		}
-		var src, dst, want Chunk
-		for i := range src {
-			src[i], dst[i] = byte(a)+byte(i), byte(b)*byte(i)
+		var pieces [maxChunks]piece
+		var weights [maxChunks]uint16
+		var want Chunk
+		count := rapid.IntRange(1, maxChunks).Draw(t, "count")
+		for i := range count {
+			weights[i] = a * uint16(2*i+1)
+			for j := range pieces[i].data {
+				pieces[i].data[j] = byte(b)*byte(i+1) + byte(j)*byte(b>>8)
+			}
+			for j := 0; j < len(want); j += 2 {
+				v := slow(weights[i], uint16(pieces[i].data[j])<<8|uint16(pieces[i].data[j+1]))
+				want[j] ^= byte(v >> 8)
+				want[j+1] ^= byte(v)
+			}
 		}
-		for i := 0; i < len(src); i += 2 {
-			v := slow(b, uint16(src[i])<<8|uint16(src[i+1]))
-			want[i], want[i+1] = dst[i]^byte(v>>8), dst[i+1]^byte(v)
-		}
-		addScaled(&dst, &src, b)
-		if dst != want {
-			t.Fatal("addScaled differs from mul")
+		if combine(pieces[:count], &weights) != want {
+			t.Fatal("combine differs from the definition")
 		}
 	})
 	for a := 1; a < 1<<16; a++ {
@@ -52,7 +58,8 @@ func TestField(t *testing.T) {
 // TestErasures restores texts from any sufficient set of chunks in any order.
 func TestErasures(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.SliceOfN(rapid.Byte(), 1, 1300).Draw(t, "text")
+		size := rapid.SampledFrom([]int{1, 96, 160, 192, 193, 960, 1152, 1300, 8 * ChunkSize}).Draw(t, "size")
+		text := rapid.SliceOfN(rapid.Byte(), size, size).Draw(t, "text")
 		need := chunksFor(len(text))
 		numbers := rapid.SliceOfNDistinct(rapid.Uint16Range(0, indexes-1), need, need, rapid.ID).Draw(t, "numbers")
 		c := collector{size: len(text)}

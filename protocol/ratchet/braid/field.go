@@ -1,5 +1,7 @@
 package braid
 
+import "encoding/binary"
+
 // Arithmetic in GF(2^16) with the polynomial x^16 + x^12 + x^3 + x + 1
 // (0x1100b). All values that pass here are known to both parties, so nothing
 // depends on constant time. There are no global tables: the few products a
@@ -31,23 +33,38 @@ func invert(a uint16) uint16 {
 	return r
 }
 
-// addScaled adds l·src to dst, both sequences of big-endian field elements of
-// one length.
-func addScaled(dst, src *Chunk, l uint16) {
-	// product[i][v] is l·(v·16^i), so a product is four look-ups.
-	var product [4][16]uint16
-	for i := range product {
-		for bit := 1; bit < 16; bit <<= 1 {
-			for low := range bit {
-				product[i][bit|low] = product[i][low] ^ l
-			}
-			l = double(l)
+// double4 is a·x for four elements in one word.
+func double4(a uint64) uint64 {
+	const top = 0x8000_8000_8000_8000
+	return a&^top<<1 ^ a&top>>15*reduction
+}
+
+// combine is the sum of the pieces, each times its weight.
+func combine(pieces []piece, weights *[maxChunks]uint16) (out Chunk) {
+	const words = ChunkSize / 8
+	var data [maxChunks][words]uint64
+	for i := range pieces {
+		for w := range data[i] {
+			data[i][w] = binary.BigEndian.Uint64(pieces[i].data[8*w:])
 		}
 	}
-	for i := 0; i < len(dst); i += 2 {
-		hi, lo := src[i], src[i+1]
-		v := product[3][hi>>4] ^ product[2][hi&15] ^ product[1][lo>>4] ^ product[0][lo&15]
-		dst[i] ^= byte(v >> 8)
-		dst[i+1] ^= byte(v)
+	// All products at once, from the highest bit of the weights down.
+	var sum [words]uint64
+	for bit := 15; bit >= 0; bit-- {
+		for w := range sum {
+			sum[w] = double4(sum[w])
+		}
+		for i := range pieces {
+			if weights[i]>>bit&1 == 0 {
+				continue
+			}
+			for w := range sum {
+				sum[w] ^= data[i][w]
+			}
+		}
 	}
+	for w := range sum {
+		binary.BigEndian.PutUint64(out[8*w:], sum[w])
+	}
+	return out
 }

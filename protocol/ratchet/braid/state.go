@@ -5,33 +5,43 @@ import (
 	"rushlight/protocol/wire"
 )
 
-// MarshalTo writes the state (spec §6.8). It is secret.
+// MarshalTo writes the state (spec §6.10). It is secret.
 func (b *Braid) MarshalTo(w *wire.Writer) {
 	w.U8(uint8(b.state)).U32(b.epoch).Raw(b.root[:]).Raw(b.mac[:])
 	switch b.state {
-	case KeysSampled, HeaderSent, Ct1Received:
-		w.Raw(b.seed[:])
+	case KeysSampled:
+		b.marshalOut(w.Raw(b.seed[:]))
+		w.Raw(b.later)
+	case HeaderSent:
+		b.marshalOut(w.Raw(b.seed[:]))
+		b.marshalIn(w)
+	case Ct1Received:
+		b.marshalOut(w.Raw(b.seed[:]))
+		w.Raw(b.ct1)
 	case HeaderReceived:
 		w.Raw(b.header[:])
-	case Ct1Sampled, Ct1Acknowledged:
-		w.Raw(b.header[:]).Raw(b.m[:]).Raw(b.ct1)
-	}
-	switch b.state {
-	case KeysSampled, HeaderSent, EkReceivedCt1Sampled, Ct2Sampled:
-		w.Raw(b.out).U16(b.next)
-	case Ct1Received:
-		w.Raw(b.out).U16(b.next).Raw(b.ct1)
 	case Ct1Sampled:
-		w.U16(b.next) // out is ct1
-	}
-	switch b.state {
-	case KeysSampled, EkReceivedCt1Sampled:
+		w.Raw(b.header[:]).Raw(b.m[:])
+		b.marshalOut(w) // out is ct1
+		b.marshalIn(w)
+	case EkReceivedCt1Sampled:
+		b.marshalOut(w)
 		w.Raw(b.later)
-	case HeaderSent, Ct1Sampled, Ct1Acknowledged:
-		w.U8(uint8(len(b.in.pieces)))
-		for i := range b.in.pieces {
-			w.U16(b.in.pieces[i].index).Raw(b.in.pieces[i].data[:])
-		}
+	case Ct1Acknowledged:
+		w.Raw(b.header[:]).Raw(b.m[:]).Raw(b.ct1)
+		b.marshalIn(w)
+	case Ct2Sampled:
+		b.marshalOut(w)
+	default: // KeysUnsampled and NoHeaderReceived have nothing more
+	}
+}
+
+func (b *Braid) marshalOut(w *wire.Writer) { w.Raw(b.out).U16(b.next) }
+
+func (b *Braid) marshalIn(w *wire.Writer) {
+	w.U8(uint8(len(b.in.pieces)))
+	for i := range b.in.pieces {
+		w.U16(b.in.pieces[i].index).Raw(b.in.pieces[i].data[:])
 	}
 }
 
@@ -63,8 +73,8 @@ func Parse(r *wire.Reader) *Braid {
 	case Ct1Sampled:
 		r.Fill(b.header[:])
 		r.Fill(b.m[:])
-		b.ct1 = copied(r, kem.CT1Size)
-		b.out, b.next = b.ct1, number(r)
+		b.parseOut(r, kem.CT1Size)
+		b.ct1 = b.out
 		b.parseIn(r, kem.VectorSize, 0)
 	case EkReceivedCt1Sampled:
 		b.parseOut(r, kem.CT1Size)
