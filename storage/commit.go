@@ -113,7 +113,7 @@ func (s *Store) commit(ops []op) error {
 	if due {
 		s.clock.committed(now)
 	}
-	s.mirrorIfOld()
+	s.mirrorIfDue()
 	return nil
 }
 

@@ -82,8 +82,8 @@ func openGuard(path string, k keys, database bool) (*guard, error) {
 func (g *guard) close() error { return g.file.Close() }
 
 // Mirror writes how far the store has come into the guard file, if that
-// changed. Updates do it every 30 seconds and Close does; a daemon that falls
-// idle calls it too. It belongs to the writer, as Update does.
+// changed. Updates do it every 30 seconds and for every new log, and Close
+// does; a daemon that falls idle calls it too. It belongs to the writer, as Update does.
 func (s *Store) Mirror() error {
 	done, err := s.write()
 	if err != nil {
@@ -105,14 +105,37 @@ func (s *Store) mirror() error {
 	return nil
 }
 
-// mirrorIfOld mirrors after a commit. A failure is no failure of the commit.
-func (s *Store) mirrorIfOld() {
-	if time.Since(s.guard.at) < mirrorEvery {
+// mirrorIfDue mirrors after a commit: when the mark is old, and when the commit
+// is the first in a new log, so that the loss of a whole log is noticed. A
+// failure is no failure of the commit.
+func (s *Store) mirrorIfDue() {
+	fresh := s.logTurned()
+	if !fresh && time.Since(s.guard.at) < mirrorEvery {
 		return
 	}
-	if err := s.mirror(); err != nil {
+	err := s.mirror()
+	if err == nil && fresh {
+		err = twoslot.SyncDir(filepath.Join(s.dir, dirDatabase))
+	}
+	if err != nil {
 		s.log.Warn("the guard file can't be written", "error", err)
 	}
+}
+
+// logTurned reports whether Badger has begun a new log. It numbers them.
+func (s *Store) logTurned() (turned bool) {
+	for {
+		_, err := os.Lstat(logPath(filepath.Join(s.dir, dirDatabase), s.logNumber+1))
+		if err != nil {
+			return turned
+		}
+		s.logNumber++
+		turned = true
+	}
+}
+
+func logPath(dir string, number uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("%05d.mem", number))
 }
 
 func manifestExists(dbDir string) bool {

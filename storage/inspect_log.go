@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -75,7 +76,9 @@ func parseLog(b []byte, reg *registry, version uint64) (info logInfo, end int, e
 	}
 	entries := int64(0)
 	end = logHead
+	broken := logHead
 	for at := logHead; ; {
+		broken = at
 		e, ok := l.entry(at)
 		if !ok || e.meta&(metaTxn|metaFin) == 0 {
 			break
@@ -103,25 +106,56 @@ func parseLog(b []byte, reg *registry, version uint64) (info logInfo, end int, e
 	if !zero(rest[max(0, len(rest)-quietBytes):]) {
 		return info, 0, fmt.Errorf("%w: a log is cut short", ErrCorrupt)
 	}
-	// One commit may have been under way. A mark of a later one was written
-	// only after this one was on the disk, so then this one is damaged.
 	unfinished := info.last + 1
 	if info.last == 0 {
 		unfinished = version + 1
 	}
-	for at := end; at+24 < len(b); at++ {
-		if b[at] != metaFin || b[at+1] != 0 || b[at+2] != byte(len(finKey)+8) {
+	if l.damaged(end, broken, unfinished) {
+		return info, 0, fmt.Errorf("%w: a log is damaged before its end", ErrCorrupt)
+	}
+	return info, end, nil
+}
+
+// damaged tells damage from what one unfinished commit, of the given version,
+// leaves behind end; broken is the first entry that doesn't fit. A commit is
+// written in order, and after a power cut whole sectors of it can be missing.
+// The next one starts only when it is on the disk.
+func (l logReader) damaged(end, broken int, unfinished uint64) bool {
+	for at := end; at+24 < len(l.b); at++ {
+		if l.b[at] != metaFin || l.b[at+1] != 0 || l.b[at+2] != byte(len(finKey)+8) {
 			continue
 		}
 		e, ok := l.entry(at)
 		if !ok {
 			continue
 		}
-		if v, ok := l.mark(e); ok && v > unfinished {
-			return info, 0, fmt.Errorf("%w: a log is damaged before its end", ErrCorrupt)
+		v, ok := l.mark(e)
+		if ok && (v > unfinished || v == unfinished && !l.gap(broken, at)) {
+			return true
 		}
 	}
-	return info, end, nil
+	// All entries are whole: is what follows the mark, and not its beginning?
+	want := l.encodeMark(broken, unfinished)
+	got := l.b[broken:min(len(l.b), broken+len(want))]
+	same := 0
+	for i := range got {
+		if got[i] == want[i] {
+			same++
+		}
+	}
+	whole := len(got) == len(want) && !zero(got[len(got)-4:])
+	return whole && same > len(want)/2
+}
+
+// gap reports whether a sector between two offsets was never written.
+func (l logReader) gap(from, to int) bool {
+	const sector = 512
+	for at := (from + sector - 1) / sector * sector; at+sector <= to; at += sector {
+		if zero(l.b[at : at+sector]) {
+			return true
+		}
+	}
+	return false
 }
 
 type logReader struct {
@@ -173,4 +207,17 @@ func (l logReader) mark(e logEntry) (version uint64, ok bool) {
 	}
 	version, err = strconv.ParseUint(string(kv[e.keyLen:]), 10, 64)
 	return version, err == nil
+}
+
+// encodeMark is the entry that ends the transaction of a version, at an offset.
+func (l logReader) encodeMark(at int, version uint64) []byte {
+	kv := binary.BigEndian.AppendUint64([]byte(finKey), math.MaxUint64-version)
+	kv = strconv.AppendUint(kv, version, 10)
+	iv := binary.BigEndian.AppendUint32(slices.Clone(l.b[8:logHead]), uint32(at))
+	sealed, err := y.XORBlockAllocate(kv, l.key, iv)
+	if err != nil {
+		return nil
+	}
+	e := append([]byte{metaFin, 0, byte(len(finKey) + 8), byte(len(kv) - len(finKey) - 8), 0}, sealed...)
+	return binary.BigEndian.AppendUint32(e, crc32.Checksum(e, y.CastagnoliCrcTable))
 }

@@ -22,36 +22,41 @@ const ivSize = 16
 // checksum ‖ u32 checksum length) and checks the sums of its index and of every
 // block. It returns the newest version in it and a buffer for the next call.
 func verifyTable(path string, key, buf []byte) (newest uint64, next []byte, err error) {
-	defer func() {
-		if recover() != nil { // from decoding an index that isn't one
-			err = errTable
-		}
-	}()
 	if key == nil {
 		return 0, buf, errors.New("its key is missing")
 	}
 	if buf, err = readInto(path, buf); err != nil {
 		return 0, buf, err
 	}
-	index, err := tableIndex(buf, key)
+	newest, err = parseTable(buf, key)
+	return newest, buf, err
+}
+
+func parseTable(b, key []byte) (newest uint64, err error) {
+	defer func() {
+		if recover() != nil { // from decoding an index that isn't one
+			err = errTable
+		}
+	}()
+	index, err := tableIndex(b, key)
 	if err != nil {
-		return 0, buf, err
+		return 0, err
 	}
 	var at fb.BlockOffset
 	plain := make([]byte, 0, 8<<10)
 	for i := range index.OffsetsLength() {
 		if !index.Offsets(&at, i) {
-			return 0, buf, errTable
+			return 0, errTable
 		}
 		from, n := int(at.Offset()), int(at.Len())
-		if n < ivSize || from < 0 || from+n > len(buf) {
-			return 0, buf, errTable
+		if n < ivSize || from < 0 || from+n > len(b) {
+			return 0, errTable
 		}
-		if plain, err = verifyBlock(buf[from:from+n], key, plain); err != nil {
-			return 0, buf, fmt.Errorf("block %d: %w", i, err)
+		if plain, err = verifyBlock(b[from:from+n], key, plain); err != nil {
+			return 0, fmt.Errorf("block %d: %w", i, err)
 		}
 	}
-	return index.MaxVersion(), buf, nil
+	return index.MaxVersion(), nil
 }
 
 func tableIndex(b, key []byte) (*fb.TableIndex, error) {

@@ -32,7 +32,8 @@ type room struct {
 
 type space struct {
 	dir     string
-	minFree int64
+	minFree int64 // for an Update
+	need    int64 // to open and to close: the logs are written as tables
 	ballast int64
 
 	mu   sync.Mutex
@@ -47,6 +48,9 @@ func (s *space) check() error {
 	defer s.mu.Unlock()
 	if now := time.Now(); s.at.IsZero() || now.Sub(s.at) >= checkEvery || now.Before(s.at) {
 		s.at, s.last = now, s.ask(s.minFree)
+		if s.last != nil {
+			_ = s.give()
+		}
 	}
 	return s.last
 }
@@ -67,14 +71,13 @@ func (s *space) ask(minFree int64) error {
 	return nil
 }
 
-// beforeOpen gives up the ballast when opening would not fit otherwise: that
-// writes the logs found as tables and makes new ones.
-func (s *space) beforeOpen(memTable int64) error {
-	need := 6 * memTable
-	err := s.ask(need)
+// give gives up the ballast when what opening, closing and merging write would
+// not fit otherwise, and reports whether it fits now.
+func (s *space) give() error {
+	err := s.ask(s.need)
 	if errors.Is(err, ErrNoSpace) {
 		if rerr := os.Remove(filepath.Join(s.dir, fileBallast)); rerr == nil {
-			err = s.ask(need)
+			err = s.ask(s.need)
 		}
 	}
 	return err

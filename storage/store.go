@@ -41,9 +41,10 @@ type Store struct {
 	poison  atomic.Pointer[poisonError]
 	counter atomic.Uint64
 
-	writing atomic.Bool // who set it owns head and guard
-	head    head
-	guard   *guard
+	writing   atomic.Bool // who set it owns what follows
+	head      head
+	guard     *guard
+	logNumber uint64 // of the log that Badger writes
 
 	gate  gate
 	close func() error
@@ -81,8 +82,8 @@ func (s *Store) open(o Options) error {
 	if mark.counter > 0 && !manifestExists(dbDir) {
 		return fmt.Errorf("%w: the database files are gone", ErrCorrupt)
 	}
-	s.space = space{dir: s.dir, minFree: o.MinFree, ballast: o.Ballast}
-	if err := s.space.beforeOpen(o.MemTableSize); err != nil {
+	s.space = space{dir: s.dir, minFree: o.MinFree, need: 6 * o.MemTableSize, ballast: o.Ballast}
+	if err := s.space.give(); err != nil {
 		return err
 	}
 	seen, err := inspect(dbDir, s.keys)
@@ -94,6 +95,13 @@ func (s *Store) open(o Options) error {
 	}
 	if s.db, err = openBadger(o.badger(dbDir, s.keys, seen.memTable), o.Logger); err != nil {
 		return err
+	}
+	now, err := list(dbDir)
+	if err != nil {
+		return err
+	}
+	for _, l := range now.logs {
+		s.logNumber = max(s.logNumber, l.number)
 	}
 	if err := s.readHead(mark, seen.version); err != nil {
 		return err
@@ -170,7 +178,9 @@ func (s *Store) View(fn func(*Tx) error) error {
 func (s *Store) Head() uint64 { return s.counter.Load() }
 
 // Close waits for running Updates and Views, writes everything out and gives
-// up the directory. Later calls return what the first did.
+// up the directory. Later calls return what the first did. On a disk too full
+// for that it returns [ErrNoSpace] and keeps the directory until the process
+// ends; nothing is lost.
 func (s *Store) Close() error { return s.close() }
 
 func (s *Store) shut() error {
@@ -178,6 +188,9 @@ func (s *Store) shut() error {
 	var errs []error
 	if s.poison.Load() == nil {
 		errs = append(errs, s.mirror())
+	}
+	if err := s.space.give(); errors.Is(err, ErrNoSpace) {
+		return errors.Join(append(errs, fmt.Errorf("storage: closing: %w", err))...)
 	}
 	errs = append(errs, s.db.Close(), s.guard.close())
 	s.tightenModes()

@@ -1,4 +1,4 @@
 package twoslot
 
-// syncDir does nothing: directories can't be flushed here.
-func syncDir(string) error { return nil }
+// SyncDir does nothing: directories can't be flushed here.
+func SyncDir(string) error { return nil }

@@ -71,7 +71,7 @@ func Create(path string, body []byte) (*File, error) {
 		err = os.Rename(tmp, path)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("creating two-slot file: %w", err)
