@@ -63,6 +63,7 @@ const (
 	ContactPending  = "pending"
 	ContactApproved = "approved"
 	ContactBlocked  = "blocked"
+	ContactRemoved  = "removed" // in an event only
 )
 
 // Contact is C of the interface.
@@ -135,10 +136,14 @@ type Message struct {
 	Reactions    List[Reaction] `json:"reactions"`
 	Files        List[File]     `json:"files"`
 	Preview      *Preview       `json:"preview"`
+	Waiting      bool           `json:"waiting"` // earlier messages have not arrived yet
 }
 
-// KindText is the kind of an ordinary message.
-const KindText = "text"
+// Kinds of messages.
+const (
+	KindText  = "text"  // an ordinary message
+	KindNewer = "newer" // one that needs a newer version to be shown
+)
 
 // Reaction is one emoji by one account.
 type Reaction struct {

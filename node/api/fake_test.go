@@ -1,0 +1,210 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if runAsChild() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// scripted is a Daemon whose answers a test sets.
+type scripted struct {
+	mu      sync.Mutex
+	entered []string // texts, in the order of Send's Entered
+	send    func(ctx context.Context, req SendRequest, n int) (Sent, error)
+	wait    func(ctx context.Context, id, state string) (string, error)
+	watch   func(ctx context.Context, after uint64, started func(uint64), fn func(Event) error) error
+	last    any   // the last request of any other kind
+	err     error // what every other method returns
+}
+
+const (
+	ann     = "rl1annannannannannannannannannannannannannannannannannannannannann"
+	annUUID = "11111111-1111-8111-8111-111111111111"
+	bob     = "rl1bobbobbobbobbobbobbobbobbobbobbobbobbobbobbobbobbobbobbobbobbob"
+	bobUUID = "22222222-2222-8222-8222-222222222222"
+	msgID   = "0123456789abcdef0123456789abcdef"
+	ms      = 1_700_000_000_123
+)
+
+var bobContact = Contact{ID: bob, UUID: bobUUID, Name: "Robert", Petname: "bob", State: ContactApproved, Verified: true}
+
+func (s *scripted) note(req any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = req
+	return s.err
+}
+
+func (s *scripted) Self(context.Context) (Self, error) {
+	return Self{Account: ann, Device: "dev", Fingerprint: "fp", UUID: annUUID, Peer: "12D3"}, s.note(nil)
+}
+
+func (s *scripted) Status(context.Context) (Status, error) {
+	return Status{Ready: true, Reachability: "private", Peers: 3, Outbox: 1, Bytes: Traffic{1, 2}, CPU: 0.5}, s.note(nil)
+}
+
+func (s *scripted) CreateInvite(_ context.Context, req InviteRequest) (Invite, error) {
+	return Invite{"rushlight:abc", ms}, s.note(req)
+}
+
+func (s *scripted) Add(_ context.Context, req AddRequest) (Contact, error) {
+	return bobContact, s.note(req)
+}
+
+func (s *scripted) Contacts(context.Context) ([]Contact, error) {
+	return []Contact{bobContact}, s.note(nil)
+}
+
+func (s *scripted) Rename(_ context.Context, who, petname string) (Contact, error) {
+	return bobContact, s.note([2]string{who, petname})
+}
+
+func (s *scripted) Remove(_ context.Context, who string) error { return s.note(who) }
+
+func (s *scripted) Verify(_ context.Context, req VerifyRequest) (Verification, error) {
+	return Verification{Number: "123", QR: "q"}, s.note(req)
+}
+
+func (s *scripted) Check(context.Context) (CheckReport, error) {
+	return CheckReport{OK: true, Checked: map[string]int{"messages": 2}}, s.note(nil)
+}
+
+func (s *scripted) Read(_ context.Context, req ReadRequest) ([]Message, error) {
+	return []Message{{
+		ID: msgID, Conversation: bob, From: bob, FromName: "bob", Sent: ms, Received: ms + 1,
+		Kind: KindText, Text: "hi\u2028<&>", State: StateRead,
+	}}, s.note(req)
+}
+
+func (s *scripted) Send(ctx context.Context, req SendRequest) (Sent, error) {
+	s.mu.Lock()
+	s.entered = append(s.entered, req.Text)
+	n := len(s.entered)
+	s.mu.Unlock()
+	if req.Entered != nil {
+		req.Entered()
+	}
+	if s.send != nil {
+		return s.send(ctx, req, n)
+	}
+	return Sent{ID: msgID, State: StateQueued, Timestamp: ms, To: bob, ToUUID: bobUUID}, s.note(SendRequest{
+		To: req.To, Text: req.Text, IdempotencyKey: req.IdempotencyKey})
+}
+
+func (s *scripted) Wait(ctx context.Context, id, state string) (string, error) {
+	if s.wait != nil {
+		return s.wait(ctx, id, state)
+	}
+	return state, nil
+}
+
+func (s *scripted) Watch(ctx context.Context, after uint64, started func(uint64), fn func(Event) error) error {
+	return s.watch(ctx, after, started, fn)
+}
+
+// serve runs a server for d and returns its profile directory and a function
+// that stops it.
+func serve(t testing.TB, d Daemon) (dir string, stop func()) {
+	t.Helper()
+	dir = t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	ln, err := Listen(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Daemon: d, Version: "v1", Shutdown: cancel}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, ln) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error("Serve:", err)
+		}
+	})
+	t.Cleanup(stop)
+	return dir, stop
+}
+
+// wire is a raw connection.
+type wire struct {
+	t testing.TB
+	c *net.UnixConn
+	r *bufio.Reader
+}
+
+func dialWire(t testing.TB, dir string) *wire {
+	t.Helper()
+	c, err := DialRaw(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return &wire{t, c.(*net.UnixConn), bufio.NewReaderSize(c, 1<<20)}
+}
+
+func (w *wire) write(s string) {
+	w.t.Helper()
+	if _, err := w.c.Write([]byte(s)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *wire) line() string {
+	w.t.Helper()
+	if err := w.c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		w.t.Fatal(err)
+	}
+	s, err := w.r.ReadString('\n')
+	if err != nil {
+		w.t.Fatalf("reading: %v (got %q)", err, s)
+	}
+	return s[:len(s)-1]
+}
+
+// ask sends one request and returns result or error as JSON.
+func (w *wire) ask(method, params string) string {
+	w.t.Helper()
+	w.write(fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":%s}`+"\n", method, params))
+	line := w.line()
+	var r struct {
+		JSONRPC string
+		ID      int
+		Result  json.RawMessage
+		Error   *struct {
+			Code    int
+			Message string
+			Data    json.RawMessage
+		}
+	}
+	if err := json.Unmarshal([]byte(line), &r); err != nil || r.JSONRPC != "2.0" || r.ID != 1 {
+		w.t.Fatalf("response %s: %v", line, err)
+	}
+	if r.Error != nil {
+		return string(r.Error.Data)
+	}
+	return string(r.Result)
+}
+
+func code(t testing.TB, err error) string {
+	t.Helper()
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		t.Fatalf("not an api.Error: %v", err)
+	}
+	return e.Code
+}

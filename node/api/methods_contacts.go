@@ -1,0 +1,170 @@
+package api
+
+import "context"
+
+type contactResult struct {
+	Contact Contact `json:"contact"`
+}
+
+func (c *conn) add(ctx context.Context, params []byte) (any, error) {
+	var p struct {
+		Link    string `json:"link"`
+		As      string `json:"as"`
+		Replace bool   `json:"replace"`
+	}
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if p.Link == "" {
+		return nil, Errorf(CodeUsage, "the link is missing")
+	}
+	if err := checkPetname(p.As); err != nil {
+		return nil, err
+	}
+	k, err := c.Daemon.Add(ctx, AddRequest{Link: p.Link, Petname: p.As, Replace: p.Replace})
+	return contactResult{k}, err
+}
+
+func checkPetname(name string) error {
+	if len(name) > MaxPetname {
+		return Errorf(CodeUsage, "the name is longer than %d bytes", MaxPetname)
+	}
+	for _, r := range name {
+		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0xfffd {
+			return Errorf(CodeUsage, "the name holds a character that can't be shown")
+		}
+	}
+	return nil
+}
+
+func (c *conn) contacts(ctx context.Context, params []byte) (any, error) {
+	if err := decode(params, new(none)); err != nil {
+		return nil, err
+	}
+	all, err := c.Daemon.Contacts(ctx)
+	return struct {
+		Contacts List[Contact] `json:"contacts"`
+	}{all}, err
+}
+
+// signalContact is a contact as signal-cli shows it, with our own keys besides.
+type signalContact struct {
+	Number            *string       `json:"number"`
+	UUID              string        `json:"uuid"`
+	Username          *string       `json:"username"`
+	Name              string        `json:"name"`
+	GivenName         string        `json:"givenName"`
+	FamilyName        *string       `json:"familyName"`
+	NickName          string        `json:"nickName"`
+	IsBlocked         bool          `json:"isBlocked"`
+	IsHidden          bool          `json:"isHidden"`
+	ExpirationSeconds int           `json:"messageExpirationTime"`
+	Profile           signalProfile `json:"profile"`
+
+	ID         string `json:"id"`
+	Petname    string `json:"petname"`
+	State      string `json:"state"`
+	Verified   bool   `json:"verified"`
+	KeyChanged bool   `json:"keyChanged"`
+}
+
+type signalProfile struct {
+	GivenName  string  `json:"givenName"`
+	FamilyName *string `json:"familyName"`
+}
+
+func (c *conn) listContacts(ctx context.Context, params []byte) (any, error) {
+	var p struct {
+		Account       string     `json:"account"`
+		Recipient     OneOrMany  `json:"recipient"`
+		Recipients    OneOrMany  `json:"recipients"`
+		AllRecipients bool       `json:"allRecipients"`
+		Blocked       *bool      `json:"blocked"`
+		Name          NullString `json:"name"`
+	}
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if err := c.ownAccount(ctx, p.Account); err != nil {
+		return nil, err
+	}
+	all, err := c.Daemon.Contacts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	only := append(p.Recipient, p.Recipients...)
+	out := List[signalContact]{}
+	for _, k := range all {
+		blocked := k.State == ContactBlocked
+		switch {
+		case p.Blocked != nil && *p.Blocked != blocked,
+			p.Name != "" && string(p.Name) != k.Name && string(p.Name) != k.Petname,
+			len(only) > 0 && !only.has(k):
+			continue
+		}
+		out = append(out, signalContact{
+			UUID: k.UUID, Name: k.Shown(), GivenName: k.Name, NickName: k.Petname, IsBlocked: blocked,
+			Profile: signalProfile{GivenName: k.Name},
+			ID:      k.ID, Petname: k.Petname, State: k.State, Verified: k.Verified, KeyChanged: k.KeyChanged,
+		})
+	}
+	return out, nil
+}
+
+func (l OneOrMany) has(k Contact) bool {
+	for _, who := range l {
+		if who == k.ID || who == k.UUID || who == k.Petname {
+			return true
+		}
+	}
+	return false
+}
+
+// ownAccount accepts the parameter account, by which clients of several
+// accounts say which one they mean, when it is this profile's.
+func (c *conn) ownAccount(ctx context.Context, account string) error {
+	if account == "" {
+		return nil
+	}
+	self, err := c.Daemon.Self(ctx)
+	if err != nil {
+		return err
+	}
+	if account != self.Account && account != self.UUID {
+		return Errorf(CodeUsage, "this daemon serves another account")
+	}
+	return nil
+}
+
+func (c *conn) rename(ctx context.Context, params []byte) (any, error) {
+	var p struct {
+		Who string `json:"who"`
+		As  string `json:"as"`
+	}
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if err := checkWho(p.Who); err != nil {
+		return nil, err
+	}
+	if err := checkPetname(p.As); err != nil {
+		return nil, err
+	}
+	k, err := c.Daemon.Rename(ctx, p.Who, p.As)
+	return contactResult{k}, err
+}
+
+func (c *conn) remove(ctx context.Context, params []byte) (any, error) {
+	var p struct {
+		Who string `json:"who"`
+	}
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if err := checkWho(p.Who); err != nil {
+		return nil, err
+	}
+	return struct {
+		Removed bool `json:"removed"`
+	}{true}, c.Daemon.Remove(ctx, p.Who)
+}

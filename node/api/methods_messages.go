@@ -1,0 +1,242 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// OneOrMany is a list of strings; in JSON a single string will do.
+type OneOrMany []string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (l *OneOrMany) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '[' {
+		return json.Unmarshal(b, (*[]string)(l))
+	}
+	var one *string
+	if err := json.Unmarshal(b, &one); err != nil {
+		return err
+	}
+	*l = nil
+	if one != nil {
+		*l = OneOrMany{*one}
+	}
+	return nil
+}
+
+// Limits of the parameters of send.
+const (
+	maxRecipients     = 64
+	maxIdempotencyKey = 128
+)
+
+type sendParams struct {
+	Account        string    `json:"account"`
+	Recipient      OneOrMany `json:"recipient"`
+	Recipients     OneOrMany `json:"recipients"`
+	Message        string    `json:"message"`
+	IdempotencyKey string    `json:"idempotencyKey"`
+}
+
+// SendResult is the outcome of send: the first recipient's message in our own
+// shape, and all of them as signal-cli lists them.
+type SendResult struct {
+	Sent
+	Results List[RecipientResult] `json:"results"`
+}
+
+// RecipientResult is the outcome for one recipient.
+type RecipientResult struct {
+	Address   RecipientAddress `json:"recipientAddress"`
+	Type      string           `json:"type"` // SUCCESS, or FAILURE with Error set
+	ID        string           `json:"id,omitempty"`
+	State     string           `json:"state"`
+	Timestamp int64            `json:"timestamp,omitzero"`
+	Error     *Error           `json:"error,omitempty"`
+}
+
+// RecipientAddress names a recipient as signal-cli does.
+type RecipientAddress struct {
+	UUID     NullString `json:"uuid"`
+	Number   NullString `json:"number"`
+	Username NullString `json:"username"`
+}
+
+func decodeSend(params []byte) (sendParams, error) {
+	var p sendParams
+	if err := decode(params, &p); err != nil {
+		return p, err
+	}
+	p.Recipient = append(p.Recipient, p.Recipients...)
+	p.Recipients = nil
+	if n := len(p.Recipient); n == 0 {
+		return p, Errorf(CodeUsage, "say to whom").WithHint("recipient is a petname or an account id")
+	} else if n > maxRecipients {
+		return p, Errorf(CodeUsage, "more than %d recipients", maxRecipients)
+	}
+	for _, to := range p.Recipient {
+		if err := checkWho(to); err != nil {
+			return p, err
+		}
+	}
+	if len(p.IdempotencyKey) > maxIdempotencyKey {
+		return p, Errorf(CodeUsage, "the idempotency key is longer than %d bytes", maxIdempotencyKey)
+	}
+	return p, CheckText(p.Message, params)
+}
+
+// CheckText refuses a text that can't be sent. raw is the JSON it was decoded
+// from, or nil: the decoder puts U+FFFD in place of half a surrogate pair.
+func CheckText(text string, raw []byte) error {
+	switch {
+	case len(text) > MaxText:
+		return Errorf(CodeTextTooLong, "the text is longer than 48 KiB").
+			WithHint("send it in several messages")
+	case !utf8.ValidString(text):
+		return Errorf(CodeNotText, "the text is not UTF-8")
+	case raw != nil && strings.ContainsRune(text, utf8.RuneError) &&
+		!bytes.Contains(raw, []byte("\ufffd")) && !bytes.Contains(bytes.ToLower(raw), []byte(`\ufffd`)):
+		return Errorf(CodeNotText, "the text is not Unicode")
+	case strings.TrimSpace(text) == "":
+		return Errorf(CodeEmptyText, "the text is empty")
+	}
+	return nil
+}
+
+// send enters the daemon after the send before it has, and lets the next one
+// follow by closing mine. Whatever happens, it does so in this order.
+func (c *conn) send(ctx context.Context, params []byte, before <-chan struct{}, mine chan struct{}) (any, error) {
+	entered := sync.OnceFunc(func() { close(mine) })
+	defer entered()
+	p, bad := decodeSend(params) // while the others are at work
+	select {
+	case <-before:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if bad != nil {
+		return nil, bad
+	}
+	if err := c.ownAccount(ctx, p.Account); err != nil {
+		return nil, err
+	}
+	var out SendResult
+	var failed error
+	for i, to := range p.Recipient {
+		req := SendRequest{To: to, Text: p.Message, IdempotencyKey: p.IdempotencyKey}
+		if p.IdempotencyKey != "" && i > 0 {
+			req.IdempotencyKey += "\x00" + to
+		}
+		if i == len(p.Recipient)-1 {
+			req.Entered = entered
+		}
+		sent, err := c.Daemon.Send(ctx, req)
+		if err != nil {
+			if failed == nil {
+				failed = err
+			}
+			out.Results = append(out.Results, RecipientResult{Type: "FAILURE", State: StateFailed, Error: AsError(err)})
+			continue
+		}
+		if out.ID == "" {
+			out.Sent = sent
+		}
+		out.Results = append(out.Results, RecipientResult{
+			Address: RecipientAddress{UUID: NullString(sent.ToUUID)}, Type: "SUCCESS",
+			ID: sent.ID, State: sent.State, Timestamp: sent.Timestamp,
+		})
+	}
+	if out.ID == "" {
+		return nil, failed
+	}
+	return out, nil
+}
+
+func (c *conn) wait(ctx context.Context, params []byte) (any, error) {
+	p := struct {
+		ID      string   `json:"id"`
+		State   string   `json:"state"`
+		Timeout Duration `json:"timeout"`
+	}{State: StateDelivered}
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if err := checkMessageID(p.ID); err != nil {
+		return nil, err
+	}
+	if err := CheckWaitState(p.State); err != nil {
+		return nil, err
+	}
+	// A wait that takes long must not hold up a daemon that stops.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.ctx, cancel)()
+	if p.Timeout > 0 {
+		var done context.CancelFunc
+		ctx, done = context.WithTimeout(ctx, time.Duration(p.Timeout))
+		defer done()
+	}
+	state, err := c.Daemon.Wait(ctx, p.ID, p.State)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = Errorf(CodeTimeout, "the message was not %s in time", p.State).
+				WithHint("it stays queued and is delivered when the contact can be reached")
+		}
+		return nil, err
+	}
+	return struct {
+		ID    string `json:"id"`
+		State string `json:"state"`
+	}{p.ID, state}, nil
+}
+
+// CheckWaitState refuses what isn't a state that a message can be waited for.
+func CheckWaitState(state string) error {
+	switch state {
+	case StateQueued, StateStored, StateDelivered, StateRead:
+		return nil
+	}
+	return Errorf(CodeUsage, "that is not a state to wait for").
+		WithHint("one of queued, stored, delivered, read")
+}
+
+func checkMessageID(id string) error {
+	if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
+		return Errorf(CodeUsage, "a message id is 32 lower-case hex digits")
+	}
+	return nil
+}
+
+func (c *conn) read(ctx context.Context, params []byte) (any, error) {
+	var p struct {
+		Who    string `json:"who"`
+		Limit  int    `json:"limit"`
+		Before string `json:"before"`
+		Unread bool   `json:"unread"`
+		Peek   bool   `json:"peek"`
+	}
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if err := checkWho(p.Who); err != nil {
+		return nil, err
+	}
+	if p.Limit < 0 {
+		return nil, Errorf(CodeUsage, "the limit is negative")
+	}
+	if p.Before != "" {
+		if err := checkMessageID(p.Before); err != nil {
+			return nil, err
+		}
+	}
+	all, err := c.Daemon.Read(ctx, ReadRequest(p))
+	return struct {
+		Messages List[Message] `json:"messages"`
+	}{all}, err
+}

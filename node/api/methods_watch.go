@@ -1,0 +1,97 @@
+package api
+
+import (
+	"context"
+)
+
+// startWatch answers as soon as the events asked for are known to be there;
+// they follow as notifications of the method event, with the event as
+// parameters. If the watch ends by itself, the notification watchEnded with
+// the error tells. One connection has at most one watch.
+func (c *conn) startWatch(ctx context.Context, params []byte) (any, error) {
+	var p struct {
+		After *uint64 `json:"after"`
+	}
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	after := FromNow
+	if p.After != nil {
+		after = *p.After
+	}
+
+	wctx, cancel := context.WithCancel(c.ctx)
+	if !c.setWatch(cancel) {
+		cancel()
+		return nil, Errorf(CodeUsage, "this connection watches already").WithHint("unwatch first")
+	}
+	started := make(chan uint64, 1)
+	failed := make(chan error, 1)
+	c.wg.Go(func() {
+		answered := false
+		err := c.Daemon.Watch(wctx, after,
+			func(last uint64) {
+				if !answered {
+					answered = true
+					started <- last
+				}
+			},
+			func(e Event) error {
+				if err := wctx.Err(); err != nil {
+					return err
+				}
+				return c.srv.Notify(wctx, "event", e)
+			})
+		byItself := wctx.Err() == nil
+		cancel()
+		c.setWatch(nil)
+		if !answered {
+			failed <- err
+		} else if byItself && err != nil {
+			// If this can't be written, the connection is gone, which tells
+			// the client as much.
+			_ = c.srv.Notify(wctx, "watchEnded", AsError(err))
+		}
+	})
+
+	select {
+	case last := <-started:
+		return struct {
+			Seq uint64 `json:"seq"`
+		}{last}, nil
+	case err := <-failed:
+		if err == nil {
+			err = Errorf(CodeShuttingDown, "interrupted")
+		}
+		return nil, err
+	case <-ctx.Done():
+		cancel()
+		return nil, ctx.Err()
+	}
+}
+
+// setWatch records the running watch; a second one is refused.
+func (c *conn) setWatch(cancel context.CancelFunc) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cancel != nil && c.watch != nil {
+		return false
+	}
+	c.watch = cancel
+	return true
+}
+
+func (c *conn) stopWatch(_ context.Context, params []byte) (any, error) {
+	if err := decode(params, new(none)); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.watch != nil
+	if was {
+		c.watch()
+	}
+	return struct {
+		Stopped bool `json:"stopped"`
+	}{was}, nil
+}

@@ -1,0 +1,151 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/creachadair/jrpc2"
+	"github.com/tailscale/peercred"
+)
+
+// maxConns bounds the connections open at once.
+const maxConns = 64
+
+// Server serves one daemon on a listener. The zero value of every field but
+// Daemon works.
+type Server struct {
+	Daemon   Daemon
+	Version  string       // what the method version answers
+	Shutdown func()       // called by the method shutdown; nil: it is refused
+	Logger   *slog.Logger // nil: silent
+}
+
+// Serve accepts connections until ctx ends, lets requests in flight finish for
+// half a second, closes all connections and the listener, and returns when
+// everything it started has ended. The error is nil when ctx has ended.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	log := s.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { ln.Close() })()
+
+	var open atomic.Int32
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if err := allowed(c); err != nil {
+			log.Warn("refused a connection of another user")
+			refuseConn(c, AsError(err))
+			continue
+		}
+		if open.Load() >= maxConns {
+			refuseConn(c, Errorf(CodeBusy, "too many connections to the daemon"))
+			continue
+		}
+		open.Add(1)
+		wg.Go(func() {
+			defer open.Add(-1)
+			s.serveConn(ctx, c)
+		})
+	}
+}
+
+var errOtherUser = Errorf(CodeNotAllowed, "this profile belongs to another user")
+
+// allowed refuses every process but those of the same user and root. Where the
+// system can't tell, the modes of the socket and its directory decide alone.
+func allowed(c net.Conn) error {
+	creds, err := peercred.Get(c)
+	if errors.Is(err, peercred.ErrNotImplemented) {
+		return nil
+	}
+	if err != nil {
+		return errOtherUser
+	}
+	uid, ok := creds.UserID()
+	if !ok || (uid != strconv.Itoa(os.Getuid()) && uid != "0") {
+		return errOtherUser
+	}
+	return nil
+}
+
+// refuseConn says why and closes. The line fits every socket's buffer, so this
+// does not block.
+func refuseConn(c net.Conn, e *Error) {
+	_, _ = c.Write(append(errorLine(e), '\n'))
+	c.Close()
+}
+
+// errorLine is a response to no request in particular.
+func errorLine(e *Error) []byte {
+	b, err := json.Marshal(struct {
+		Version string       `json:"jsonrpc"`
+		ID      *int         `json:"id"`
+		Error   *jrpc2.Error `json:"error"`
+	}{"2.0", nil, rpcError(e)})
+	if err != nil {
+		return []byte(`{"jsonrpc":"2.0","id":null,"error":{"code":-32603}}`)
+	}
+	return b
+}
+
+// conn is one client.
+type conn struct {
+	*Server
+	ctx context.Context // ends when the daemon stops or the client is gone
+	srv *jrpc2.Server
+	wg  sync.WaitGroup // watches
+
+	lastSend chan struct{} // closed when the last send assigned has its place
+
+	mu    sync.Mutex
+	watch context.CancelFunc // the running watch, or nil
+}
+
+func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
+	hard, cancelHard := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelHard()
+	soft, cancelSoft := context.WithCancel(ctx)
+	defer cancelSoft()
+	l := newLines(nc, func() {
+		cancelSoft()
+		cancelHard()
+	})
+	var wg sync.WaitGroup
+	wg.Go(l.flush)
+
+	c := &conn{Server: s, ctx: soft, lastSend: make(chan struct{})}
+	close(c.lastSend)
+	// Requests in flight are bounded by the channel. A lower bound here would
+	// stand in the way of sends that wait for their turn.
+	c.srv = jrpc2.NewServer(c, &jrpc2.ServerOptions{
+		AllowPush:      true,
+		DisableBuiltin: true,
+		Concurrency:    maxInFlight * maxBatch,
+		NewContext:     func() context.Context { return hard },
+	})
+	stop := context.AfterFunc(ctx, l.stop)
+	c.srv.Start(l)
+	// How a connection ended is the client's business.
+	_ = c.srv.Wait()
+	stop()
+	c.wg.Wait()
+	wg.Wait()
+}
