@@ -87,7 +87,7 @@ func inviteKey(secret [32]byte, g inviteGet, nonce [32]byte, asker, owner peer.I
 
 // serveInvite answers one request.
 func (m *Manager) serveInvite(ctx context.Context, s network.Stream) error {
-	if err := prepare(s, serviceInvite, 4<<10, openTime); err != nil {
+	if err := prepare(s, serviceInvite, 4<<10, m.openTime); err != nil {
 		return err
 	}
 	in := host.NewFrameReader(s, 512, inviteLimit, nil)

@@ -69,6 +69,7 @@ type Manager struct {
 	changed   func()
 	check     checker
 	strangers *rate.Limiter
+	openTime  time.Duration
 	stats     counters
 	notify    chan struct{} // has a token when news waits
 
@@ -110,6 +111,7 @@ func New(h *host.Host, e Engine, cfg Config) *Manager {
 	m := &Manager{
 		host: h, engine: e, log: cfg.Logger, changed: cfg.NetworkChanged, check: checkProof,
 		strangers: rate.NewLimiter(strangerRate, strangerBurst),
+		openTime:  openTime,
 		notify:    make(chan struct{}, 1),
 		live:      map[*session]bool{},
 		byAccount: map[identity.AccountID][]*session{},
@@ -206,7 +208,7 @@ const serviceMessages, serviceInvite = "rushlight.msg", "rushlight.invite"
 
 // serve runs a stream that somebody else opened.
 func (m *Manager) serve(ctx context.Context, s network.Stream) error {
-	if err := prepare(s, serviceMessages, readBuffer, openTime); err != nil {
+	if err := prepare(s, serviceMessages, readBuffer, m.openTime); err != nil {
 		return err
 	}
 	x := m.newSession(s)
