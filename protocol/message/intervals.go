@@ -11,10 +11,6 @@ import (
 // MaxRanges bounds how many ranges an [Intervals] holds.
 const MaxRanges = 64
 
-// maxIntervals bounds the length of a marshalled [Intervals]: a count and two
-// integers below 2^48 for each range.
-const maxIntervals = 1 + MaxRanges*2*7
-
 // ErrTooSparse is returned when a number would need one range more than
 // [MaxRanges]. It can be added once earlier gaps have closed.
 var ErrTooSparse = errors.New("message: too many gaps")

@@ -64,7 +64,8 @@ func TestLabelsSeparate(t *testing.T) {
 	if bytes.Equal(suite.Derive(key, nil, 32, labelA, in), suite.Derive(key, nil, 32, labelB, in)) {
 		t.Error("derive")
 	}
-	if suite.Hash(labelA, in) != suite.Hash(labelA, in) || suite.MAC(key, labelA, in) != suite.MAC(key, labelA, in) {
+	hash, mac := suite.Hash(labelA, in), suite.MAC(key, labelA, in)
+	if hash != suite.Hash(labelA, in) || mac != suite.MAC(key, labelA, in) {
 		t.Error("control: not deterministic")
 	}
 	other := bytes.Repeat([]byte{2}, 32)
@@ -81,13 +82,15 @@ func TestLabelsSeparate(t *testing.T) {
 func TestPrimitives(t *testing.T) {
 	key := bytes.Repeat([]byte{1}, 32)
 	hash, mac := suite.Hash(labelA, []byte("x")), suite.MAC(key, labelA, []byte("x"))
+	slow := suite.Stretch(3, [32]byte(key), labelA, []byte("x"))
 	for name, c := range map[string]struct {
 		got  []byte
 		want string
 	}{
-		"hash":   {hash[:], "38de121ab30ce69ffa1267c2597d77efd20fb49f1e03a20a350e4f2a2c4cf401"},
-		"mac":    {mac[:], "91d82ee09e3526478dc9396df2c45a385f5483481697c7a3e2fc48450b6b0bc2"},
-		"derive": {suite.Derive(key, nil, 42, labelA, []byte("x")), "078d7c8b72b105d5b67e2fb77478f0e9dddb5c435a79571d20adad9f99f708117ca33cb10cae11d638bb"},
+		"hash":    {hash[:], "38de121ab30ce69ffa1267c2597d77efd20fb49f1e03a20a350e4f2a2c4cf401"},
+		"mac":     {mac[:], "91d82ee09e3526478dc9396df2c45a385f5483481697c7a3e2fc48450b6b0bc2"},
+		"derive":  {suite.Derive(key, nil, 42, labelA, []byte("x")), "078d7c8b72b105d5b67e2fb77478f0e9dddb5c435a79571d20adad9f99f708117ca33cb10cae11d638bb"},
+		"stretch": {slow[:], "7ecb8e39adbfaedc48277e2862cffb6e21c214a942fcd8bd128b68db884c410a72f6fa66d92bcfd77157f7072752089dfed6845c357a32f0e65e81c76c107e4c"},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
 			t.Errorf("%s: %s", name, got)
