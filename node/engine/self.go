@@ -87,3 +87,6 @@ func (e *Engine) card(now time.Time) (*identity.Card, error) {
 
 // maxHints is how many addresses a card or an invite carries.
 const maxHints = 8
+
+// Name is what this person calls themselves.
+func (e *Engine) Name() string { return e.self.record.Name }

@@ -19,6 +19,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/metrics"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
@@ -63,8 +64,9 @@ type Config struct {
 
 // Host is a running libp2p host.
 type Host struct {
-	h    host.Host
-	port int
+	h       host.Host
+	port    int
+	traffic *metrics.BandwidthCounter
 }
 
 // New starts a host. libp2p begins to listen and starts its goroutines here;
@@ -100,8 +102,10 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, errors.Join(err, rm.Close())
 	}
+	traffic := metrics.NewBandwidthCounter()
 	h, err := libp2p.New(
 		libp2p.Identity(key),
+		libp2p.BandwidthReporter(traffic),
 		libp2p.UserAgent(agent), libp2p.ProtocolVersion(agent),
 		libp2p.ListenAddrStrings(listen...),
 		libp2p.Transport(quic.NewTransport),
@@ -130,7 +134,14 @@ func New(cfg Config) (*Host, error) {
 	if len(cfg.Listen) > 0 {
 		port = firstPort(h.Network().ListenAddresses())
 	}
-	return &Host{h: h, port: port}, nil
+	return &Host{h: h, port: port, traffic: traffic}, nil
+}
+
+// Traffic returns how many bytes the host's streams have carried since it
+// started.
+func (h *Host) Traffic() (in, out int64) {
+	t := h.traffic.GetBandwidthTotals()
+	return t.TotalIn, t.TotalOut
 }
 
 // muxer is yamux with probes that fit an idle device.

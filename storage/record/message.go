@@ -151,3 +151,6 @@ func ParseConversation(b []byte) (*Conversation, error) {
 // IdempotencyKey is the key under which the id of a message sent with a
 // caller's own key is kept for two days.
 func IdempotencyKey(hash [16]byte) storage.Key { return key(FamilyIdempotency, hash[:]) }
+
+// MessageFamily is the prefix of all messages.
+func MessageFamily() storage.Key { return key(FamilyMessage) }

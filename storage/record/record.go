@@ -23,6 +23,7 @@ const (
 	FamilyPrekey       = 0x13 // bundle hash[32]
 	FamilyJoin         = 0x14 // account pseudonym[16]: an invite accepted, not yet answered
 	FamilyAnswered     = 0x15 // hash of a first flight's envelope[32]
+	FamilyNode         = 0x16 // one record: what the network side keeps
 	FamilyChain        = 0x21 // account pseudonym[16]
 	FamilyWindow       = 0x22 // device pseudonym[16]
 	FamilySession      = 0x20 // account pseudonym[16] ‖ device pseudonym[16] ‖ session id[16]

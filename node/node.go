@@ -1,0 +1,214 @@
+// Package node puts the parts of a running Rushlight together: store, engine,
+// network host, delivery and discovery. It starts every long-lived goroutine
+// and waits for each.
+//
+// It decides nothing about messages; that is the engine's. It promises that
+// [Open] leaves nothing running when it fails, that nothing is answered before
+// it is committed, and that [Node.Run] returns only when everything it started
+// has ended and the store is closed.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rushlight/node/delivery"
+	"rushlight/node/discovery"
+	"rushlight/node/engine"
+	"rushlight/node/host"
+	"rushlight/protocol/identity"
+	"rushlight/storage"
+)
+
+// ErrNoIdentity is returned by [Open] for a profile in which no identity was
+// made, when Config.NewIdentity is nil.
+var ErrNoIdentity = engine.ErrNoIdentity
+
+// Config says how a node runs. Dir and Root are needed; the zero value of
+// every other field works.
+type Config struct {
+	Dir    string   // the profile directory
+	Root   [32]byte // opens the store; see package keyfile
+	Listen []string // multiaddrs; empty is QUIC and TCP on all interfaces
+	NoLAN  bool     // neither announce nor notice anything on the local network
+	Name   string   // the name this person claims, used when the identity is made
+	// NewIdentity, when the store has no identity, is the recovery code to
+	// make one under.
+	NewIdentity *identity.RecoveryCode
+	Logger      *slog.Logger
+	Version     string
+}
+
+// Node is an open profile.
+type Node struct {
+	cfg      Config
+	log      *slog.Logger
+	store    *storage.Store
+	engine   *engine.Engine
+	host     *host.Host
+	delivery *delivery.Manager
+	lan      *discovery.LAN
+	started  time.Time
+	ready    chan struct{}
+	joins    joins
+	closing  sync.Once
+	closeErr error
+}
+
+// Open opens the store, makes the identity if asked, and starts listening.
+// Nothing is delivered before [Node.Run].
+func Open(cfg Config) (*Node, error) {
+	n := &Node{cfg: cfg, log: cfg.Logger, ready: make(chan struct{}), started: time.Now()}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	n.joins.init()
+	if err := n.open(); err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) open() (err error) {
+	n.store, err = storage.Open(storage.Options{Dir: filepath.Join(n.cfg.Dir, "store"), Root: n.cfg.Root, Logger: n.log})
+	if err != nil {
+		return fmt.Errorf("opening the store: %w", err)
+	}
+	var listening atomic.Pointer[host.Host]
+	o := engine.Options{Logger: n.log, Hints: func() []identity.Hint { return hintsOf(listening.Load()) }}
+	n.engine, err = engine.Open(n.store, o)
+	if errors.Is(err, engine.ErrNoIdentity) && n.cfg.NewIdentity != nil {
+		if err = engine.Create(n.store, *n.cfg.NewIdentity, n.cfg.Name, time.Now()); err != nil {
+			return fmt.Errorf("making the identity: %w", err)
+		}
+		n.engine, err = engine.Open(n.store, o)
+	}
+	if err != nil {
+		return err
+	}
+	port, err := n.engine.Port()
+	if err != nil {
+		return fmt.Errorf("reading the profile: %w", err)
+	}
+	n.host, err = host.New(host.Config{Key: n.engine.HostKey(), Listen: n.cfg.Listen, Port: int(port), Logger: n.log})
+	if err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	listening.Store(n.host)
+	cfg := delivery.Config{Logger: n.log}
+	if !n.cfg.NoLAN {
+		n.lan = discovery.NewLAN(discovery.Config{
+			Secrets: n.presence, Ports: func() (uint16, uint16) { return portsOf(n.host) }, Logger: n.log, Found: n.found,
+		})
+		cfg.NetworkChanged = n.lan.Refresh
+	}
+	n.delivery = delivery.New(n.host, n.engine, cfg)
+	n.engine.SetCourier(n.delivery)
+	return nil
+}
+
+// Run delivers and receives until ctx ends, then closes the node. The error
+// says what stopped it before that.
+func (n *Node) Run(ctx context.Context) error {
+	// The engine goes last, so that what the network has begun is committed.
+	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngine()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+
+	var engineDone, others sync.WaitGroup
+	engineDone.Go(func() {
+		if err := n.engine.Run(engineCtx); err != nil {
+			stop(fmt.Errorf("saving: %w", err))
+		}
+	})
+	others.Go(func() {
+		if err := n.delivery.Run(ctx); err != nil && ctx.Err() == nil {
+			stop(fmt.Errorf("delivering: %w", err))
+		}
+	})
+	if n.lan != nil {
+		others.Go(func() {
+			if err := n.lan.Run(ctx); err != nil && ctx.Err() == nil {
+				n.log.Warn("the local network can't be used to find contacts", "err", err)
+			}
+		})
+	}
+	others.Go(func() { n.runJoins(ctx) })
+	others.Go(func() { n.trim(ctx) })
+
+	if err := n.engine.SetPort(ctx, uint16(n.host.Port())); err != nil && ctx.Err() == nil {
+		stop(fmt.Errorf("saving: %w", err))
+	} else {
+		close(n.ready)
+	}
+	<-ctx.Done()
+	others.Wait()
+	stopEngine()
+	engineDone.Wait()
+	err := context.Cause(ctx)
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, n.Close())
+}
+
+// trimEvery is how often memory that an idle node does not need is given back.
+const trimEvery = 30 * time.Second
+
+func (n *Node) trim(ctx context.Context) {
+	debug.FreeOSMemory()
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	last := uint64(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if head := n.store.Head(); head == last {
+				n.store.Trim()
+			} else {
+				last = head
+			}
+		}
+	}
+}
+
+// Ready is closed once the node delivers and receives.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Close gives everything up. It is called by Run, and needed only when Run was
+// not.
+func (n *Node) Close() error {
+	n.closing.Do(func() {
+		if n.host != nil {
+			n.closeErr = n.host.Close()
+		}
+		if n.store != nil {
+			n.closeErr = errors.Join(n.closeErr, n.store.Close())
+		}
+	})
+	return n.closeErr
+}
+
+// Addrs lists the full addresses at which this node can be dialled.
+func (n *Node) Addrs() []string {
+	var out []string
+	for _, a := range n.host.Addrs() {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+// PeerID is the network name of this device; it says nothing about the
+// account.
+func (n *Node) PeerID() string { return n.host.ID().String() }
