@@ -139,7 +139,7 @@ func TestWindowTags(t *testing.T) {
 			if len(missing) > 0 && rapid.Bool().Draw(t, "late") {
 				i = rapid.SampledFrom(sortedKeys(missing)).Draw(t, "which")
 			} else {
-				skip := uint64(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 3, 3, 40, 40, 500, 1500}).Draw(t, "skip"))
+				skip := uint64(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 3, 3, 3, 40, 40, 40, 500, 1500}).Draw(t, "skip"))
 				if next+skip+2*envelope.MaxAhead >= uint64(len(keys)) {
 					continue
 				}
