@@ -48,6 +48,7 @@ func (s *Store) Update(fn func(*Tx) error) error {
 	for _, o := range tx.ops {
 		ops = append(ops, o)
 	}
+	s.space.wrote(tx.size)
 	slices.SortFunc(ops, func(a, b op) int { return strings.Compare(string(a.key), string(b.key)) })
 	return s.commit(ops)
 }

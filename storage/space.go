@@ -36,18 +36,27 @@ type space struct {
 	need    int64 // to open and to close: the logs are written as tables
 	ballast int64
 
-	mu   sync.Mutex
-	at   time.Time
-	last error
+	mu      sync.Mutex
+	at      time.Time // of the last question
+	written int64     // bytes since then
+	last    error
 }
 
-// check refuses a write while there is too little room. It asks the system at
-// most four times a second.
+// wrote counts what a commit wrote.
+func (s *space) wrote(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written += bytes
+}
+
+// check refuses a write while there is too little room. It asks the system four
+// times a second, and whenever much was written since.
 func (s *space) check() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := time.Now(); s.at.IsZero() || now.Sub(s.at) >= checkEvery || now.Before(s.at) {
-		s.at, s.last = now, s.ask(s.minFree)
+	now := time.Now()
+	if s.at.IsZero() || now.Sub(s.at) >= checkEvery || now.Before(s.at) || s.written >= s.minFree/16 {
+		s.at, s.written, s.last = now, 0, s.ask(s.minFree)
 		if s.last != nil {
 			_ = s.give()
 		}

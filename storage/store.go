@@ -127,11 +127,11 @@ func (s *Store) takeLock() error {
 	}
 	s.lock = l
 	probe := filepath.Join(s.dir, fileProbe)
-	err = os.WriteFile(probe, []byte{1}, 0o600)
-	if rerr := os.Remove(probe); err == nil {
-		err = rerr
+	if err := os.WriteFile(probe, nil, 0o600); err != nil && !isNoSpace(err) {
+		return cause(err, "writing to the directory")
 	}
-	return cause(err, "writing to the directory")
+	_ = os.Remove(probe)
+	return nil
 }
 
 // cause turns a system error into the package's sentinel for it.
