@@ -16,7 +16,7 @@ import (
 
 // device is an engine on a real store, driven by hand instead of a network.
 type device struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	root  [32]byte
 	store *storage.Store
@@ -25,7 +25,7 @@ type device struct {
 	done chan error
 }
 
-func newDevice(t *testing.T, name string) *device {
+func newDevice(t testing.TB, name string) *device {
 	t.Helper()
 	d := &device{t: t, dir: t.TempDir(), root: [32]byte{1}}
 	d.open()
@@ -75,7 +75,7 @@ func (d *device) restart() {
 }
 
 // join makes b accept an invite of a, over a wire that the test is.
-func join(t *testing.T, a, b *device) {
+func join(t testing.TB, a, b *device) {
 	t.Helper()
 	ctx := t.Context()
 	link, _, err := a.CreateInvite(ctx, engine.InviteOptions{Uses: 1, Life: time.Hour})
@@ -87,7 +87,7 @@ func join(t *testing.T, a, b *device) {
 	a.carry(b)
 }
 
-func accept(t *testing.T, a, b *device, link string) {
+func accept(t testing.TB, a, b *device, link string) {
 	t.Helper()
 	inv, err := identity.ParseInvite(link)
 	if err != nil {

@@ -30,11 +30,18 @@ type txn struct {
 	contacts map[identity.AccountID]*Contact // changed in this transaction
 	known    map[identity.DeviceID][]identity.Hint
 
+	names     map[name][16]byte
 	nextEvent uint64
 	lastClock uint64
 	queued    int64
 	wake      map[identity.AccountID]struct{}
 	after     []func()
+}
+
+// name is an id that stands in keys as a pseudonym.
+type name struct {
+	label string
+	id    [32]byte
 }
 
 type sessionID struct {
@@ -80,9 +87,24 @@ func (t *txn) reset(tx *storage.Tx) {
 		contacts:  map[identity.AccountID]*Contact{},
 		known:     map[identity.DeviceID][]identity.Hint{},
 		wake:      map[identity.AccountID]struct{}{},
+		names:     map[name][16]byte{},
 		nextEvent: t.e.nextEvent,
 		lastClock: t.e.lastClock,
 	}
+}
+
+// Pseudonym is that of the store, worked out once a transaction.
+func (t *txn) Pseudonym(label string, id []byte) [16]byte {
+	n := name{label: label}
+	if copy(n.id[:], id) < len(id) {
+		return t.Tx.Pseudonym(label, id)
+	}
+	p, ok := t.names[n]
+	if !ok {
+		p = t.Tx.Pseudonym(label, id)
+		t.names[n] = p
+	}
+	return p
 }
 
 // begin starts a step.
