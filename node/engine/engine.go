@@ -158,17 +158,23 @@ func (e *Engine) Run(ctx context.Context) error {
 // ready is always ready: work of the loop's own is done beside what comes in.
 var ready = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// chore makes a step of the loop's own.
-func chore(cost int, run func(t *txn) error) *step {
+// chore makes a step of the loop's own, whose failure nobody waits for.
+func (e *Engine) chore(cost int, run func(t *txn) error) *step {
 	var nobody sync.WaitGroup
 	nobody.Add(1)
-	return &step{cost: cost, run: run, done: &nobody}
+	return &step{cost: cost, done: &nobody, run: func(t *txn) error {
+		err := run(t)
+		if err != nil {
+			e.log.Error("work of the engine's own failed", "err", err)
+		}
+		return err
+	}}
 }
 
 // chores returns what is left over from earlier transactions.
 func (e *Engine) chores() (out []*step) {
 	for a := range e.backlog {
-		out = append(out, chore(refileChunk*8192, func(t *txn) error { return t.refile(a, nil) }))
+		out = append(out, e.chore(refileChunk*8192, func(t *txn) error { return t.refile(a, nil) }))
 	}
 	clear(e.backlog)
 	return out
@@ -312,7 +318,7 @@ var errAlone = errors.New("engine: a step failed half-way")
 // transact runs as many of the steps as fit into one transaction and commits
 // it. It returns how many it took.
 func (e *Engine) transact(steps []*step) (n int, err error) {
-	t := newTxn(e, time.Now())
+	t := &txn{e: e}
 	err = e.store.Update(func(tx *storage.Tx) error {
 		n = 0
 		t.reset(tx)
@@ -331,13 +337,13 @@ func (e *Engine) transact(steps []*step) (n int, err error) {
 		return t.flush()
 	})
 	if err != nil {
-		if errors.Is(err, storage.ErrNoSpace) && n > 0 {
+		if errors.Is(err, storage.ErrNoSpace) {
 			// Refused before anything was written: the steps fail, the engine
 			// lives.
-			for _, s := range steps[:n] {
+			for _, s := range steps {
 				s.err = err
 			}
-			return n, nil
+			return len(steps), nil
 		}
 		return n, err
 	}

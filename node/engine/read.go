@@ -68,7 +68,7 @@ func (e *Engine) Read(ctx context.Context, r Read) ([]View, error) {
 
 // viewTxn makes the read methods of txn work on a snapshot.
 func (e *Engine) viewTxn(tx *storage.Tx) *txn {
-	t := &txn{e: e, now: time.Now()}
+	t := &txn{e: e}
 	t.reset(tx)
 	return t
 }

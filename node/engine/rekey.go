@@ -207,9 +207,9 @@ func (e *Engine) PeerCounters(ctx context.Context, d identity.DeviceID, counters
 // housekeeping drops what time has made useless: invites and bundles that are
 // over, and sessions that lost to another long ago.
 func (e *Engine) housekeeping() []*step {
-	steps := []*step{chore(64<<10, func(t *txn) error { return errors.Join(t.dropInvites(), t.dropPrekeys()) })}
+	steps := []*step{e.chore(64<<10, func(t *txn) error { return errors.Join(t.dropInvites(), t.dropPrekeys()) })}
 	for a := range e.people.Load().contacts {
-		steps = append(steps, chore(64<<10, func(t *txn) error { return t.settle(a) }))
+		steps = append(steps, e.chore(64<<10, func(t *txn) error { return t.settle(a) }))
 	}
 	return steps
 }

@@ -183,8 +183,7 @@ func (e *Engine) Counters(d identity.DeviceID) []parcel.Counter {
 		return nil
 	}
 	err := e.store.View(func(tx *storage.Tx) error {
-		t := newTxn(e, time.Now())
-		t.reset(tx)
+		t := e.viewTxn(tx)
 		all, err := t.sessionsWith(a)
 		if err != nil {
 			return err

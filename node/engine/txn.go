@@ -73,12 +73,10 @@ type conversation struct {
 	dirty   bool
 }
 
-func newTxn(e *Engine, now time.Time) *txn { return &txn{e: e, now: now} }
-
 // reset empties t for a transaction of the store.
 func (t *txn) reset(tx *storage.Tx) {
 	*t = txn{
-		Tx: tx, e: t.e, now: t.now,
+		Tx: tx, e: t.e, now: tx.Now(),
 		sessions:  map[sessionID]*session{},
 		peers:     map[identity.AccountID][]*session{},
 		chains:    map[identity.AccountID]*chain{},
