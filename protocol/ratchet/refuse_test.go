@@ -443,3 +443,107 @@ func TestSessionsAreSeparate(t *testing.T) {
 	}
 	deliver(t, a, NewResponder(k, key.parsed))
 }
+
+// TestHeaderIsBoundToBody: somebody who has a header key alone cannot put
+// another header in front of a body.
+func TestHeaderIsBoundToBody(t *testing.T) {
+	p := talking(t)
+	deliver(t, p[0], p[1])
+	c := encrypt(t, p[0], "x")
+	key := p[1].ec.recv.header[:]
+	h, ok := openHeader(key, c[:frontSize], p[1].transcript[:])
+	if !ok {
+		t.Fatal("the header does not open")
+	}
+	for _, change := range []func(h *header){
+		func(h *header) { h.total += 1 << 40 },
+		func(h *header) { h.previous++ },
+		func(h *header) { h.dh[3] ^= 1 },
+		func(h *header) { h.braid.Chunk[0] ^= 1 },
+	} {
+		other := h
+		change(&other)
+		bad := append(other.seal(nil, key, c[:nonceSize], p[1].transcript[:]), c[frontSize:]...)
+		refused(t, p[1], bad, ErrDecrypt)
+	}
+	same := append(h.seal(nil, key, c[:nonceSize], p[1].transcript[:]), c[frontSize:]...)
+	if _, err := p[1].Decrypt(same); err != nil {
+		t.Fatalf("control: %v", err)
+	}
+}
+
+// TestNoStepWhileOneIsDue: a side that has erased its ratchet key does not
+// agree with zero bytes in its place.
+func TestNoStepWhileOneIsDue(t *testing.T) {
+	p := talking(t)
+	victim := p[0]
+	if victim.ec.turn != due {
+		t.Fatal("no step is due")
+	}
+	stranger, err := newPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var erased pair
+	dh, err := erased.agree(&stranger.public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ck, _ := stepRoot(&victim.ec.root, dh)
+	q := &victim.pq.epochs[victim.pq.sending()-victim.pq.first].recv
+	key := q.ck
+	h := header{
+		dh: stranger.public, previous: victim.ec.recv.n, total: 9, pqn: q.n,
+		braid: braid.Msg{Epoch: victim.pq.sending() + 1},
+	}
+	c := forge(victim, victim.ec.nextRecv[:], &h, stepOnce(ck), stepQuantum(&key, q.n))
+	refused(t, victim, c, ErrDecrypt)
+}
+
+// TestErased: what a step supersedes is gone from memory too.
+func TestErased(t *testing.T) {
+	p := talking(t)
+	for i := range 200 {
+		x := i & 1
+		deliver(t, p[x], p[1-x])
+		c := &p[1-x].ec
+		if c.turn != due || c.own.private != [32]byte{} || c.own.parsed != nil || c.send != (sendChain{}) {
+			t.Fatal("a step to receive leaves the own key or the sending chain")
+		}
+		for _, s := range p {
+			q := &s.pq
+			for i := range q.epochs {
+				number := q.first + uint32(i)
+				if (q.epochs[i].send != chain{}) != (number >= q.sending()) {
+					t.Fatalf("epoch %d while %d sends: wrong sending chain", number, q.sending())
+				}
+			}
+			if len(q.epochs) > KeepEpochs+2 {
+				t.Fatalf("%d epochs are kept", len(q.epochs))
+			}
+		}
+	}
+}
+
+// TestImpossibleHeaders: a header with a number that no message has does not
+// open, even under the right key.
+func TestImpossibleHeaders(t *testing.T) {
+	key, nonce := make([]byte, 32), make([]byte, nonceSize)
+	for name, change := range map[string]func(h *header){
+		"":                 func(*header) {},
+		"total 0":          func(h *header) { h.total = 0 },
+		"last number":      func(h *header) { h.n = maxNumber },
+		"last pq number":   func(h *header) { h.pqn = maxNumber },
+		"epoch 0":          func(h *header) { h.braid.Epoch = 0 },
+		"unknown type":     func(h *header) { h.braid.Type = 7 },
+		"none with number": func(h *header) { h.braid.Index = 1 },
+		"none with chunk":  func(h *header) { h.braid.Chunk[191] = 1 },
+	} {
+		h := header{total: 1, braid: braid.Msg{Epoch: 1}}
+		change(&h)
+		got, ok := openHeader(key, h.seal(nil, key, nonce, nil), nil)
+		if ok != (name == "") || ok && got != h {
+			t.Errorf("%q: opens: %v", name, ok)
+		}
+	}
+}

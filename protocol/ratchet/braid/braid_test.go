@@ -216,6 +216,54 @@ func TestForeignVectorAborts(t *testing.T) {
 	}
 }
 
+// TestOldEpochsChangeNothing delivers every message again in all later epochs.
+func TestOldEpochsChangeNothing(t *testing.T) {
+	p := pair()
+	var sent [2][]Msg
+	for i := range 120 {
+		x := i & 1
+		m, _ := p[x].Send()
+		sent[x] = append(sent[x], m)
+		if _, err := p[1-x].Receive(&m); err != nil {
+			t.Fatal(err)
+		}
+		before := marshal(p[1-x])
+		for _, m := range sent[x] {
+			if m.Epoch == p[1-x].epoch {
+				continue
+			}
+			if s, err := p[1-x].Receive(&m); s != nil || err != nil || !bytes.Equal(before, marshal(p[1-x])) {
+				t.Fatalf("a message of epoch %d changed epoch %d: %v", m.Epoch, p[1-x].epoch, err)
+			}
+		}
+	}
+	if p[0].epoch < 5 {
+		t.Fatalf("only epoch %d", p[0].epoch)
+	}
+}
+
+// TestErased: the secrets of an encapsulation go when its ciphertext is made,
+// those of a key when the epoch ends.
+func TestErased(t *testing.T) {
+	p := pair()
+	for i := range 200 {
+		m, _ := p[i&1].Send()
+		if _, err := p[1-i&1].Receive(&m); err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range p {
+			hasM := b.m != [32]byte{}
+			if want := b.state == Ct1Sampled || b.state == Ct1Acknowledged; hasM != want {
+				t.Fatalf("state %d: randomness kept: %v", b.state, hasM)
+			}
+			hasSeed := b.seed != [kem.SeedSize]byte{}
+			if want := b.state >= KeysSampled && b.state <= Ct1Received; hasSeed != want {
+				t.Fatalf("state %d: seed kept: %v", b.state, hasSeed)
+			}
+		}
+	}
+}
+
 // TestEveryRestingState checks that each state is reached, saved and loaded,
 // and how large the largest is.
 func TestEveryRestingState(t *testing.T) {
