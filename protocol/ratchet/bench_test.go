@@ -27,16 +27,26 @@ func x25519(b *testing.B) time.Duration {
 	return best
 }
 
+// batch is how many messages are timed together.
+const batch = 100
+
 // benchmark sends 1 KiB messages and reports the cost of one encryption and
-// decryption in X25519 operations.
+// decryption in X25519 operations. Both are the best of many short runs, so
+// that the ratio holds on a machine that does other things too.
 func benchmark(b *testing.B, sender func(i int) int, after func(s *Session) *Session) {
 	b.Helper()
 	unit := x25519(b)
 	p := talking(b)
 	text := make([]byte, 1024)
-	i := 0
+	i, best, start := 0, time.Hour, time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
+		if i%batch == 0 {
+			if i > 0 {
+				best = min(best, time.Since(start)/batch)
+			}
+			start = time.Now()
+		}
 		x := sender(i)
 		c, err := p[x].Encrypt(nil, text)
 		if err != nil {
@@ -50,7 +60,10 @@ func benchmark(b *testing.B, sender func(i int) int, after func(s *Session) *Ses
 		}
 		i++
 	}
-	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(unit), "x25519")
+	if i <= batch {
+		best = b.Elapsed() / time.Duration(b.N)
+	}
+	b.ReportMetric(float64(best)/float64(min(unit, x25519(b))), "x25519")
 }
 
 func oneChain(int) int   { return 0 }

@@ -30,7 +30,9 @@ const (
 
 // classic is the Double Ratchet with header encryption (spec §6.5). The own
 // key of a step is generated when the step is first sent with, which the
-// paper allows (§6.5 there), so receiving needs no randomness.
+// paper allows (§6.5 there), so receiving needs no randomness. Deviations: the
+// chain KDF has labels instead of the constants 1 and 2, and keys that were
+// passed over are stored only after the message has proved authentic.
 type classic struct {
 	root               [32]byte
 	nextSend, nextRecv [32]byte // header keys of the next chains

@@ -18,6 +18,10 @@ const (
 // quantum is the sparse post-quantum ratchet (spec §6.6): a pair of chains for
 // every epoch of the braid. There is no session without it.
 //
+// Deviations from SPQR: the chain KDF is two MACs; numbers start at 0, so a
+// receiver skips up to the number in the header; receiving chains of
+// [KeepEpochs] epochs are kept instead of one.
+//
 // The epochs held are consecutive: the newest is the braid's epoch when its
 // secret is out, else the one before.
 type quantum struct {

@@ -13,8 +13,8 @@
 // Save the state, then send what Encrypt returned; save the state, then
 // acknowledge what Decrypt returned.
 //
-// Deviations from the papers (Double Ratchet rev 4, ML-KEM Braid rev 1): see
-// spec §6.11, and the package comment of braid.
+// Deviations from the papers (Double Ratchet rev 4, ML-KEM Braid rev 1) are
+// listed in spec §6.11 and at classic, quantum, headerNonce and package braid.
 package ratchet
 
 import (
