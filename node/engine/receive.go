@@ -209,7 +209,7 @@ func (t *txn) takeMessage(s *session, m *message.Message) error {
 		return err
 	}
 	conv.Unread++
-	if k := record.MessageKey(t, m.Conversation, out.Position.Order, m.Author, m.Seq); len(conv.FirstNew) == 0 || string(k) < string(conv.FirstNew) {
+	if k := record.MessageKey(t, m.Conversation, out.Position.Order, out.Position.ID); len(conv.FirstNew) == 0 || string(k) < string(conv.FirstNew) {
 		conv.FirstNew = k
 	}
 	if out.Verdict == history.Waiting {
@@ -273,7 +273,7 @@ func (t *txn) placeOne(conv *conversation, id message.ID) (bool, error) {
 	x.Missing = uint8(len(out.Missing))
 	if out.Verdict == history.New {
 		x.Order = out.Position.Order
-		x.Key = record.MessageKey(t, m.Conversation, x.Order, m.Author, m.Seq)
+		x.Key = record.MessageKey(t, m.Conversation, x.Order, id)
 		if string(x.Key) != string(old) {
 			if err := t.del(old); err != nil {
 				return false, err

@@ -169,7 +169,7 @@ func (t *txn) insert(conv *conversation, m *message.Message) (history.Outcome, e
 // putMessage writes a message and everything that finds it, and announces it.
 func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Outcome, state record.MessageState) error {
 	id := out.Position.ID
-	k := record.MessageKey(t, m.Conversation, out.Position.Order, m.Author, m.Seq)
+	k := record.MessageKey(t, m.Conversation, out.Position.Order, id)
 	if err := t.put(k, rec.Marshal()); err != nil {
 		return err
 	}

@@ -56,23 +56,16 @@ type Store interface {
 	Order(id message.ID) uint64
 }
 
-// Position orders the messages of a conversation: by Order, then author, then
-// number, then id (spec §9.4).
+// Position orders the messages of a conversation: by Order, then by id (spec
+// §9.4). No key of a store needs to show an author for that.
 type Position struct {
-	Order  uint64
-	Author identity.DeviceID
-	Seq    uint64
-	ID     message.ID
+	Order uint64
+	ID    message.ID
 }
 
 // Compare is negative when p stands before o.
 func (p Position) Compare(o Position) int {
-	return cmp.Or(
-		cmp.Compare(p.Order, o.Order),
-		bytes.Compare(p.Author[:], o.Author[:]),
-		cmp.Compare(p.Seq, o.Seq),
-		bytes.Compare(p.ID[:], o.ID[:]),
-	)
+	return cmp.Or(cmp.Compare(p.Order, o.Order), bytes.Compare(p.ID[:], o.ID[:]))
 }
 
 // Verdict is what becomes of a message.

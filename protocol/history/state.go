@@ -138,7 +138,7 @@ func (s *State) Place(m *message.Message, st Store, received time.Time) Outcome 
 		parents = max(parents, st.Order(p))
 	}
 	id := m.ID()
-	out.Position = Position{message.Order(m.HLC, parents, received), m.Author, m.Seq, id}
+	out.Position = Position{message.Order(m.HLC, parents, received), id}
 	if out.Verdict == New {
 		s.addHead(head{id, out.Position.Order}, m.Parents)
 		s.clock = max(s.clock, out.Position.Order)
@@ -154,7 +154,7 @@ func (s *State) addHead(h head, parents []message.ID) {
 	s.heads = append(s.heads, h)
 	if len(s.heads) > maxHeads {
 		oldest := slices.MinFunc(s.heads, func(a, b head) int {
-			return Position{Order: a.order, ID: a.id}.Compare(Position{Order: b.order, ID: b.id})
+			return Position{a.order, a.id}.Compare(Position{b.order, b.id})
 		})
 		s.heads = slices.DeleteFunc(s.heads, func(o head) bool { return o == oldest })
 	}

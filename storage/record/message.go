@@ -27,10 +27,11 @@ type Message struct {
 	Content  []byte // message.Message
 }
 
-// MessageKey is the key of a message: its place in the conversation.
-func MessageKey(n Namer, conv message.ConversationID, order uint64, dev identity.DeviceID, seq uint64) storage.Key {
-	pc, pd := n.Pseudonym("conversation", conv[:]), n.Pseudonym("device", dev[:])
-	return key(FamilyMessage, pc[:], u64(order), pd[:], u64(seq))
+// MessageKey is the key of a message: its place in the conversation
+// (spec §9.4).
+func MessageKey(n Namer, conv message.ConversationID, order uint64, id message.ID) storage.Key {
+	p := n.Pseudonym("conversation", conv[:])
+	return key(FamilyMessage, p[:], u64(order), id[:])
 }
 
 // MessagePrefix is the prefix of the messages of one conversation.

@@ -29,7 +29,7 @@ const (
 	FamilySession      = 0x20 // account pseudonym[16] ‖ device pseudonym[16] ‖ session id[16]
 	FamilyOutbox       = 0x30 // account pseudonym[16] ‖ sequence number u64
 	FamilyConversation = 0x40 // conversation pseudonym[16]
-	FamilyMessage      = 0x41 // conversation pseudonym[16] ‖ order u64 ‖ device pseudonym[16] ‖ seq u64
+	FamilyMessage      = 0x41 // conversation pseudonym[16] ‖ order u64 ‖ message id[16]
 	FamilyMessageIndex = 0x42 // message id[16]
 	FamilyIdempotency  = 0x43 // hash of the caller's key[16]
 	FamilyWaiting      = 0x44 // missing parent id[16] ‖ message id[16]

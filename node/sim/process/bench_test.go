@@ -1,0 +1,223 @@
+package process_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"rushlight/node/api"
+	"rushlight/node/host"
+	"rushlight/storage"
+)
+
+// BenchmarkLatency sends one text after the other and waits until the
+// recipient's store has it. The ratio is against one round trip of a libp2p
+// stream plus two synced commits of a single record, measured in turn with
+// the messages.
+func BenchmarkLatency(b *testing.B) {
+	x, y := newDaemon(b, "ann"), newDaemon(b, "bob")
+	befriend(b, x, y)
+	trip, commit := newEcho(b), newCommitter(b)
+	n := max(b.N, 200)
+	var ours, base []time.Duration
+	watch := watchDelivered(b, x)
+	for i := range n {
+		began := time.Now()
+		id, err := x.send(y, "ping", "")
+		if err != nil {
+			b.Fatal(err)
+		}
+		at := watch(id)
+		if i >= 20 {
+			ours = append(ours, at.Sub(began))
+			base = append(base, trip()+commit()+commit())
+		}
+	}
+	slices.Sort(ours)
+	slices.Sort(base)
+	p50, floor := ours[len(ours)/2], base[len(base)/2]
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(p50.Microseconds()), "p50-µs")
+	b.ReportMetric(float64(floor.Microseconds()), "floor-µs")
+	b.ReportMetric(float64(p50)/float64(floor), "p50/floor")
+}
+
+// watchDelivered returns a function that waits for a message to be delivered.
+func watchDelivered(b *testing.B, d *daemon) func(id string) time.Time {
+	c, err := api.Dial(context.Background(), d.dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(c.Close)
+	type done struct {
+		id string
+		at time.Time
+	}
+	seen := make(chan done, 64)
+	started := make(chan struct{})
+	go func() {
+		_ = c.Watch(context.Background(), api.FromNow, func(uint64) { close(started) }, func(ev api.Event, _ json.RawMessage) error {
+			if ev.State != nil && ev.State.State == api.StateDelivered {
+				seen <- done{ev.State.ID, time.Now()}
+			}
+			return nil
+		})
+	}()
+	<-started
+	return func(id string) time.Time {
+		for d := range seen {
+			if d.id == id {
+				return d.at
+			}
+		}
+		return time.Time{}
+	}
+}
+
+// newEcho returns a function that measures one round trip of 2 KiB out and a
+// few bytes back on one libp2p stream over loopback QUIC.
+func newEcho(b *testing.B) func() time.Duration {
+	var hs [2]*host.Host
+	for i := range hs {
+		h, err := host.New(host.Config{Key: [32]byte{byte(i + 1)}, Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1"}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = h.Close() })
+		hs[i] = h
+	}
+	hs[1].Libp2p().SetStreamHandler("/echo", func(s network.Stream) {
+		buf := make([]byte, 2048)
+		for {
+			if _, err := io.ReadFull(s, buf); err != nil {
+				return
+			}
+			if _, err := s.Write(buf[:24]); err != nil {
+				return
+			}
+		}
+	})
+	ctx := context.Background()
+	if err := hs[0].Connect(ctx, peer.AddrInfo{ID: hs[1].ID(), Addrs: hs[1].Libp2p().Addrs()}); err != nil {
+		b.Fatal(err)
+	}
+	s, err := hs[0].Libp2p().NewStream(ctx, hs[1].ID(), "/echo")
+	if err != nil {
+		b.Fatal(err)
+	}
+	buf := make([]byte, 2048)
+	return func() time.Duration {
+		began := time.Now()
+		if _, err := s.Write(buf); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(s, buf[:24]); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(began)
+	}
+}
+
+// newCommitter returns a function that measures one synced commit of one
+// record.
+func newCommitter(b *testing.B) func() time.Duration {
+	s, err := storage.Open(storage.Options{Dir: filepath.Join(b.TempDir(), "store"), Root: [32]byte{1}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	n := 0
+	return func() time.Duration {
+		n++
+		key := storage.Key(fmt.Sprintf("\x41%016d", n))
+		began := time.Now()
+		if err := s.Update(func(tx *storage.Tx) error { return tx.Put(key, make([]byte, 300)) }); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(began)
+	}
+}
+
+// pipeline is how many messages are under way at once.
+const pipeline = 512
+
+// BenchmarkThroughput sends 100-byte texts as fast as both daemons take them,
+// until each is delivered, and compares with what Badger's group commit alone
+// reaches when two processes write records of the same sizes. Run it with
+// -benchtime=20000x.
+func BenchmarkThroughput(b *testing.B) {
+	x, y := newDaemon(b, "ann"), newDaemon(b, "bob")
+	befriend(b, x, y)
+	text := strings.Repeat("x", 100)
+	n := max(b.N, 2000)
+	began := time.Now()
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, pipeline)
+	for range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			if _, err := x.send(y, text, ""); err != nil {
+				b.Error(err)
+			}
+			<-slots
+		})
+	}
+	wg.Wait()
+	x.drained()
+	ours := float64(n) / time.Since(began).Seconds()
+	x.kill()
+	y.kill()
+	floor := badgerAlone(b, n)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(ours, "msg/s")
+	b.ReportMetric(floor, "badger-msg/s")
+	b.ReportMetric(ours/floor, "ratio")
+}
+
+// BenchmarkStart measures from the start of the process to ready, with the
+// passphrase hash in it, and the resident memory once idle.
+func BenchmarkStart(b *testing.B) {
+	d := newDaemon(b, "ann")
+	var ready []time.Duration
+	for range max(b.N, 5) {
+		d.kill()
+		d.start()
+		ready = append(ready, d.toReady)
+	}
+	slices.Sort(ready)
+	<-time.After(35 * time.Second) // two rounds of giving memory back
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(ready[len(ready)/2].Milliseconds()), "ready-ms")
+	b.ReportMetric(residentMB(b, d.cmd.Process.Pid), "RSS-MB")
+}
+
+// residentMB reads the resident memory of a process.
+func residentMB(b *testing.B, pid int) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Skip("needs /proc: ", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
+			kb, err := strconv.Atoi(f[1])
+			if err != nil {
+				b.Fatal(err)
+			}
+			return float64(kb) / 1024
+		}
+	}
+	b.Fatal("no VmRSS")
+	return 0
+}
