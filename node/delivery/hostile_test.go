@@ -182,7 +182,7 @@ func TestWatch(t *testing.T) {
 	x.probe.Store(ns(probeTime + time.Second))
 	check("no answer", true, true)
 	x.probe.Store(0)
-	x.window.add(1, 2048, windowFrames, now.Add(-quietTime))
+	x.window.add(1, 2048, true, now.Add(-quietTime))
 	x.lastIn.Store(ns(time.Hour))
 	check("waiting", false, false)
 	x.window.since = now.Add(-time.Hour)

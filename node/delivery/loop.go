@@ -15,8 +15,9 @@ import (
 	"rushlight/protocol/identity"
 )
 
-// maxCalls is how many contacts are called at once.
-const maxCalls = 8
+// How many peers are called at once: with something to say, and for a
+// greeting, which must not keep the others waiting.
+const maxCalls, maxGreetings = 32, 8
 
 const (
 	watchEvery   = time.Second
@@ -31,10 +32,13 @@ var errSilent = errors.New("delivery: peer is silent")
 type caller struct {
 	m     *Manager
 	plans map[identity.AccountID]*plan
-	slots chan struct{}
+	slots lines
 	ended chan outcome
 	wg    sync.WaitGroup
 }
+
+// lines are free places for calls.
+type lines struct{ calls, greetings chan struct{} }
 
 // outcome is how an attempt, and the stream it led to, ended.
 type outcome struct {
@@ -47,7 +51,8 @@ type outcome struct {
 func (m *Manager) loop(ctx context.Context) error {
 	c := &caller{
 		m: m, plans: map[identity.AccountID]*plan{},
-		slots: make(chan struct{}, maxCalls), ended: make(chan outcome),
+		slots: lines{make(chan struct{}, maxCalls), make(chan struct{}, maxGreetings)},
+		ended: make(chan outcome),
 	}
 	watch, check := time.NewTicker(watchEvery), time.NewTicker(networkEvery)
 	defer watch.Stop()
@@ -159,17 +164,22 @@ func (c *caller) finish(o outcome, now time.Time) {
 
 // attempt calls the account's devices, when there is a reason to, and stays on
 // the streams that this opens until they end.
-func (m *Manager) attempt(ctx context.Context, account identity.AccountID, greet bool, slots chan struct{}) outcome {
+func (m *Manager) attempt(ctx context.Context, account identity.AccountID, greet bool, free lines) outcome {
 	o := outcome{account: account}
-	if m.Connected(account) || !greet && !m.needed(account) {
+	needed := m.needed(account)
+	if m.Connected(account) || !greet && !needed {
 		o.idle = true
 		return o
+	}
+	line := free.greetings
+	if needed {
+		line = free.calls
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	for _, p := range m.peers(m.engine.Hints(account), m.nearby(account)) {
 		wg.Go(func() {
-			worked, err := m.call(ctx, account, p, slots)
+			worked, err := m.call(ctx, account, p, line)
 			if err != nil && !ended(err) {
 				m.log.Debug("a call ended", "error", err)
 			}
@@ -197,15 +207,15 @@ func (m *Manager) needed(account identity.AccountID) bool {
 
 // call opens a stream to one peer and stays on it. worked says that somebody
 // was there who is, or may be, the contact.
-func (m *Manager) call(ctx context.Context, account identity.AccountID, p peer.AddrInfo, slots chan struct{}) (worked bool, err error) {
+func (m *Manager) call(ctx context.Context, account identity.AccountID, p peer.AddrInfo, line chan struct{}) (worked bool, err error) {
 	select {
-	case slots <- struct{}{}:
+	case line <- struct{}{}:
 	case <-ctx.Done():
 		return false, errStopping
 	}
 	m.stats.calls.Add(1)
 	x, err := m.dial(ctx, account, p)
-	<-slots
+	<-line
 	if err != nil {
 		m.stats.failures.Add(1)
 		return false, err

@@ -31,6 +31,7 @@ var (
 	errStopping = errors.New("delivery: stopping")
 	errIdle     = errors.New("delivery: stream is idle")
 	errReplaced = errors.New("delivery: too many streams of one device")
+	errHangup   = errors.New("delivery: no longer a contact")
 	errCrowded  = errors.New("delivery: too many strangers")
 )
 
@@ -216,6 +217,9 @@ func (m *Manager) serve(ctx context.Context, s network.Stream) error {
 	if x.open, x.proof, x.named, err = acceptHello(s, x.in, m.check); err != nil {
 		return err
 	}
+	if x.named {
+		x.proven = &x.proof.key
+	}
 	if err := s.SetDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("delivery: clearing a deadline: %w", err)
 	}
@@ -256,6 +260,18 @@ func (m *Manager) Found(account identity.AccountID, addrs []ma.Multiaddr) {
 	m.news[account] |= newsHope
 	m.mu.Unlock()
 	signal(m.notify)
+}
+
+// Hangup ends every stream with the account. Call it after the account has
+// stopped being a contact, so that none is opened in its place.
+func (m *Manager) Hangup(account identity.AccountID) {
+	m.mu.Lock()
+	on := slices.Clone(m.byAccount[account])
+	delete(m.found, account)
+	m.mu.Unlock()
+	for _, x := range on {
+		x.fail(errHangup)
+	}
 }
 
 // Connected reports whether a device of the account is on a stream and has

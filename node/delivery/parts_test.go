@@ -19,7 +19,7 @@ func TestWindowModel(t *testing.T) {
 		for range rapid.IntRange(1, 2000).Draw(t, "steps") {
 			if rapid.Bool().Draw(t, "send") {
 				size := rapid.SampledFrom([]int{2048, 16384, 65536}).Draw(t, "size")
-				id, ok := w.add(seq, size, windowFrames, time.Time{})
+				id, ok := w.add(seq, size, true, time.Time{})
 				if !ok {
 					if len(model) > 0 && bytes+size <= windowBytes && w.next-w.base < windowFrames {
 						t.Fatal("no room although there is")

@@ -149,9 +149,10 @@ func (x *session) refused(g *group, body []byte) error {
 
 // proved handles the listener's proof.
 func (x *session) proved(g *group, body []byte) error {
-	if !x.dialled || x.vouched {
+	if !x.dialled || x.proofSeen {
 		return fmt.Errorf("%w: proof out of place", errProtocol)
 	}
+	x.proofSeen = true
 	p, err := parseProof(body)
 	if err != nil {
 		return err
@@ -160,14 +161,7 @@ func (x *session) proved(g *group, body []byte) error {
 	if err != nil {
 		return err
 	}
-	account, ok := x.m.engine.AccountOf(device, p.key)
-	if !ok {
-		return nil // a device we have not heard of yet; it stays a stranger
-	}
-	if account != x.target {
-		return fmt.Errorf("%w: another contact answers here", errImpostor)
-	}
-	x.vouched = true
-	g.items = append(g.items, item{kind: itemTrusted, device: device})
+	_, x.vouched = x.m.engine.AccountOf(device, p.key)
+	g.items = append(g.items, item{kind: itemProof, key: p.key})
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 
 // Bounds on streams.
 const (
-	maxStrangers       = 64 // streams of whoever has not proved to be a contact
+	maxStrangers       = 32 // streams of whoever has not proved to be a contact
 	maxStrangersOfPeer = 4
 	maxStreamsOfDevice = 4
 )
@@ -191,8 +191,19 @@ func (m *Manager) watchAll(now time.Time) {
 		x.fail(end)
 		if dead {
 			_ = x.s.Conn().Close() // the next call must not find it
+			if a, ok := x.recipient(); ok {
+				m.tell(a, newsHope)
+			}
 		}
 	}
+}
+
+// tell gives the loop news.
+func (m *Manager) tell(account identity.AccountID, n news) {
+	m.mu.Lock()
+	m.news[account] |= n
+	m.mu.Unlock()
+	signal(m.notify)
 }
 
 // probeAll asks every peer whether it is there.

@@ -24,7 +24,7 @@ const (
 	batchBytes  = 4 << 20
 	// What a stranger may send on one stream.
 	strangerFrames = 64
-	strangerBytes  = 1 << 20
+	strangerBytes  = 512 << 10
 	strangerTime   = time.Minute
 	// Requests for bundles on one stream.
 	maxBundleGets = 8
@@ -48,7 +48,8 @@ type session struct {
 	named   bool // the dialler made a proof
 	target  identity.AccountID
 	open    opening
-	proof   proof // the dialler's
+	proof   proof     // the dialler's
+	proven  *[32]byte // the other side's signing key; the committer's after the start
 
 	// The other side, once it is proved. Set once.
 	who atomic.Pointer[contact]
@@ -75,7 +76,7 @@ type session struct {
 	strangeFrames, strangeBytes int
 	bundleGets                  int
 	counted                     bool // COUNTERS has come
-	vouched                     bool // PROOF has come
+	proofSeen, vouched          bool // PROOF has come, of a contact
 }
 
 // item is something for the committer.
@@ -83,7 +84,7 @@ type item struct {
 	kind     itemKind
 	id       uint32
 	body     []byte // envelope or bundle
-	device   identity.DeviceID
+	key      [32]byte
 	counters []Counter
 }
 
@@ -91,7 +92,7 @@ type itemKind uint8
 
 const (
 	itemMsg itemKind = iota
-	itemTrusted
+	itemProof
 	itemCounters
 	itemBundleGet
 	itemBundle
@@ -185,15 +186,19 @@ func (x *session) trust(ctx context.Context, c contact) error {
 	return err
 }
 
-// recognise trusts a named dialler that is, or has just become, a contact.
+// recognise trusts the other side if it has proved a device that is, or has
+// just become, a contact's. Until then it is a stranger.
 func (x *session) recognise(ctx context.Context) error {
-	if x.dialled || !x.named || x.who.Load() != nil {
+	if x.proven == nil || x.who.Load() != nil {
 		return nil
 	}
-	device := identity.NewDeviceID(x.proof.key)
-	account, ok := x.m.engine.AccountOf(device, x.proof.key)
+	device := identity.NewDeviceID(*x.proven)
+	account, ok := x.m.engine.AccountOf(device, *x.proven)
 	if !ok {
 		return nil
+	}
+	if x.dialled && account != x.target {
+		return fmt.Errorf("%w: another contact answers here", errImpostor)
 	}
 	return x.trust(ctx, contact{account: account, device: device})
 }
@@ -276,21 +281,22 @@ func (x *session) receive(ctx context.Context, items []item, envs [][]byte) erro
 // control handles everything that isn't a message and needs the engine.
 func (x *session) control(ctx context.Context, it item) error {
 	c := x.who.Load()
+	switch {
+	case it.kind == itemProof:
+		x.proven = &it.key
+		return x.recognise(ctx)
+	case c == nil && x.dialled:
+		return nil // it knows us, but we have not heard of this device yet
+	case c == nil:
+		return fmt.Errorf("%w: only contacts may ask this", errProtocol)
+	}
 	switch it.kind {
-	case itemMsg: // see receive
-	case itemTrusted:
-		return x.trust(ctx, contact{account: x.target, device: it.device})
+	case itemMsg, itemProof: // not here
 	case itemCounters:
-		if c == nil {
-			return fmt.Errorf("%w: counters before a proof", errProtocol)
-		}
 		if err := x.m.engine.PeerCounters(ctx, c.device, it.counters); err != nil {
 			return fmt.Errorf("delivery: taking counters: %w", err)
 		}
 	case itemBundleGet:
-		if c == nil {
-			return fmt.Errorf("%w: bundle wanted before a proof", errProtocol)
-		}
 		b, err := x.m.engine.PersonalBundle(ctx, c.device)
 		if err != nil || len(b) > maxBundle {
 			x.m.log.Warn("no bundle for a contact", "error", err, "bytes", len(b))
@@ -298,9 +304,6 @@ func (x *session) control(ctx context.Context, it item) error {
 		}
 		return x.out.push(frame{frameBundle, b})
 	case itemBundle:
-		if c == nil {
-			return fmt.Errorf("%w: bundle before a proof", errProtocol)
-		}
 		if len(it.body) == 0 {
 			return nil
 		}

@@ -11,6 +11,7 @@ const (
 	windowBytes  = 8 << 20
 	// The same while the other side has not proved which device it is.
 	unprovenFrames = 16
+	unprovenBytes  = 256 << 10
 )
 
 // window holds the messages that this side has sent on a stream and the other
@@ -33,10 +34,14 @@ type parcelSent struct {
 
 // add takes a message into the window, or returns false when there is no room
 // for it.
-func (w *window) add(seq uint64, size, limit int, now time.Time) (id uint32, ok bool) {
+func (w *window) add(seq uint64, size int, proved bool, now time.Time) (id uint32, ok bool) {
+	frames, bytes := windowFrames, windowBytes
+	if !proved {
+		frames, bytes = unprovenFrames, unprovenBytes
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if int(w.next-w.base) >= limit || w.open > 0 && w.bytes+size > windowBytes {
+	if int(w.next-w.base) >= frames || w.open > 0 && w.bytes+size > bytes {
 		return 0, false
 	}
 	if w.open == 0 {

@@ -191,10 +191,7 @@ func (x *session) fill(buf []byte, at *cursor, now time.Time) ([]byte, error) {
 	if !ok {
 		return buf, nil
 	}
-	limit := windowFrames
-	if x.who.Load() == nil {
-		limit = unprovenFrames
-	}
+	proved := x.who.Load() != nil
 	sent := 0
 	for len(buf) < writeChunk {
 		if len(at.parcels) == 0 {
@@ -213,7 +210,7 @@ func (x *session) fill(buf []byte, at *cursor, now time.Time) ([]byte, error) {
 			return buf, fmt.Errorf("delivery: parcel of class %d and %d bytes is not one", p.Class, len(p.Envelope))
 		}
 		if !at.again || !x.window.holds(p.Seq) {
-			id, ok := x.window.add(p.Seq, len(p.Envelope), limit, now)
+			id, ok := x.window.add(p.Seq, len(p.Envelope), proved, now)
 			if !ok {
 				break
 			}

@@ -32,9 +32,9 @@ func (a *air) renew(log *slog.Logger) {
 			continue
 		}
 		if !a.joined[i.Index] {
+			// Failing is no reason not to speak: it may be joined already.
 			if err := a.conn.JoinGroup(&i, net.UDPAddrFromAddrPort(a.group)); err != nil {
-				log.Debug("no multicast on an interface", "error", err)
-				continue
+				log.Debug("an interface can't be listened on", "error", err)
 			}
 		}
 		now[i.Index] = true

@@ -54,7 +54,9 @@ func (l *LAN) Refresh() {
 // Run announces and listens until ctx ends. An error says that this machine
 // has no multicast; nothing else depends on it.
 func (l *LAN) Run(ctx context.Context) error {
-	c, err := net.ListenMulticastUDP("udp4", nil, net.UDPAddrFromAddrPort(l.group))
+	// For a multicast address this means the wildcard address and a port that
+	// is shared with other programs.
+	c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(l.group))
 	if err != nil {
 		return fmt.Errorf("discovery: listening on the local network: %w", err)
 	}
