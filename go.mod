@@ -141,6 +141,7 @@ require (
 	honnef.co/go/tools v0.8.2 // indirect
 	lukechampine.com/blake3 v1.4.1 // indirect
 	pgregory.net/rapid v1.3.0 // indirect
+	rsc.io/qr v0.2.0 // indirect
 )
 
 exclude golang.org/x/telemetry v0.0.0-20261010193011-f71dc92da45e

@@ -45,18 +45,19 @@ var clock = []string{
 // A path that ends in a slash stands for everything below it. golang.org/x is
 // for everybody and not listed.
 var users = map[string][]string{
-	"filippo.io/edwards25519":              {"rushlight/protocol/beacon"},
-	"github.com/creachadair/jrpc2":         {"rushlight/node/api"},
-	"github.com/gofrs/flock":               {"rushlight/storage"},
-	"google.golang.org/protobuf":           {"rushlight/storage"}, // Badger's own files
-	"github.com/dgraph-io/badger/v4":       {"rushlight/storage"},
-	"github.com/gorilla/websocket":         {"rushlight/node/api"},
-	"github.com/libp2p/go-libp2p":          {"rushlight/node/host", "rushlight/node/delivery", "rushlight/node/discovery"},
-	"github.com/multiformats/go-multiaddr": {"rushlight/node", "rushlight/node/host", "rushlight/node/delivery", "rushlight/node/discovery"},
-	"github.com/libp2p/zeroconf/v2":        {"rushlight/node/discovery"},
+	"filippo.io/edwards25519":        {"rushlight/protocol/beacon"},
+	"github.com/creachadair/jrpc2":   {"rushlight/node/api"},
+	"github.com/dgraph-io/badger/v4": {"rushlight/storage"},
+	// One locks the store, the other the profile before anything is opened.
+	"github.com/gofrs/flock":               {"rushlight/cmd/rushlight", "rushlight/storage"},
+	"github.com/libp2p/go-libp2p":          {"rushlight/node/delivery", "rushlight/node/host"},
+	"github.com/multiformats/go-multiaddr": {"rushlight/node", "rushlight/node/delivery", "rushlight/node/discovery", "rushlight/node/host"},
 	"github.com/spf13/cobra":               {"rushlight/cmd/rushlight"},
+	"github.com/spf13/pflag":               {"rushlight/cmd/rushlight"},
 	"github.com/tailscale/peercred":        {"rushlight/node/api"},
-	"github.com/zalando/go-keyring":        {"rushlight/storage/keyfile"},
+	"github.com/zalando/go-keyring":        {"rushlight/cmd/rushlight"},
+	"google.golang.org/protobuf":           {"rushlight/storage"}, // reads Badger's own files
+	"rsc.io/qr":                            {"rushlight/cmd/rushlight"},
 }
 
 // testUsers is the same for test files, which may also import what the
@@ -64,6 +65,8 @@ var users = map[string][]string{
 var testUsers = map[string][]string{
 	"github.com/c2sp/wycheproof":        {"rushlight/protocol/"},
 	"github.com/cockroachdb/datadriven": {"rushlight/"},
+	"github.com/dgraph-io/badger/v4":    {"rushlight/node/sim/"},
+	"github.com/libp2p/go-libp2p":       {"rushlight/node/sim/"},
 	"github.com/rogpeppe/go-internal":   {"rushlight/cmd/rushlight"},
 	"go.uber.org/goleak":                {"rushlight/"},
 	"pgregory.net/rapid":                {"rushlight/"},

@@ -50,6 +50,7 @@ const (
 	CodeKeyChanged       = "key_changed"       // a verified contact has a new account key
 	CodeNotVerified      = "not_verified"      // the safety number does not match
 	CodeNotAllowed       = "not_allowed"       // another user's profile
+	CodeFailed           = "failed"            // the message can't be delivered
 	CodeDiskFull         = "disk_full"         //
 	CodeAlreadyRunning   = "already_running"   // a second daemon on the profile
 	CodeCorruptStore     = "corrupt_store"     //

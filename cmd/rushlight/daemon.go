@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"rushlight/node"
+	"rushlight/node/api"
+	"rushlight/protocol/identity"
+	"rushlight/storage"
+	"rushlight/storage/keyfile"
+)
+
+// daemon is the running node, as the commands need it.
+type daemon interface {
+	api.Daemon
+	Run(ctx context.Context) error
+	Ready() <-chan struct{}
+	Close() error
+	Addrs() []string
+	PeerID() string
+}
+
+// settings are what up was told.
+type settings struct {
+	listen []string
+	noLAN  bool
+	name   string
+	logger *slog.Logger
+}
+
+func keyDir(dir string) string   { return filepath.Join(dir, "keys") }
+func storeDir(dir string) string { return filepath.Join(dir, "store") }
+
+// openDaemon opens the profile in dir. code is not nil when the identity is to
+// be made.
+func openDaemon(dir string, root [32]byte, code *identity.RecoveryCode, s settings) (daemon, error) {
+	n, err := node.Open(node.Config{
+		Dir: dir, Root: root, Listen: s.listen, NoLAN: s.noLAN, Name: s.name,
+		NewIdentity: code, Logger: s.logger, Version: versionText(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// errNoIdentity: the first run was cut off after the key file was made.
+var errNoIdentity = node.ErrNoIdentity
+
+// firstRun makes the keys and the identity of a new profile. If that fails it
+// leaves nothing behind: nobody has used it yet.
+func firstRun(dir string, passphrase []byte, s settings) (d daemon, code identity.RecoveryCode, err error) {
+	code = identity.NewRecoveryCode()
+	root, err := keyfile.Create(keyDir(dir), passphrase, code[:], keyfile.Params{})
+	defer clear(root[:])
+	if err == nil {
+		d, err = openDaemon(dir, root, &code, s)
+	}
+	if err != nil {
+		return nil, code, errors.Join(err, forget(dir))
+	}
+	return d, code, nil
+}
+
+// forget removes the keys and the store of a profile that was never used.
+func forget(dir string) error {
+	if keyfile.Exists(keyDir(dir)) {
+		if err := keyfile.Destroy(keyDir(dir)); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(storeDir(dir))
+}
+
+// mapped says which code and words an error of opening or running stands for.
+var mapped = []struct {
+	err error
+	as  *api.Error
+}{
+	{keyfile.ErrWrongPassphrase, api.Errorf(api.CodeWrongPassphrase, "the passphrase is wrong")},
+	{keyfile.ErrVersion, errNewer},
+	{keyfile.ErrCorrupt, api.Errorf(api.CodeCorruptStore, "the key file is damaged").WithHint("put a copy of the folder keys back")},
+	{storage.ErrLocked, errRunning},
+	{storage.ErrVersion, errNewer},
+	{storage.ErrRolledBack, api.Errorf(api.CodeCorruptStore, "the store is older than its last run").
+		WithHint("an old copy was put back, or the disk lost writes; put the newest copy back")},
+	{storage.ErrCorrupt, errDamaged},
+	{storage.ErrWrongKey, api.Errorf(api.CodeCorruptStore, "the keys don't belong to this store").
+		WithHint("the folders keys and store come from different profiles")},
+	{storage.ErrNoSpace, errDiskFull},
+	{syscall.ENOSPC, errDiskFull},
+	{storage.ErrReadOnly, errReadOnly},
+	{syscall.EROFS, errReadOnly},
+	{fs.ErrPermission, errReadOnly},
+}
+
+var (
+	errNewer    = api.Errorf(api.CodeNewerStore, "a newer version wrote this profile").WithHint("use that version")
+	errRunning  = api.Errorf(api.CodeAlreadyRunning, "a daemon is running for this profile already")
+	errDamaged  = api.Errorf(api.CodeCorruptStore, "the store is damaged").WithHint("see what is wrong with: rushlight check")
+	errDiskFull = api.Errorf(api.CodeDiskFull, "there is not enough room on the disk").WithHint("nothing was lost; make room and start again")
+	errReadOnly = api.Errorf(api.CodeReadOnly, "the profile can't be written")
+)
+
+// explain gives err the code that people and programs act on.
+func explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*api.Error](err); ok {
+		return err
+	}
+	for _, m := range mapped {
+		if errors.Is(err, m.err) {
+			return m.as
+		}
+	}
+	return err
+}
+
+// checkOffline opens the profile only to check it. It listens on nothing but
+// the loopback address.
+func checkOffline(ctx context.Context, dir string, root [32]byte) (api.CheckReport, error) {
+	n, err := openDaemon(dir, root, nil, settings{
+		listen: []string{"/ip4/127.0.0.1/tcp/0"}, noLAN: true, logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return api.CheckReport{}, err
+	}
+	r, err := n.Check(ctx)
+	return r, errors.Join(err, n.Close())
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rushlight/node/api"
+)
+
+func readCommand(a *app) *cobra.Command {
+	var (
+		limit        int
+		before       string
+		unread, peek bool
+	)
+	cmd := &cobra.Command{
+		Use:   "read WHO",
+		Short: "Show the messages of a conversation",
+		Long: `Show the messages of a conversation, oldest first. What is shown counts as read,
+unless --peek is given.`,
+		Example: `  rushlight read bob
+  rushlight read bob --unread
+  rushlight read bob --limit 20 --peek`,
+		Args:              exactly("WHO"),
+		ValidArgsFunction: a.completeWho,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 0 || (limit == 0 && cmd.Flags().Changed("limit")) {
+				return api.Errorf(api.CodeUsage, "the limit is at least 1")
+			}
+			params := map[string]any{"who": args[0], "limit": limit, "before": before, "unread": unread, "peek": peek}
+			var r struct {
+				Messages api.List[api.Message] `json:"messages"`
+			}
+			if err := a.call(cmd.Context(), "read", params, &r); err != nil {
+				return err
+			}
+			return a.print(r, func(w io.Writer) {
+				now := time.Now()
+				for _, m := range r.Messages {
+					printMessage(w, m, now)
+				}
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&limit, "limit", 0, "show at most so many, the newest (default all)")
+	f.StringVar(&before, "before", "", "show what is older than the message of this id")
+	f.BoolVar(&unread, "unread", false, "show only what you have not read")
+	f.BoolVar(&peek, "peek", false, "leave it unread")
+	return cmd
+}
+
+// printMessage writes "time name: text".
+func printMessage(w io.Writer, m api.Message, now time.Time) {
+	name, text, mark := clean(m.FromName), cleanText(m.Text), ""
+	switch {
+	case m.Mine:
+		name, mark = "me", " ("+m.State+")"
+	case name == "":
+		name = shortID(m.From)
+	}
+	if m.Kind == api.KindNewer {
+		text = "(this message needs a newer version of rushlight)"
+	}
+	if m.Deleted {
+		text = "(deleted)"
+	}
+	fmt.Fprintf(w, "%s %s: %s%s\n", localTime(m.Sent, now), name, text, mark)
+}
+
+func watchCommand(a *app) *cobra.Command {
+	var after uint64
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "Print what happens, as JSON lines",
+		Long: `Print events as they happen, one JSON object in a line. Each has a number "seq";
+with --after and the last number seen, nothing is missed and nothing comes
+twice. --after 0 prints everything there is.`,
+		Example: `  rushlight watch
+  rushlight watch --after 120`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			from := api.FromNow
+			if cmd.Flags().Changed("after") {
+				from = after
+			}
+			return a.watch(cmd.Context(), from)
+		},
+	}
+	cmd.Flags().Uint64Var(&after, "after", 0, "number of the last event seen (default only what is new)")
+	return cmd
+}
+
+func (a *app) watch(ctx context.Context, after uint64) error {
+	c, err := a.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	err = c.Watch(ctx, after, nil, func(_ api.Event, raw json.RawMessage) error {
+		_, err := a.out.Write(append(raw, '\n'))
+		return err
+	})
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // interrupted, which is how a watch ends
+	}
+	return err
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"rushlight/node/api"
+)
+
+func rpcCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rpc",
+		Short: "Speak JSON-RPC with the daemon over standard input and output",
+		Long: `Connect standard input and output to the daemon: JSON-RPC 2.0, one request, batch
+or response in a line. When the input ends, what was asked is still answered.`,
+		Example: `  echo '{"jsonrpc":"2.0","id":1,"method":"listContacts"}' | rushlight rpc`,
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.proxy(cmd.Context())
+		},
+	}
+}
+
+// proxy copies both ways until the daemon has closed its side. What reads the
+// standard input can't be stopped, and ends with the process.
+func (a *app) proxy(ctx context.Context) error {
+	c, err := api.DialRaw(ctx, a.dir)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	ended := make(chan struct{})
+	go func() {
+		// However the input ends, the daemon is told so.
+		_, _ = io.Copy(c, a.in)
+		close(ended)
+		if half, ok := c.(*net.UnixConn); ok {
+			_ = half.CloseWrite()
+		}
+	}()
+	if _, err := io.Copy(a.out, c); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("speaking to the daemon: %w", err)
+	}
+	select {
+	case <-ended:
+		return nil
+	default:
+		if ctx.Err() != nil {
+			return nil
+		}
+		return api.Errorf(api.CodeNoDaemon, "the daemon has stopped")
+	}
+}

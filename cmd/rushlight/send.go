@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rushlight/node/api"
+)
+
+func sendCommand(a *app) *cobra.Command {
+	var (
+		wait    string
+		timeout durationFlag
+		key     string
+	)
+	cmd := &cobra.Command{
+		Use:   "send WHO TEXT|-",
+		Short: "Send a message",
+		Long: `Send a message of up to 48 KiB. With "-" the text is read from standard input;
+one line end at its end is left out. A text that starts with a dash goes after
+"--".
+
+The message is kept and tried again until it is delivered, also over restarts.
+--wait says for which state to wait: queued (it is saved here), delivered (it is
+saved there) or read.`,
+		Example: `  rushlight send bob "See you at 8"
+  rushlight send bob "Call me" --wait delivered --timeout 1m
+  uptime | rushlight send bob -
+  rushlight send bob -- "-5 degrees"`,
+		Args:              between(1, "WHO", "TEXT"),
+		ValidArgsFunction: a.completeWho,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := api.CheckWaitState(wait); err != nil {
+				return err
+			}
+			text, err := a.text(args[1:])
+			if err != nil {
+				return err
+			}
+			return a.send(cmd.Context(), args[0], text, key, wait, time.Duration(timeout))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&wait, "wait", api.StateQueued, "state to wait for: queued, stored, delivered or read")
+	f.Var(&timeout, "timeout", "how long to wait; exits with 4 after that (default for ever)")
+	f.StringVar(&key, "idempotency-key", "", "a message with a key that was used before is not sent again")
+	return cmd
+}
+
+// text is the message, from the command line or standard input.
+func (a *app) text(args []string) (string, error) {
+	if len(args) == 0 {
+		return "", api.Errorf(api.CodeEmptyText, "the text is missing").WithHint(`use "-" to read it from standard input`)
+	}
+	text := args[0]
+	if text == "-" {
+		b, err := io.ReadAll(io.LimitReader(a.in, api.MaxText+2))
+		if err != nil {
+			return "", fmt.Errorf("reading standard input: %w", err)
+		}
+		text = strings.TrimSuffix(string(b), "\n")
+	}
+	return text, api.CheckText(text, nil)
+}
+
+func (a *app) send(ctx context.Context, who, text, key, wait string, timeout time.Duration) error {
+	deadline := time.Now().Add(timeout)
+	sending := ctx
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		sending, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
+	c, err := a.dial(sending)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	params := map[string]any{"recipient": who, "message": text}
+	if key != "" {
+		params["idempotencyKey"] = key
+	}
+	var sent api.Sent
+	if err := c.Call(sending, "send", params, &sent); err != nil {
+		return err
+	}
+	if wait != api.StateQueued {
+		p := map[string]any{"id": sent.ID, "state": wait}
+		if timeout > 0 {
+			p["timeout"] = api.Duration(max(time.Until(deadline), time.Millisecond))
+		}
+		var r struct{ State string }
+		err := c.Call(ctx, "wait", p, &r)
+		if err == nil && r.State == api.StateFailed {
+			err = api.Errorf(api.CodeFailed, "the message can't be delivered")
+		}
+		if err != nil {
+			return &failure{err, map[string]any{"id": sent.ID, "state": orElse(r.State, sent.State)}}
+		}
+		sent.State = r.State
+	}
+	return a.print(sent, func(w io.Writer) { fmt.Fprintf(w, "%s %s\n", sent.State, sent.ID) })
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rushlight/node/api"
+)
+
+func statusCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show how the daemon is doing",
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s api.Status
+			if err := a.call(cmd.Context(), "status", nil, &s); err != nil {
+				return err
+			}
+			return a.print(s, func(w io.Writer) { printStatus(w, s) })
+		},
+	}
+}
+
+func printStatus(w io.Writer, s api.Status) {
+	rows := []row{{"ready", yesNo(s.Ready)}, {"reachability", s.Reachability}}
+	for i, addr := range s.Addrs {
+		name := "addresses"
+		if i > 0 {
+			name = ""
+		}
+		rows = append(rows, row{name, addr})
+	}
+	dht := "off"
+	if s.DHT.Enabled {
+		dht = count(s.DHT.Peers, "peer")
+	}
+	relays := []string{}
+	for _, r := range s.Relays {
+		relays = append(relays, r.Peer+" ("+r.State+")")
+	}
+	if len(relays) == 0 {
+		relays = []string{"none"}
+	}
+	printRows(w, append(
+		rows,
+		row{"peers", fmt.Sprint(s.Peers)},
+		row{"dht", dht},
+		row{"relays", strings.Join(relays, ", ")},
+		row{"outbox", count(s.Outbox, "message")},
+		row{"contacts", fmt.Sprint(s.Contacts)},
+		row{"unread", fmt.Sprint(s.Unread)},
+		row{"network", fmt.Sprintf("%s in, %s out", byteText(s.Bytes.In), byteText(s.Bytes.Out))},
+		row{"cpu", fmt.Sprintf("%.1f s", s.CPU)},
+		row{"disk", byteText(s.Disk)},
+		row{"uptime", api.FormatDuration((time.Duration(s.Uptime) * time.Second))},
+		row{"version", s.Version},
+	))
+}
+
+func idCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "id",
+		Short: "Show who you are",
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s api.Self
+			if err := a.call(cmd.Context(), "id", nil, &s); err != nil {
+				return err
+			}
+			return a.print(s, func(w io.Writer) {
+				rows := []row{
+					{"account", s.Account},
+					{"device", s.Device},
+					{"fingerprint", s.Fingerprint},
+					{"uuid", s.UUID},
+					{"peer", s.Peer},
+				}
+				if s.Name != "" {
+					rows = append(rows, row{"name", clean(s.Name)})
+				}
+				printRows(w, rows)
+			})
+		},
+	}
+}
+
+func versionCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Show the version of this program",
+		Args:  exactly(),
+		RunE: func(*cobra.Command, []string) error {
+			v := struct {
+				Version string `json:"version"`
+				Go      string `json:"go"`
+				OS      string `json:"os"`
+				Arch    string `json:"arch"`
+			}{versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH}
+			return a.print(v, func(w io.Writer) {
+				fmt.Fprintf(w, "rushlight %s (%s, %s/%s)\n", v.Version, v.Go, v.OS, v.Arch)
+			})
+		},
+	}
+}
