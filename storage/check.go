@@ -73,6 +73,9 @@ func (r *Report) problem(family byte, what string) {
 func (tx *Tx) checkRecords(ctx context.Context, r *Report) error {
 	it := tx.base.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	n := 0
 	for it.Rewind(); it.Valid(); it.Next() {
 		if n++; n%256 == 0 && ctx.Err() != nil {

@@ -162,7 +162,8 @@ func (s *Store) release() {
 }
 
 // View runs fn on a snapshot. Any number may run at once, also beside an
-// Update, whose writes they don't see.
+// Update, whose writes they don't see; only a View that begins while a commit
+// is on its way to the disk waits for it.
 func (s *Store) View(fn func(*Tx) error) error {
 	if !s.gate.enter() {
 		return ErrClosed

@@ -15,11 +15,17 @@ import (
 // are mapped; nothing is lost, and what is needed is read again. A daemon that
 // falls idle calls it.
 func (s *Store) Trim() {
-	dir, err := filepath.Abs(filepath.Join(s.dir, dirDatabase))
-	if err != nil || !s.gate.enter() {
+	if !s.gate.enter() {
 		return
 	}
 	defer s.gate.leave()
+	dir, err := filepath.EvalSymlinks(filepath.Join(s.dir, dirDatabase))
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		return
+	}
 	maps, err := os.Open("/proc/self/maps")
 	if err != nil {
 		return
