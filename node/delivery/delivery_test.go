@@ -145,3 +145,94 @@ func TestFound(t *testing.T) {
 	a.manager.Found(eb.account, hb.Libp2p().Network().ListenAddresses())
 	a.until("all", func() bool { return len(ea.contacts[eb.account].outbox) == 0 })
 }
+
+// Both sides send with full windows while commits are slow: neither stops the
+// other.
+func TestFullWindowsBothWays(t *testing.T) {
+	a, b := pair(t, tcpAny, func(ea, eb *memory) { ea.delay, eb.delay = 2*time.Millisecond, 2*time.Millisecond })
+	for _, x := range [][2]*node{{a, b}, {b, a}} {
+		x[0].queue(x[1].account, 600, envelope.L)
+	}
+	a.until("a's outbox is empty", func() bool { return len(a.contacts[b.account].outbox) == 0 })
+	b.until("b's outbox is empty", func() bool { return len(b.contacts[a.account].outbox) == 0 })
+}
+
+// A device that the caller has not heard of yet takes its messages as a
+// stranger would.
+func TestUnknownListener(t *testing.T) {
+	ea, eb := newMemory(t), newMemory(t)
+	ha, hb := newHost(t), newHost(t)
+	ea.meet(eb, false, hintsOf(hb)...)
+	eb.meet(ea, true)
+	a := start(t, ea, ha)
+	b := start(t, eb, hb)
+	a.queue(eb.account, 40, envelope.S)
+	a.until("acknowledged", func() bool { return len(ea.contacts[eb.account].outbox) == 0 })
+	if a.manager.Connected(eb.account) || !b.manager.Connected(ea.account) {
+		t.Error("an unknown device is trusted, or the known one is not")
+	}
+	// Once it is known, the same stream serves.
+	ea.opening = true
+	eb.queue(ea.account, 5, envelope.S)
+	eb.until("acknowledged", func() bool { return len(eb.contacts[ea.account].outbox) == 0 })
+	if !a.manager.Connected(eb.account) {
+		t.Error("the device is known by now")
+	}
+}
+
+func TestHangup(t *testing.T) {
+	a, b := pair(t, quicAny)
+	a.queue(b.account, 1, envelope.S)
+	a.until("acknowledged", func() bool { return len(a.contacts[b.account].outbox) == 0 })
+	a.mu.Lock()
+	a.contacts[b.account].known = false
+	a.contacts[b.account].hints = nil
+	a.mu.Unlock()
+	b.mu.Lock()
+	b.contacts[a.account].hints = nil // so that b does not call back
+	b.mu.Unlock()
+	a.manager.Hangup(b.account)
+	for a.manager.Connected(b.account) {
+		<-time.After(time.Millisecond)
+	}
+}
+
+// The network has changed when the addresses are others, or the machine slept.
+func TestNetworkWatch(t *testing.T) {
+	w := newNetworkWatch(time.Now())
+	if w.changed(time.Now()) {
+		t.Error("nothing changed")
+	}
+	w.addrs = "a"
+	for _, c := range []struct {
+		addrs         string
+		passed, awake time.Duration
+		want          bool
+	}{
+		{"a", networkEvery, networkEvery, false},
+		{"a", time.Hour, time.Hour, false},
+		{"a", time.Hour, networkEvery, true},
+		{"a b", networkEvery, networkEvery, true},
+		{"a b", networkEvery, networkEvery, false},
+	} {
+		if got := w.look(c.addrs, c.passed, c.awake); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// After a change of the network a peer that is still there keeps its stream.
+func TestProbe(t *testing.T) {
+	a, b := pair(t, quicAny)
+	a.queue(b.account, 1, envelope.S)
+	a.until("acknowledged", func() bool { return len(a.contacts[b.account].outbox) == 0 })
+	a.manager.probeAll(time.Now())
+	for _, x := range a.manager.sessions() {
+		for x.probe.Load() != 0 {
+			<-time.After(time.Millisecond)
+		}
+	}
+	if !a.manager.Connected(b.account) {
+		t.Error("the stream is gone")
+	}
+}

@@ -42,8 +42,9 @@ type Engine interface {
 	// Acked verifies and commits acknowledgements. The device is zero when the
 	// other side of the stream has not proved which it is: the MACs decide.
 	Acked(ctx context.Context, account identity.AccountID, device identity.DeviceID, acks []Ack) error
-	// Refused is told that the other side won't take a parcel. It is not sent
-	// again on this stream, so the engine decides what to do instead.
+	// Refused is told that the other side won't take a parcel. The engine
+	// decides what to do instead; what it leaves pending is tried again after a
+	// minute, or on the next stream.
 	Refused(ctx context.Context, account identity.AccountID, device identity.DeviceID, seq uint64, code uint8) error
 
 	// ReceiveBatch takes envelopes in one commit and returns as many results.

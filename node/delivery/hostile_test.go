@@ -182,6 +182,11 @@ func TestWatch(t *testing.T) {
 	x.probe.Store(ns(probeTime + time.Second))
 	check("no answer", true, true)
 	x.probe.Store(0)
+	x.denied.Store(ns(retryTime + time.Second))
+	check("refused a minute ago", false, false)
+	if x.denied.Load() != 0 {
+		t.Error("a refused parcel is not tried again")
+	}
 	x.window.add(1, 2048, true, now.Add(-quietTime))
 	x.lastIn.Store(ns(time.Hour))
 	check("waiting", false, false)

@@ -283,10 +283,16 @@ func newNetworkWatch(now time.Time) *networkWatch {
 }
 
 func (w *networkWatch) changed(now time.Time) bool {
-	addrs := host.Interfaces()
-	// The monotonic clock stands still while the machine sleeps.
-	slept := now.Round(0).Sub(w.last.Round(0))-now.Sub(w.last) > 10*time.Second
-	changed := slept || addrs != w.addrs
-	w.addrs, w.last = addrs, now
+	awake := now.Sub(w.last) // the monotonic clock stands still in sleep
+	passed := now.Round(0).Sub(w.last.Round(0))
+	w.last = now
+	return w.look(host.Interfaces(), passed, awake)
+}
+
+// look compares what there is with what there was, and how much time passed
+// with how much of it the machine was awake.
+func (w *networkWatch) look(addrs string, passed, awake time.Duration) bool {
+	changed := addrs != w.addrs || passed-awake > 10*time.Second
+	w.addrs = addrs
 	return changed
 }

@@ -146,6 +146,7 @@ const (
 	stallTime = 30 * time.Second // silence in the middle of a frame
 	idleTime  = 5 * time.Minute  // nobody said anything
 	calmTime  = time.Minute      // the connection needs no protection
+	retryTime = time.Minute      // a parcel was refused and may still be pending
 )
 
 const protectTag = "rushlight.pending"
@@ -159,6 +160,10 @@ func (m *Manager) watch(x *session, now time.Time) (end error, dead bool) {
 	}
 	if at := x.probe.Load(); at != 0 && since(at) > probeTime {
 		return errSilent, true
+	}
+	if at := x.denied.Load(); at != 0 && since(at) > retryTime {
+		x.denied.Store(0)
+		x.out.restart()
 	}
 	from, waiting := x.window.waiting()
 	cm := m.host.Libp2p().ConnManager()

@@ -24,7 +24,7 @@ const (
 	batchBytes  = 4 << 20
 	// What a stranger may send on one stream.
 	strangerFrames = 64
-	strangerBytes  = 512 << 10
+	strangerBytes  = 1 << 20
 	strangerTime   = time.Minute
 	// Requests for bundles on one stream.
 	maxBundleGets = 8
@@ -66,7 +66,8 @@ type session struct {
 	probe  atomic.Int64 // since when an answer to a ping is due, Unix ns
 	lastUs atomic.Int64 // when anything but pings last passed, Unix ns
 
-	wants atomic.Bool // a bundle was asked for and hasn't come
+	denied atomic.Int64 // when a parcel was last refused, Unix ns
+	wants  atomic.Bool  // a bundle was asked for and hasn't come
 
 	cancel  context.CancelCauseFunc
 	stopped sync.Once
@@ -333,6 +334,7 @@ func (x *session) settle(ctx context.Context) error {
 				continue
 			}
 			x.m.stats.refused.Add(1)
+			x.denied.Store(time.Now().UnixNano())
 			if err = x.m.engine.Refused(ctx, account, device, a.ack.Seq, a.code); err != nil {
 				return fmt.Errorf("delivery: recording a refusal: %w", err)
 			}

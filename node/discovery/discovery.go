@@ -4,7 +4,8 @@
 // It keeps no addresses (the engine does), dials nobody and announces no
 // identity. It promises that what it says on the local network is random to
 // everyone but contacts: an instance name that changes with the network and
-// the boot, a port, and eight tags of which a contact recognises its own.
+// every 15 minutes, the ports, and eight tags of which a contact recognises its
+// own.
 package discovery
 
 import (

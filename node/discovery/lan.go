@@ -119,7 +119,7 @@ type speaker struct {
 // speak owns all state of the LAN until ctx ends.
 func (l *LAN) speak(ctx context.Context, out *air, in <-chan packet) {
 	s := &speaker{l: l, air: out}
-	s.fresh(true)
+	s.fresh()
 	next := time.NewTimer(0)
 	defer next.Stop()
 	for {
@@ -127,7 +127,7 @@ func (l *LAN) speak(ctx context.Context, out *air, in <-chan packet) {
 		case <-ctx.Done():
 			return
 		case <-l.again:
-			s.fresh(true)
+			s.fresh()
 			next.Reset(0)
 		case p := <-in:
 			if s.hear(p, time.Now()) {
@@ -135,7 +135,7 @@ func (l *LAN) speak(ctx context.Context, out *air, in <-chan packet) {
 			}
 		case now := <-next.C:
 			if epoch(now) != s.epoch {
-				s.fresh(false)
+				s.fresh()
 			}
 			s.say(now)
 			next.Reset(s.pause)
@@ -144,12 +144,10 @@ func (l *LAN) speak(ctx context.Context, out *air, in <-chan packet) {
 	}
 }
 
-// fresh starts over with short pauses; renamed also takes a new name.
-func (s *speaker) fresh(renamed bool) {
-	if renamed {
-		suite.Random(s.self.instance[:])
-		s.air.renew(s.l.cfg.Logger)
-	}
+// fresh starts over, with short pauses and under a new name.
+func (s *speaker) fresh() {
+	suite.Random(s.self.instance[:])
+	s.air.renew(s.l.cfg.Logger)
 	s.pause = firstRound
 	s.seen = map[[16]byte]bool{}
 	s.epoch = epoch(time.Now())

@@ -128,14 +128,23 @@ func Rank(a ma.Multiaddr) int {
 }
 
 // Hints returns [Host.Addrs] as contacts are told them, at most
-// [identity.MaxHints].
+// [identity.MaxHints]. Where there are more, three are kept for TCP: a contact
+// behind a network without UDP has use for no other.
 func (h *Host) Hints() []identity.Hint {
-	var out []identity.Hint
+	var quic, rest []identity.Hint
 	for _, a := range h.Addrs() {
 		addr, id := peer.SplitAddr(a)
-		if len(out) < identity.MaxHints && addr != nil {
-			out = append(out, identity.Hint{Peer: []byte(id), Addr: addr.Bytes()})
+		if addr == nil {
+			continue
+		}
+		hint := identity.Hint{Peer: []byte(id), Addr: addr.Bytes()}
+		if _, err := a.ValueForProtocol(ma.P_QUIC_V1); err == nil {
+			quic = append(quic, hint)
+		} else {
+			rest = append(rest, hint)
 		}
 	}
-	return out
+	keep := identity.MaxHints - min(len(rest), 3)
+	out := append(quic[:min(len(quic), keep)], rest...)
+	return out[:min(len(out), identity.MaxHints)]
 }
