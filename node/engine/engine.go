@@ -46,7 +46,7 @@ type Engine struct {
 	hints func() []identity.Hint
 	self  *self
 
-	in      chan []*step
+	inbox   inbox
 	courier atomic.Pointer[Courier]
 	closed  chan struct{}
 
@@ -69,17 +69,15 @@ type Engine struct {
 	fatal    atomic.Pointer[error]
 }
 
-// ErrStopped is returned by every call once the engine's loop has ended.
-var ErrStopped = errors.New("engine: stopped")
-
 // Open reads the device's identity and directory out of the store. It returns
 // [ErrNoIdentity] when the store holds none; see [Create].
 func Open(store *storage.Store, o Options) (*Engine, error) {
 	e := &Engine{
 		store: store, log: o.Logger, hints: o.Hints,
-		in: make(chan []*step), closed: make(chan struct{}),
+		closed:  make(chan struct{}),
 		backlog: map[identity.AccountID]struct{}{},
 	}
+	e.inbox.init()
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -123,8 +121,11 @@ func (e *Engine) Queued() int { return int(e.queued.Load()) }
 // Run executes steps until ctx ends or the store fails. It must be called
 // once. A store that fails stops the engine: the error says why, and nothing
 // that was acknowledged is lost.
-func (e *Engine) Run(ctx context.Context) error {
-	defer close(e.closed)
+func (e *Engine) Run(ctx context.Context) (err error) {
+	defer func() {
+		e.inbox.stop(err)
+		close(e.closed)
+	}()
 	house := time.NewTicker(houseEvery)
 	defer house.Stop()
 	work := e.housekeeping()
@@ -143,13 +144,12 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-house.C:
 			work = append(work, e.housekeeping()...)
 			continue
-		case group := <-e.in:
-			steps = e.gather(group)
+		case <-e.inbox.bell:
+			steps = e.inbox.take(maxGather)
 		case <-idle:
 			steps, work = work[:1], work[1:]
 		}
 		if err := e.commit(steps); err != nil {
-			e.fatal.Store(&err)
 			return err
 		}
 	}
@@ -180,14 +180,6 @@ func (e *Engine) chores() (out []*step) {
 	return out
 }
 
-// step is one intention or one envelope, on its way through the loop.
-type step struct {
-	cost int // bytes that it may write, at most
-	run  func(t *txn) error
-	err  error
-	done *sync.WaitGroup
-}
-
 // do runs one step and waits for its commit.
 func (e *Engine) do(ctx context.Context, cost int, run func(t *txn) error) error {
 	s := &step{cost: cost, run: run}
@@ -197,79 +189,36 @@ func (e *Engine) do(ctx context.Context, cost int, run func(t *txn) error) error
 	return s.err
 }
 
-// enter runs one step like do, and calls entered as soon as its place is fixed.
-func (e *Engine) enter(ctx context.Context, s *step, entered func()) error {
-	if entered == nil {
-		return e.doAll(ctx, []*step{s})
-	}
-	var done sync.WaitGroup
-	done.Add(1)
-	s.done = &done
-	defer func() {
-		if entered != nil {
-			entered()
-		}
-	}()
-	if err := e.hand(ctx, []*step{s}); err != nil {
-		return err
-	}
-	entered()
-	entered = nil
-	done.Wait()
-	return nil
+// doAll runs steps in order and waits until all are committed or refused. Its
+// own error says that they were not run.
+func (e *Engine) doAll(ctx context.Context, group []*step) error {
+	return e.hand(ctx, group, nil)
 }
 
-// doAll runs steps in order and waits until all are committed or refused. Its
-// own error says that they were not run, or that their fate is unknown because
-// the engine stopped.
-func (e *Engine) doAll(ctx context.Context, group []*step) error {
+// hand is doAll, and calls entered as soon as the place of the steps among all
+// others is fixed.
+func (e *Engine) hand(ctx context.Context, group []*step, entered func()) error {
 	var done sync.WaitGroup
 	done.Add(len(group))
 	for _, s := range group {
 		s.done = &done
 	}
-	if err := e.hand(ctx, group); err != nil {
+	err := ctx.Err()
+	if err == nil {
+		err = e.inbox.put(group)
+	}
+	if entered != nil {
+		entered()
+	}
+	if err != nil {
 		return err
 	}
 	done.Wait()
 	return nil
 }
 
-// hand gives steps to the loop, which answers every step it takes.
-func (e *Engine) hand(ctx context.Context, group []*step) error {
-	select {
-	case e.in <- group:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-e.closed:
-		return e.stopped()
-	}
-}
-
-func (e *Engine) stopped() error {
-	if err := e.fatal.Load(); err != nil {
-		return fmt.Errorf("%w: %w", ErrStopped, *err)
-	}
-	return ErrStopped
-}
-
 // maxGather bounds how many steps one commit takes.
 const maxGather = 2048
-
-// gather takes whatever else waits right now, without waiting for more.
-func (e *Engine) gather(first []*step) []*step {
-	all := first
-	for len(all) < maxGather {
-		select {
-		case more := <-e.in:
-			all = append(all, more...)
-		default:
-			return all
-		}
-	}
-	return all
-}
 
 // commit runs steps in as few transactions as fit and answers each. The error
 // is the store's: the engine can't go on.

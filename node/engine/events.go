@@ -103,7 +103,7 @@ func (e *Engine) Watch(ctx context.Context, after uint64, started func(last uint
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-e.closed:
-			return e.stopped()
+			return e.inbox.why()
 		}
 		last, changed = e.events.state()
 	}

@@ -61,7 +61,7 @@ func (e *Engine) Send(ctx context.Context, s Send) (Sent, error) {
 		out, err = t.sendText(s, body)
 		return err
 	}}
-	if err := e.enter(ctx, st, s.Entered); err != nil {
+	if err := e.hand(ctx, []*step{st}, s.Entered); err != nil {
 		return Sent{}, err
 	}
 	return out, st.err
@@ -177,9 +177,13 @@ func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Ou
 	if err := t.put(record.IndexKey(id), x.Marshal()); err != nil {
 		return err
 	}
-	if out.Fork == nil {
+	// A number belongs to the first message that came under it.
+	number := record.NumberKey(t, m.Conversation, m.Author, m.Seq)
+	if taken, err := t.Has(number); err != nil {
+		return err
+	} else if !taken {
 		n := &record.Number{ID: id, Prev: m.Prev}
-		if err := t.put(record.NumberKey(t, m.Conversation, m.Author, m.Seq), n.Marshal()); err != nil {
+		if err := t.put(number, n.Marshal()); err != nil {
 			return err
 		}
 	}

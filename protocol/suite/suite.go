@@ -13,8 +13,6 @@ package suite
 
 import (
 	"crypto/ed25519"
-	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -43,7 +41,10 @@ func Frame(l Label, fields ...[]byte) []byte {
 	for _, f := range fields {
 		n += 4 + len(f)
 	}
-	out := make([]byte, 0, n)
+	return appendFrame(make([]byte, 0, n), l, fields)
+}
+
+func appendFrame(out []byte, l Label, fields [][]byte) []byte {
 	out = append(out, byte(len(l)))
 	out = append(out, l...)
 	for _, f := range fields {
@@ -55,26 +56,25 @@ func Frame(l Label, fields ...[]byte) []byte {
 
 // Hash is SHA-256 over the frame of the label and the fields.
 func Hash(l Label, fields ...[]byte) [32]byte {
-	return sha256.Sum256(Frame(l, fields...))
+	var stack [onStack]byte
+	return sha256.Sum256(appendFrame(stack[:0], l, fields))
 }
 
 // MAC is HMAC-SHA-256 under key over the frame of the label and the fields.
 func MAC(key []byte, l Label, fields ...[]byte) (out [32]byte) {
-	h := hmac.New(sha256.New, key)
-	h.Write(Frame(l, fields...))
-	h.Sum(out[:0])
-	return out
+	var stack [onStack]byte
+	return hmacSHA256(key, appendFrame(stack[:0], l, fields))
 }
 
 // Derive is HKDF-SHA-256 with the frame of the label and the fields as info.
 // A nil salt is 32 zero bytes. It panics when n exceeds 8,160, which only a
 // wrong constant can cause.
 func Derive(secret, salt []byte, n int, l Label, fields ...[]byte) []byte {
-	out, err := hkdf.Key(sha256.New, secret, salt, string(Frame(l, fields...)), n)
-	if err != nil {
-		panic("suite: " + err.Error())
+	if n < 0 || n > 255*sha256.Size {
+		panic("suite: key of impossible length")
 	}
-	return out
+	var stack [onStack]byte
+	return hkdfSHA256(secret, salt, appendFrame(stack[:0], l, fields), n)
 }
 
 // Sign signs the frame of the label and the fields with Ed25519.

@@ -82,7 +82,7 @@ func (w *war) talk(i, n int) {
 // everything was sent.
 func (w *war) shoot(done <-chan struct{}) (kills int) {
 	for {
-		pause := time.Duration(w.rng.Int64N(int64(150 * time.Millisecond)))
+		pause := time.Duration(w.rng.Int64N(int64(60 * time.Millisecond)))
 		select {
 		case <-done:
 			return kills

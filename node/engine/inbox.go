@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// ErrStopped is returned by every call once the engine's loop has ended.
+var ErrStopped = errors.New("engine: stopped")
+
+// step is one intention or one envelope, on its way through the loop.
+type step struct {
+	cost int // bytes that it may write, at most
+	run  func(t *txn) error
+	err  error
+	done *sync.WaitGroup
+}
+
+// inbox holds the steps that wait for the loop, in the order in which they
+// came. Every caller waits for its steps, so the number of callers bounds it.
+type inbox struct {
+	bell chan struct{} // has a token when steps wait
+
+	mu      sync.Mutex
+	steps   []*step
+	stopped error
+}
+
+func (b *inbox) init() { b.bell = make(chan struct{}, 1) }
+
+// put adds steps, which the loop answers; the error is why it will not.
+func (b *inbox) put(steps []*step) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped != nil {
+		return b.stopped
+	}
+	b.steps = append(b.steps, steps...)
+	b.ring()
+	return nil
+}
+
+func (b *inbox) ring() {
+	select {
+	case b.bell <- struct{}{}:
+	default:
+	}
+}
+
+// take removes at most n steps.
+func (b *inbox) take(n int) []*step {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.steps) <= n {
+		out := b.steps
+		b.steps = nil
+		return out
+	}
+	out := b.steps[:n:n]
+	b.steps = b.steps[n:]
+	b.ring()
+	return out
+}
+
+// stop refuses further steps and answers those that wait. cause is what ended
+// the loop, nil for nothing wrong.
+func (b *inbox) stop(cause error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopped = ErrStopped
+	if cause != nil {
+		b.stopped = fmt.Errorf("%w: %w", ErrStopped, cause)
+	}
+	for _, s := range b.steps {
+		s.err = b.stopped
+		s.done.Done()
+	}
+	b.steps = nil
+}
+
+// why is the error of calls after stop.
+func (b *inbox) why() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stopped
+}

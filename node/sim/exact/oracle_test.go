@@ -1,0 +1,174 @@
+package exact
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing/synctest"
+	"time"
+
+	"rushlight/node/engine"
+	"rushlight/protocol/message"
+	"rushlight/storage/record"
+)
+
+var inviteOptions = engine.InviteOptions{Uses: 1, Life: 300 * 24 * time.Hour}
+
+// note is one message that a person wrote, as the person remembers it.
+type note struct {
+	label    string
+	from, to int
+	text     string
+	id       message.ID
+	before   []string // labels of what its author had seen last
+	lost     bool     // an older copy of its author's profile was restored
+	failed   bool     // the driver had it refused
+}
+
+// oracle is what was promised.
+type oracle struct {
+	notes []*note
+	by    map[string]*note
+	// Of each profile: what it was seen to hold, what it held before an older
+	// copy was restored, and its newest event.
+	holds   []map[string]bool
+	forgot  []map[string]bool
+	lastSeq []uint64
+}
+
+func (o *oracle) init(n int) {
+	o.by = map[string]*note{}
+	o.lastSeq = make([]uint64, n)
+	for range n {
+		o.holds = append(o.holds, map[string]bool{})
+		o.forgot = append(o.forgot, map[string]bool{})
+	}
+}
+
+// line is one message as a profile shows it.
+type line struct {
+	engine.View
+	label string
+}
+
+func lineOf(v engine.View) line {
+	label, _, _ := strings.Cut(v.Text, "|")
+	return line{v, label}
+}
+
+// conversation is what p shows of its conversation with q.
+func (w *world) conversation(p, q *profile, limit int) (out []line) {
+	if p.eng.Contact(q.account) == nil {
+		return nil
+	}
+	views, err := p.eng.Read(w.ctx, engine.Read{With: q.account, Limit: limit, Peek: true})
+	w.must(err)
+	for _, v := range views {
+		out = append(out, lineOf(v))
+	}
+	return out
+}
+
+// say lets a write to b. killed says that a dies between the commit and its
+// answer.
+func (w *world) say(a, b *profile, kill bool) {
+	c := a.eng.Contact(b.account)
+	if c == nil || a.wary[b.n] && !w.faults.eager {
+		return
+	}
+	n := &note{label: fmt.Sprintf("%d>%d/%d", a.n, b.n, len(w.oracle.notes)), from: a.n, to: b.n}
+	for _, l := range w.conversation(a, b, 12) {
+		if !l.Waiting {
+			n.before = append(n.before, l.label)
+		}
+	}
+	n.text = n.label + "|"
+	if w.chance(8) {
+		n.text += strings.Repeat("long ", 1+w.rng.IntN(4000))
+	}
+	if kill {
+		a.kill = w.newDir()
+	}
+	dir := a.kill
+	sent, err := a.eng.Send(w.ctx, engine.Send{To: b.account, Text: n.text})
+	synctest.Wait()
+	if errors.Is(err, engine.ErrNotApproved) && c.State == record.ContactPending {
+		a.kill = ""
+		return
+	}
+	w.must(err)
+	n.id = sent.ID
+	w.oracle.notes = append(w.oracle.notes, n)
+	w.oracle.by[n.label] = n
+	w.oracle.holds[a.n][n.label] = true
+	if kill && a.kill == "" {
+		w.count["kills after a commit"]++
+		a.moveTo(dir)
+	}
+	a.kill = ""
+}
+
+// excuseFailed notes which messages from a to b failed because the driver had
+// them refused.
+func (w *world) excuseFailed(a, b *profile) {
+	for _, l := range w.conversation(a, b, 0) {
+		if n := w.oracle.by[l.label]; l.State == record.StateFailed && n != nil {
+			n.failed = true
+		}
+	}
+}
+
+// copyOf is an older copy of a profile's whole directory, as a disk image is.
+type copyOf struct {
+	p   *profile
+	dir string
+}
+
+func (w *world) backUp(p *profile) *copyOf {
+	c := &copyOf{p, w.newDir()}
+	w.must(copyDir(p.dir, c.dir))
+	return c
+}
+
+// restore puts a profile back to an older copy of itself.
+func (w *world) restore(c *copyOf) {
+	p := c.p
+	had := w.all(p)
+	p.moveTo(c.dir)
+	has := w.all(p)
+	forgot := 0
+	for label := range had {
+		if has[label] {
+			continue
+		}
+		forgot++
+		if n := w.oracle.by[label]; n.from == p.n {
+			n.lost = true
+		} else {
+			w.oracle.forgot[p.n][label] = true
+		}
+	}
+	w.oracle.holds[p.n], w.oracle.lastSeq[p.n] = has, 0
+	p.rolled++
+	for _, q := range w.people {
+		if q != p {
+			p.wary[q.n] = true
+			// What its lost life had on the wire ended with its streams.
+			w.lanes[p.n][q.n].parcels, w.lanes[p.n][q.n].archive = nil, nil
+		}
+	}
+	w.count["messages forgotten by restored copies"] += forgot
+}
+
+// all is the set of labels that a profile holds.
+func (w *world) all(p *profile) map[string]bool {
+	out := map[string]bool{}
+	for _, q := range w.people {
+		if p != q {
+			for _, l := range w.conversation(p, q, 0) {
+				out[l.label] = true
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,59 @@
+package suite
+
+import "crypto/sha256"
+
+const (
+	blockSize = sha256.BlockSize
+	// onStack is how long a frame may be for its MAC to need no allocation.
+	onStack = 448
+)
+
+// hmacSHA256 is HMAC-SHA-256 (RFC 2104) over the parts one after the other.
+// crypto/hmac gives the same bytes and allocates two hash states a call; this
+// is the innermost loop of every ratchet step and of every key on disk.
+func hmacSHA256(key []byte, parts ...[]byte) [32]byte {
+	if len(key) > blockSize {
+		h := sha256.Sum256(key)
+		key = h[:]
+	}
+	var stack [blockSize + onStack]byte
+	n := blockSize
+	for _, p := range parts {
+		n += len(p)
+	}
+	inner := stack[:blockSize]
+	if n > len(stack) {
+		inner = make([]byte, blockSize, n)
+	}
+	copy(inner, key)
+	for i := range inner {
+		inner[i] ^= 0x36
+	}
+	for _, p := range parts {
+		inner = append(inner, p...)
+	}
+	var outer [blockSize + 32]byte
+	copy(outer[:], key)
+	for i := range outer[:blockSize] {
+		outer[i] ^= 0x5c
+	}
+	sum := sha256.Sum256(inner)
+	copy(outer[blockSize:], sum[:])
+	return sha256.Sum256(outer[:])
+}
+
+// hkdfSHA256 is HKDF-SHA-256 (RFC 5869). n is at most 8,160.
+func hkdfSHA256(secret, salt, info []byte, n int) []byte {
+	prk := hmacSHA256(salt, secret)
+	out := make([]byte, 0, (n+31)/32*32)
+	for i := byte(1); len(out) < n; i++ {
+		var last []byte
+		if len(out) > 0 {
+			last = out[len(out)-32:]
+		}
+		t := hmacSHA256(prk[:], last, info, []byte{i})
+		out = append(out, t[:]...)
+	}
+	clear(out[n:])
+	return out[:n:n]
+}
