@@ -53,11 +53,15 @@ func openDaemon(dir string, root [32]byte, code *identity.RecoveryCode, s settin
 // errNoIdentity: the first run was cut off after the key file was made.
 var errNoIdentity = node.ErrNoIdentity
 
+// hashing is the cost of a passphrase: zero measures this machine. Tests, which
+// make many profiles, set it.
+var hashing keyfile.Params
+
 // firstRun makes the keys and the identity of a new profile. If that fails it
 // leaves nothing behind: nobody has used it yet.
 func firstRun(dir string, passphrase []byte, s settings) (d daemon, code identity.RecoveryCode, err error) {
 	code = identity.NewRecoveryCode()
-	root, err := keyfile.Create(keyDir(dir), passphrase, code[:], keyfile.Params{})
+	root, err := keyfile.Create(keyDir(dir), passphrase, code[:], hashing)
 	defer clear(root[:])
 	if err == nil {
 		d, err = openDaemon(dir, root, &code, s)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,10 @@ or response in a line. When the input ends, what was asked is still answered.`,
 		},
 	}
 }
+
+// endTime is how long the end of the input may take to show after the daemon
+// has closed.
+const endTime = 200 * time.Millisecond
 
 // proxy copies both ways until the daemon has closed its side. What reads the
 // standard input can't be stopped, and ends with the process.
@@ -52,10 +57,9 @@ func (a *app) proxy(ctx context.Context) error {
 	select {
 	case <-ended:
 		return nil
-	default:
-		if ctx.Err() != nil {
-			return nil
-		}
+	case <-ctx.Done():
+		return nil
+	case <-time.After(endTime):
 		return api.Errorf(api.CodeNoDaemon, "the daemon has stopped")
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -82,9 +84,6 @@ func (a *app) up(ctx context.Context, flags upFlags) error {
 	if err != nil {
 		return explain(err)
 	}
-	if ctx.Err() != nil {
-		return explain(d.Close())
-	}
 	return explain(a.serve(ctx, d, code, s.logger))
 }
 
@@ -94,12 +93,27 @@ func (s settings) check() error {
 			WithHint("at most 64 bytes, no invisible characters, no spaces at the ends")
 	}
 	for _, l := range s.listen {
-		if !strings.HasPrefix(l, "/") {
+		if !canListen(l) {
 			return api.Errorf(api.CodeUsage, "that is not an address to listen on").
 				WithHint("write it like /ip4/0.0.0.0/udp/4001/quic-v1")
 		}
 	}
 	return nil
+}
+
+// canListen tells whether addr begins like a multiaddr to listen on: an address
+// of this machine and a port. What follows is for the host to judge.
+func canListen(addr string) bool {
+	parts := strings.Split(addr, "/")
+	if len(parts) < 5 || parts[0] != "" || (parts[3] != "tcp" && parts[3] != "udp") {
+		return false
+	}
+	ip, err := netip.ParseAddr(parts[2])
+	if err != nil || ip.Zone() != "" || (parts[1] != "ip4" || !ip.Is4()) && (parts[1] != "ip6" || !ip.Is6()) {
+		return false
+	}
+	_, err = strconv.ParseUint(parts[4], 10, 16)
+	return err == nil
 }
 
 // open unlocks the profile, or makes it. code is not nil if it was made now.
@@ -150,10 +164,14 @@ func (a *app) progress() (stop func()) {
 
 // serve runs the daemon until ctx ends, it is told to stop, or it fails.
 func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, log *slog.Logger) error {
+	signalled := ctx
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	ln, err := api.Listen(ctx, a.dir)
 	if err != nil {
+		if code != nil {
+			err = errors.Join(err, a.ready(d, code, false))
+		}
 		return errors.Join(err, d.Close())
 	}
 	// The doors close first, so that what they have taken in is committed.
@@ -178,14 +196,17 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 
 	select {
 	case <-d.Ready():
-		err = a.ready(ctx, d, code)
-		if err != nil {
-			stop(err)
-		}
-		<-ctx.Done()
+		err = a.ready(d, code, true)
 	case <-ctx.Done():
+		if code != nil { // it is shown now or never
+			err = a.ready(d, code, false)
+		}
 	}
-	defer a.hurry()()
+	if err != nil {
+		stop(err)
+	}
+	<-ctx.Done()
+	defer a.hurry(signalled.Err() != nil)()
 	doors.Wait()
 	stopNode()
 	node.Wait()
@@ -195,8 +216,9 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 	return nil
 }
 
-// hurry ends the process when stopping takes too long, or at a second signal.
-func (a *app) hurry() (done func()) {
+// hurry ends the process when stopping takes too long, or at a signal, if
+// another signal was what stopped it.
+func (a *app) hurry(signalled bool) (done func()) {
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
 	t := time.AfterFunc(stopTime, func() {
@@ -205,10 +227,16 @@ func (a *app) hurry() (done func()) {
 	})
 	ended := make(chan struct{})
 	go func() {
-		select {
-		case <-again:
-			os.Exit(1)
-		case <-ended:
+		for {
+			select {
+			case <-again:
+				if signalled {
+					os.Exit(1)
+				}
+				signalled = true
+			case <-ended:
+				return
+			}
 		}
 	}()
 	return func() {
@@ -218,9 +246,10 @@ func (a *app) hurry() (done func()) {
 	}
 }
 
-// ready tells whoever waits that the daemon can be used.
-func (a *app) ready(ctx context.Context, d daemon, code *identity.RecoveryCode) error {
-	self, err := d.Self(ctx)
+// ready tells whoever waits that the daemon can be used, and on the first run
+// the recovery code. Only that is told when the daemon was stopped already.
+func (a *app) ready(d daemon, code *identity.RecoveryCode, ready bool) error {
+	self, err := d.Self(context.Background())
 	if err != nil {
 		return err
 	}
@@ -236,7 +265,7 @@ func (a *app) ready(ctx context.Context, d daemon, code *identity.RecoveryCode) 
 			Page     *string          `json:"page"`
 			Account  string           `json:"account"`
 			Recovery string           `json:"recovery,omitempty"`
-		}{true, d.PeerID(), d.Addrs(), nil, self.Account, recovery})
+		}{ready, d.PeerID(), d.Addrs(), nil, self.Account, recovery})
 	}
 	if code != nil {
 		fmt.Fprintf(a.err, `This is a new profile. Its recovery code is shown only now:
@@ -250,6 +279,8 @@ Make a link for somebody with: rushlight invite
 
 `, recovery)
 	}
-	fmt.Fprintf(a.err, "account %s\nready\n", self.Account)
+	if ready {
+		fmt.Fprintf(a.err, "account %s\nready\n", self.Account)
+	}
 	return nil
 }
