@@ -24,9 +24,9 @@ const (
 	FamilyJoin         = 0x14 // account pseudonym[16]: an invite accepted, not yet answered
 	FamilyAnswered     = 0x15 // hash of a first flight's envelope[32]
 	FamilyNode         = 0x16 // one record: what the network side keeps
-	FamilyChain        = 0x23 // account pseudonym[16]
-	FamilyWindow       = 0x22 // device pseudonym[16]
 	FamilySession      = 0x20 // account pseudonym[16] ‖ device pseudonym[16] ‖ session id[16]
+	FamilyWindow       = 0x22 // device pseudonym[16]
+	FamilyChain        = 0x23 // account pseudonym[16]
 	FamilyOutbox       = 0x30 // account pseudonym[16] ‖ sequence number u64
 	FamilyConversation = 0x40 // conversation pseudonym[16]
 	FamilyMessage      = 0x41 // conversation pseudonym[16] ‖ order u64 ‖ message id[16]
