@@ -7,13 +7,18 @@ import (
 	"rushlight/protocol/identity"
 )
 
-// The words that the engine and this package share.
 type (
-	Parcel  = parcel.Parcel
-	Ack     = parcel.Ack
-	Result  = parcel.Result
+	// Parcel is an outbox entry sealed for direct delivery.
+	Parcel = parcel.Parcel
+	// Ack is the other side's answer for a parcel that it has committed.
+	Ack = parcel.Ack
+	// Result is what became of one received envelope.
+	Result = parcel.Result
+	// Counter is what one device has counted in one session.
 	Counter = parcel.Counter
-	Hint    = parcel.Hint
+	// Hint is an address that may work.
+	Hint = parcel.Hint
+	// Refusal is an error with a code that the other side may know.
 	Refusal = parcel.Refusal
 )
 

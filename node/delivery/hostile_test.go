@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -159,40 +160,45 @@ func TestWatch(t *testing.T) {
 	x := b.manager.sessions()[0]
 	now := time.Now()
 	ns := func(ago time.Duration) int64 { return now.Add(-ago).UnixNano() }
-	check := func(name string, want bool, wantDead bool) {
+	check := func(name string, want error) {
 		t.Helper()
-		end, dead := b.manager.watch(x, now)
-		if (end != nil) != want || dead != wantDead {
-			t.Errorf("%s: %v, %v", name, end, dead)
+		if err := b.manager.watch(x, now); !errors.Is(err, want) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
-	check("fresh", false, false)
+	check("fresh", nil)
 	x.lastUs.Store(ns(idleTime - time.Second))
-	check("nearly idle", false, false)
+	check("nearly idle", nil)
 	x.lastUs.Store(ns(idleTime + time.Second))
-	check("idle", true, false)
+	check("idle", errIdle)
 	x.lastUs.Store(ns(0))
 	x.stalls.Store(ns(stallTime - time.Second))
-	check("slow", false, false)
+	check("slow", nil)
 	x.stalls.Store(ns(stallTime + time.Second))
-	check("stalled within a frame", true, false)
+	check("stalled within a frame", errProtocol)
 	x.stalls.Store(0)
 	x.probe.Store(ns(probeTime - time.Second))
-	check("asked", false, false)
+	check("asked", nil)
 	x.probe.Store(ns(probeTime + time.Second))
-	check("no answer", true, true)
+	check("no answer", errSilent)
 	x.probe.Store(0)
 	x.denied.Store(ns(retryTime + time.Second))
-	check("refused a minute ago", false, false)
+	check("refused a minute ago", nil)
 	if x.denied.Load() != 0 {
 		t.Error("a refused parcel is not tried again")
 	}
 	x.window.add(1, 2048, true, now.Add(-quietTime))
 	x.lastIn.Store(ns(time.Hour))
-	check("waiting", false, false)
+	check("waiting", nil)
+	x.window.mu.Lock()
 	x.window.since = now.Add(-time.Hour)
+	x.window.mu.Unlock()
 	x.lastIn.Store(ns(quietTime + deadTime - time.Second))
-	check("waiting for long, but something came", false, false)
+	check("waiting for long, but something came", nil)
 	x.lastIn.Store(ns(quietTime + deadTime + time.Second))
-	check("dead", true, true)
+	x.held.Store(true)
+	check("our own disk is slow", nil)
+	x.held.Store(false)
+	x.lastIn.Store(ns(quietTime + deadTime + time.Second))
+	check("dead", errSilent)
 }

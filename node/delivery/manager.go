@@ -23,6 +23,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/time/rate"
 
+	"rushlight/node/discovery"
 	"rushlight/node/host"
 	"rushlight/protocol/identity"
 )
@@ -301,8 +302,9 @@ func (m *Manager) Stats() Stats {
 	return out
 }
 
-// peers groups addresses by peer id, in order of their first mention, and
-// leaves out what can't be read and this device itself.
+// peers groups addresses by peer id, in order of their first mention, adds
+// those found on the local network to each, and leaves out what can't be read
+// and this device itself.
 func (m *Manager) peers(hints []Hint, found []ma.Multiaddr) []peer.AddrInfo {
 	var out []peer.AddrInfo
 	for _, h := range hints {
@@ -316,11 +318,14 @@ func (m *Manager) peers(hints []Hint, found []ma.Multiaddr) []peer.AddrInfo {
 				continue
 			}
 			i = len(out)
-			out = append(out, peer.AddrInfo{ID: id, Addrs: slices.Clone(found)})
+			out = append(out, peer.AddrInfo{ID: id})
 		}
 		if a, err := ma.NewMultiaddrBytes(h.Addr); err == nil && len(h.Addr) > 0 {
 			out[i].Addrs = append(out[i].Addrs, a)
 		}
+	}
+	for i := range out {
+		out[i].Addrs = discovery.Order(found, out[i].Addrs)
 	}
 	return out
 }

@@ -125,12 +125,6 @@ func (e *memory) queue(to identity.AccountID, n int, class envelope.Class) {
 	}
 }
 
-func (e *memory) pending(to identity.AccountID) int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.contacts[to].outbox)
-}
-
 // mac is what only the two accounts can make, for the test's purposes.
 func mac(env []byte) (out [16]byte) {
 	m := suite.MAC(env[:64], labelTestMAC, env)

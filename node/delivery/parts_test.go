@@ -125,7 +125,7 @@ func TestPlan(t *testing.T) {
 	// A call that takes longer than the pause is followed after the shortest.
 	p.start(now)
 	p.failed(now.Add(10 * time.Second))
-	if p.next != now.Add(10*time.Second+firstPause) {
+	if !p.next.Equal(now.Add(10*time.Second + firstPause)) {
 		t.Errorf("next call after %v", p.next.Sub(now))
 	}
 	// However often news comes, calls are not closer than the shortest pause.

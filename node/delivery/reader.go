@@ -30,6 +30,7 @@ func (x *session) read(ctx context.Context) error {
 		if len(g.items)+len(g.answers) > 0 {
 			x.lastUs.Store(now)
 		}
+		x.held.Store(true)
 		if len(g.answers) > 0 {
 			if err := x.answers.put(ctx, g.answers); err != nil {
 				return err
@@ -39,6 +40,7 @@ func (x *session) read(ctx context.Context) error {
 		if err := x.inbox.put(ctx, g.items); err != nil {
 			return err
 		}
+		x.held.Store(false)
 		g.reset()
 	}
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -152,14 +153,14 @@ const (
 const protectTag = "rushlight.pending"
 
 // watch looks after one stream and returns the error it should end with, if
-// any. dead says that its connection should go, too.
-func (m *Manager) watch(x *session, now time.Time) (end error, dead bool) {
+// any. It is errSilent when the connection should go, too.
+func (m *Manager) watch(x *session, now time.Time) error {
 	since := func(ns int64) time.Duration { return now.Sub(time.Unix(0, ns)) }
 	if at := x.stalls.Load(); at != 0 && since(at) > stallTime {
-		return errProtocol, false
+		return errProtocol
 	}
 	if at := x.probe.Load(); at != 0 && since(at) > probeTime {
-		return errSilent, true
+		return errSilent
 	}
 	if at := x.denied.Load(); at != 0 && since(at) > retryTime {
 		x.denied.Store(0)
@@ -169,32 +170,36 @@ func (m *Manager) watch(x *session, now time.Time) (end error, dead bool) {
 	cm := m.host.Libp2p().ConnManager()
 	if !waiting {
 		if idle := since(x.lastUs.Load()); idle > idleTime {
-			return errIdle, false
+			return errIdle
 		} else if idle > calmTime {
 			cm.Unprotect(x.peer(), protectTag)
 		}
-		return nil, false
+		return nil
 	}
 	cm.Protect(x.peer(), protectTag)
+	if x.held.Load() {
+		x.lastIn.Store(now.UnixNano())
+		return nil
+	}
 	quiet := min(now.Sub(from), since(x.lastIn.Load()))
 	if quiet > quietTime+deadTime {
-		return errSilent, true
+		return errSilent
 	}
 	if quiet > quietTime {
-		return x.out.push(frame{framePing, nil}), false
+		return x.out.push(frame{framePing, nil})
 	}
-	return nil, false
+	return nil
 }
 
 // watchAll looks after every stream.
 func (m *Manager) watchAll(now time.Time) {
 	for _, x := range m.sessions() {
-		end, dead := m.watch(x, now)
-		if end == nil {
+		err := m.watch(x, now)
+		if err == nil {
 			continue
 		}
-		x.fail(end)
-		if dead {
+		x.fail(err)
+		if errors.Is(err, errSilent) {
 			_ = x.s.Conn().Close() // the next call must not find it
 			if a, ok := x.recipient(); ok {
 				m.tell(a, newsHope)

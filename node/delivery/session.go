@@ -66,6 +66,7 @@ type session struct {
 	probe  atomic.Int64 // since when an answer to a ping is due, Unix ns
 	lastUs atomic.Int64 // when anything but pings last passed, Unix ns
 
+	held   atomic.Bool  // the reader waits for this side's commits
 	denied atomic.Int64 // when a parcel was last refused, Unix ns
 	wants  atomic.Bool  // a bundle was asked for and hasn't come
 

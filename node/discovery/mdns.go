@@ -77,7 +77,8 @@ type heard struct {
 // maxRecords bounds how much of a stranger's message is looked at.
 const maxRecords = 16
 
-// parse reads a message, which most often is somebody else's business.
+// parse reads a message, which most often is somebody else's business. What
+// follows a broken record is not looked at.
 func parse(b []byte) (h heard, err error) {
 	if len(b) > maxMessage {
 		return h, fmt.Errorf("discovery: %w: message of %d bytes", wire.ErrMalformed, len(b))
@@ -87,39 +88,53 @@ func parse(b []byte) (h heard, err error) {
 	if err != nil {
 		return h, fmt.Errorf("discovery: reading a message: %w", err)
 	}
-	for range maxRecords {
-		q, err := p.Question()
-		if err != nil {
-			break
-		}
-		h.asked = h.asked || !head.Response && q.Type == dnsmessage.TypePTR && q.Name.String() == service
-	}
 	if !head.Response {
+		h.asked = asked(&p)
 		return h, nil
 	}
 	if err := p.SkipAllQuestions(); err != nil {
-		return heard{}, fmt.Errorf("discovery: reading a message: %w", err)
+		return h, fmt.Errorf("discovery: reading a message: %w", err)
 	}
+	h.announced = announced(&p)
+	return h, nil
+}
+
+// asked reports whether one of the questions is about the service.
+func asked(p *dnsmessage.Parser) bool {
 	for range maxRecords {
-		rh, err := p.AnswerHeader()
+		q, err := p.Question()
 		if err != nil {
-			break
+			return false
 		}
-		if rh.Type != dnsmessage.TypeTXT {
+		if q.Type == dnsmessage.TypePTR && q.Name.String() == service {
+			return true
+		}
+	}
+	return false
+}
+
+// announced returns the announcements among the answers.
+func announced(p *dnsmessage.Parser) (out []announcement) {
+	for range maxRecords {
+		h, err := p.AnswerHeader()
+		if err != nil {
+			return out
+		}
+		if h.Type != dnsmessage.TypeTXT {
 			if err := p.SkipAnswer(); err != nil {
-				break
+				return out
 			}
 			continue
 		}
 		txt, err := p.TXTResource()
 		if err != nil {
-			break
+			return out
 		}
-		if a, ok := ours(rh.Name.String(), txt.TXT); ok {
-			h.announced = append(h.announced, a)
+		if a, ok := ours(h.Name.String(), txt.TXT); ok {
+			out = append(out, a)
 		}
 	}
-	return h, nil
+	return out
 }
 
 // ours reads a TXT record if it is an announcement under its own name.

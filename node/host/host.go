@@ -129,7 +129,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	// Starting succeeds when one of the addresses works.
 	if n := len(h.Network().ListenAddresses()); n < len(listen) {
-		log.Warn("not every listen address works", "listening", n, "wanted", len(listen))
+		log.Info("not every listen address works", "listening", n, "wanted", len(listen))
 	}
 	if len(cfg.Listen) > 0 {
 		port = firstPort(h.Network().ListenAddresses())
