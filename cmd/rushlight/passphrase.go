@@ -73,7 +73,7 @@ func (a *app) fromFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, api.Errorf(api.CodeNoPassphrase, "the passphrase file can't be read: %v", bareFile(err))
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.LimitReader(f, keyfile.MaxPassphrase+3))
 	if err != nil {
 		return nil, api.Errorf(api.CodeNoPassphrase, "the passphrase file can't be read: %v", bareFile(err))

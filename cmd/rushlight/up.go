@@ -164,13 +164,17 @@ func (a *app) progress() (stop func()) {
 
 // serve runs the daemon until ctx ends, it is told to stop, or it fails.
 func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, log *slog.Logger) error {
+	self, err := d.Self(ctx)
+	if err != nil {
+		return errors.Join(err, d.Close())
+	}
 	signalled := ctx
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	ln, err := api.Listen(ctx, a.dir)
 	if err != nil {
 		if code != nil {
-			err = errors.Join(err, a.ready(d, code, false))
+			err = errors.Join(err, a.ready(d, self, code, false))
 		}
 		return errors.Join(err, d.Close())
 	}
@@ -196,10 +200,10 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 
 	select {
 	case <-d.Ready():
-		err = a.ready(d, code, true)
+		err = a.ready(d, self, code, true)
 	case <-ctx.Done():
 		if code != nil { // it is shown now or never
-			err = a.ready(d, code, false)
+			err = a.ready(d, self, code, false)
 		}
 	}
 	if err != nil {
@@ -248,11 +252,7 @@ func (a *app) hurry(signalled bool) (done func()) {
 
 // ready tells whoever waits that the daemon can be used, and on the first run
 // the recovery code. Only that is told when the daemon was stopped already.
-func (a *app) ready(d daemon, code *identity.RecoveryCode, ready bool) error {
-	self, err := d.Self(context.Background())
-	if err != nil {
-		return err
-	}
+func (a *app) ready(d daemon, self api.Self, code *identity.RecoveryCode, ready bool) error {
 	recovery := ""
 	if code != nil {
 		recovery = code.String()

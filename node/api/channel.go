@@ -183,12 +183,13 @@ func (l *lines) readLine() ([]byte, error) {
 // when everything in it is a notification.
 func needsAnswer(b []byte) (bool, *Error) {
 	reqs, err := jrpc2.ParseRequests(b)
-	switch {
-	case err != nil:
+	if err != nil {
 		return false, errNotJSON
-	case len(reqs) > maxBatch:
+	}
+	if len(reqs) > maxBatch {
 		return false, errTooMany
-	case len(reqs) == 0:
+	}
+	if len(reqs) == 0 {
 		return true, nil // an empty batch is an error
 	}
 	for _, r := range reqs {

@@ -66,7 +66,7 @@ func FormatDuration(d time.Duration) string {
 	if days := d / (24 * time.Hour); days > 0 {
 		b.WriteString(strconv.FormatInt(int64(days), 10))
 		b.WriteByte('d')
-		d -= days * 24 * time.Hour
+		d %= 24 * time.Hour
 	}
 	if d == 0 {
 		return b.String()

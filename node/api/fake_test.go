@@ -103,7 +103,8 @@ func (s *scripted) Send(ctx context.Context, req SendRequest) (Sent, error) {
 		return s.send(ctx, req, n)
 	}
 	return Sent{ID: msgID, State: StateQueued, Timestamp: ms, To: bob, ToUUID: bobUUID}, s.note(SendRequest{
-		To: req.To, Text: req.Text, IdempotencyKey: req.IdempotencyKey})
+		To: req.To, Text: req.Text, IdempotencyKey: req.IdempotencyKey,
+	})
 }
 
 func (s *scripted) Wait(ctx context.Context, id, state string) (string, error) {

@@ -176,7 +176,7 @@ func (c *conn) wait(ctx context.Context, params []byte) (any, error) {
 	// A wait that takes long must not hold up a daemon that stops.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(c.ctx, cancel)()
+	defer context.AfterFunc(c.ctx, cancel)() //nolint:contextcheck // the daemon's end ends it as well
 	if p.Timeout > 0 {
 		var done context.CancelFunc
 		ctx, done = context.WithTimeout(ctx, time.Duration(p.Timeout))
