@@ -167,7 +167,7 @@ func (w *world) refuse(a, b *profile) {
 	}
 	code := []uint8{parcel.CodeUnknown, parcel.CodeFull, parcel.CodeEffort, parcel.CodeRefused}[w.rng.IntN(4)]
 	l := w.lanes[b.n][a.n]
-	l.replies = append(l.replies, reply{seq: ps[len(ps)-1].Seq, code: code, life: a.life, made: true})
+	l.replies = append(l.replies, reply{seq: ps[len(ps)-1].Seq, code: code, life: a.life, may: true})
 	w.note("%d refuses something of %d with code %d", b.n, a.n, code)
 }
 

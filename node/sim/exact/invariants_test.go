@@ -73,10 +73,9 @@ func NothingLost(w *world, settled bool) error {
 			return fmt.Errorf("%s is not with its author", n.label)
 		}
 		if own.State == record.StateFailed {
-			if !n.failed && w.people[n.from].rolled == 0 {
+			if !n.failed {
 				return fmt.Errorf("%s failed", n.label)
 			}
-			w.oracle.by[n.label].failed = true
 			continue
 		}
 		if w.oracle.forgot[n.to][n.label] {

@@ -22,7 +22,7 @@ type note struct {
 	id       message.ID
 	before   []string // labels of what its author had seen last
 	lost     bool     // an older copy of its author's profile was restored
-	failed   bool     // the driver had it refused
+	failed   bool     // its recipient may refuse it and did
 }
 
 // oracle is what was promised.
@@ -108,8 +108,8 @@ func (w *world) say(a, b *profile, kill bool) {
 	a.kill = ""
 }
 
-// excuseFailed notes which messages from a to b failed because the driver had
-// them refused.
+// excuseFailed notes which messages from a to b have failed after a refusal
+// that may be.
 func (w *world) excuseFailed(a, b *profile) {
 	for _, l := range w.conversation(a, b, 0) {
 		if n := w.oracle.by[l.label]; l.State == record.StateFailed && n != nil {
