@@ -54,7 +54,12 @@ func between(least int, names ...string) cobra.PositionalArgs {
 }
 
 // dial connects to the daemon of the profile.
-func (a *app) dial(ctx context.Context) (*api.Client, error) { return api.Dial(ctx, a.dir) }
+func (a *app) dial(ctx context.Context) (*api.Client, error) {
+	if a.dirErr != nil {
+		return nil, a.dirErr
+	}
+	return api.Dial(ctx, a.dir)
+}
 
 // call makes one call on a connection of its own.
 func (a *app) call(ctx context.Context, method string, params, result any) error {

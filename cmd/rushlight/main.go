@@ -41,7 +41,8 @@ type app struct {
 	passphraseFile string
 	logLevel       string
 
-	running bool // the command line made sense: what fails now is not its fault
+	dirErr  error // why dir is empty
+	running bool  // the command line made sense: what fails now is not its fault
 }
 
 // run executes one command line and returns the exit code.
@@ -185,21 +186,13 @@ func newRoot(a *app) *cobra.Command {
 // prepare checks the global flags.
 func (a *app) prepare() error {
 	if a.dir == "" {
-		d, err := defaultDir()
-		if err != nil {
-			return err
-		}
-		a.dir = d
+		a.dir, a.dirErr = defaultDir()
 	}
-	abs, err := filepath.Abs(a.dir)
-	if err != nil {
-		return api.Errorf(api.CodeUsage, "the profile directory can't be found")
+	if a.dirErr == nil {
+		a.dir, a.dirErr = filepath.Abs(a.dir)
 	}
-	a.dir = abs
-	if _, err := a.level(); err != nil {
-		return err
-	}
-	return nil
+	_, err := a.level()
+	return err
 }
 
 // defaultDir is the profile directory when no flag names one.

@@ -52,7 +52,7 @@ func (a *app) passphrase(ctx context.Context, first bool) (pass []byte, commit f
 	}
 	fd, ok := terminal(a.in)
 	if ok {
-		pass, err = a.ask(fd, first)
+		pass, err = a.ask(ctx, fd, first)
 		if err != nil || len(pass) > 0 {
 			return pass, nothing, err
 		}
@@ -111,7 +111,15 @@ func terminal(in io.Reader) (int, bool) {
 }
 
 // ask asks for a passphrase, twice if it is new. A new one may be empty.
-func (a *app) ask(fd int, first bool) ([]byte, error) {
+func (a *app) ask(ctx context.Context, fd int, first bool) ([]byte, error) {
+	// Reading from a terminal can't be stopped but by leaving.
+	if state, err := term.GetState(fd); err == nil {
+		defer context.AfterFunc(ctx, func() {
+			_ = term.Restore(fd, state)
+			fmt.Fprintln(a.err)
+			os.Exit(1)
+		})()
+	}
 	read := func(prompt string) ([]byte, error) {
 		fmt.Fprint(a.err, prompt)
 		b, err := term.ReadPassword(fd)

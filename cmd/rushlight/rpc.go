@@ -33,6 +33,9 @@ const endTime = 200 * time.Millisecond
 // proxy copies both ways until the daemon has closed its side. What reads the
 // standard input can't be stopped, and ends with the process.
 func (a *app) proxy(ctx context.Context) error {
+	if a.dirErr != nil {
+		return a.dirErr
+	}
 	c, err := api.DialRaw(ctx, a.dir)
 	if err != nil {
 		return err

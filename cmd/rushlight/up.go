@@ -63,6 +63,9 @@ one JSON object on standard output. Interrupt it to stop it.`,
 const stopTime = 3 * time.Second
 
 func (a *app) up(ctx context.Context, flags upFlags) error {
+	if a.dirErr != nil {
+		return a.dirErr
+	}
 	level, err := a.level()
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -192,12 +193,9 @@ func needsAnswer(b []byte) (bool, *Error) {
 	if len(reqs) == 0 {
 		return true, nil // an empty batch is an error
 	}
-	for _, r := range reqs {
-		if r.ID != "" || r.Error != nil || r.Method == "" {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.ContainsFunc(reqs, func(r *jrpc2.ParsedRequest) bool {
+		return r.ID != "" || r.Error != nil || r.Method == ""
+	}), nil
 }
 
 // admit waits for room among the lines in flight; false means that there will
