@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -47,7 +48,8 @@ func TestMain(m *testing.M) {
 type daemon struct {
 	t       testing.TB
 	dir     string
-	port    int
+	flags   []string // how it listens
+	space   string   // network namespace it runs in, empty for this one
 	cmd     *exec.Cmd
 	exited  chan struct{}
 	account string
@@ -57,7 +59,19 @@ type daemon struct {
 
 func newDaemon(t testing.TB, name string) *daemon {
 	t.Helper()
-	d := &daemon{t: t, dir: filepath.Join(t.TempDir(), name), port: freePort(t)}
+	port := freePort(t)
+	return startDaemon(t, &daemon{
+		flags: []string{
+			"--no-lan",
+			"--listen", fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", port),
+			"--listen", fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port),
+		},
+	}, name)
+}
+
+func startDaemon(t testing.TB, d *daemon, name string) *daemon {
+	t.Helper()
+	d.t, d.dir = t, filepath.Join(t.TempDir(), name)
 	if err := os.Mkdir(d.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -84,12 +98,11 @@ func freePort(t testing.TB) int {
 // start runs the daemon until it is ready.
 func (d *daemon) start(more ...string) {
 	d.t.Helper()
-	args := append([]string{
-		"up", "--dir", d.dir, "--json", "--no-lan", "--no-open", "--passphrase-file", d.pass(),
-		"--listen", fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", d.port),
-		"--listen", fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", d.port),
-	}, more...)
+	args := slices.Concat([]string{"up", "--dir", d.dir, "--json", "--no-open", "--passphrase-file", d.pass()}, d.flags, more)
 	d.cmd = exec.Command(program, args...)
+	if d.space != "" {
+		d.cmd = exec.Command("ip", append([]string{"netns", "exec", d.space, program}, args...)...)
+	}
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
 		d.t.Fatal(err)
