@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/libp2p/go-libp2p"
+
 	"rushlight/node/delivery"
 	"rushlight/node/discovery"
 	"rushlight/node/engine"
@@ -44,6 +46,10 @@ type Config struct {
 	NewIdentity *identity.RecoveryCode
 	Logger      *slog.Logger
 	Version     string
+	// Store is how the store behaves; its Dir, Root and Logger are ignored.
+	Store storage.Options
+	// Libp2p are more options of the network host; see [host.Config].
+	Libp2p []libp2p.Option
 }
 
 // Node is an open profile.
@@ -78,7 +84,9 @@ func Open(cfg Config) (*Node, error) {
 }
 
 func (n *Node) open() (err error) {
-	n.store, err = storage.Open(storage.Options{Dir: filepath.Join(n.cfg.Dir, "store"), Root: n.cfg.Root, Logger: n.log})
+	store := n.cfg.Store
+	store.Dir, store.Root, store.Logger = filepath.Join(n.cfg.Dir, "store"), n.cfg.Root, n.log
+	n.store, err = storage.Open(store)
 	if err != nil {
 		return fmt.Errorf("opening the store: %w", err)
 	}
@@ -98,7 +106,7 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return fmt.Errorf("reading the profile: %w", err)
 	}
-	n.host, err = host.New(host.Config{Key: n.engine.HostKey(), Listen: n.cfg.Listen, Port: int(port), Logger: n.log})
+	n.host, err = host.New(host.Config{Key: n.engine.HostKey(), Listen: n.cfg.Listen, Port: int(port), Logger: n.log, Libp2p: n.cfg.Libp2p})
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}

@@ -60,6 +60,9 @@ type Config struct {
 	// Logger receives what the person running the node should know; nil
 	// discards it.
 	Logger *slog.Logger
+	// Libp2p are more options, after all others. A simulation puts the host
+	// on a network of its own with them; a running node has none.
+	Libp2p []libp2p.Option
 }
 
 // Host is a running libp2p host.
@@ -123,7 +126,7 @@ func New(cfg Config) (*Host, error) {
 		libp2p.DisableRelay(),
 		libp2p.Ping(false),
 		libp2p.DisableMetrics(),
-	)
+	}, cfg.Libp2p...)...)
 	if err != nil {
 		return nil, fmt.Errorf("host: starting: %w", errors.Join(err, cm.Close(), rm.Close()))
 	}
