@@ -106,7 +106,7 @@ func New(cfg Config) (*Host, error) {
 		return nil, errors.Join(err, rm.Close())
 	}
 	traffic := metrics.NewBandwidthCounter()
-	h, err := libp2p.New(
+	h, err := libp2p.New(append([]libp2p.Option{
 		libp2p.Identity(key),
 		libp2p.BandwidthReporter(traffic),
 		libp2p.UserAgent(agent), libp2p.ProtocolVersion(agent),
