@@ -122,10 +122,10 @@ func (m *Manager) serveInvite(ctx context.Context, s network.Stream) error {
 // finalWrite writes the last bytes of a stream.
 func finalWrite(s network.Stream, b []byte) error {
 	if _, err := s.Write(b); err != nil {
-		return fmt.Errorf("delivery: writing: %w", err)
+		return host.Opaque("delivery: writing", err)
 	}
 	if err := s.Close(); err != nil {
-		return fmt.Errorf("delivery: closing a stream: %w", err)
+		return host.Opaque("delivery: closing a stream", err)
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func (m *Manager) askInvite(ctx context.Context, p peer.AddrInfo, id [16]byte, s
 
 func exchangeInvite(s network.Stream, id [16]byte, secret [32]byte) ([]byte, error) {
 	if err := s.SetDeadline(time.Now().Add(openTime)); err != nil {
-		return nil, fmt.Errorf("delivery: setting a deadline: %w", err)
+		return nil, host.Opaque("delivery: setting a deadline", err)
 	}
 	asker, owner := s.Conn().LocalPeer(), s.Conn().RemotePeer()
 	g := inviteGet{id: id}
@@ -201,7 +201,7 @@ func exchangeInvite(s network.Stream, id [16]byte, secret [32]byte) ([]byte, err
 	}
 	typ, body, err := host.NewFrameReader(s, 4<<10, inviteLimit, nil).Next()
 	if err != nil {
-		return nil, fmt.Errorf("delivery: waiting for a reply: %w", err)
+		return nil, host.Opaque("delivery: waiting for a reply", err)
 	}
 	switch typ {
 	case frameInvite:

@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -266,7 +265,7 @@ func (m *Manager) openStream(ctx context.Context, p peer.AddrInfo, proto protoco
 	}
 	s, err := m.host.Libp2p().NewStream(ctx, p.ID, proto)
 	if err != nil {
-		return nil, fmt.Errorf("delivery: opening a stream: %w", err)
+		return nil, host.Opaque("delivery: opening a stream", err)
 	}
 	return s, nil
 }

@@ -11,7 +11,6 @@ package delivery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -195,13 +194,13 @@ const openTime = 15 * time.Second
 // prepare claims the resources of a stream.
 func prepare(s network.Stream, service string, memory int, within time.Duration) error {
 	if err := s.Scope().SetService(service); err != nil {
-		return fmt.Errorf("delivery: claiming a stream: %w", err)
+		return host.Opaque("delivery: claiming a stream", err)
 	}
 	if err := s.Scope().ReserveMemory(memory, network.ReservationPriorityMedium); err != nil {
-		return fmt.Errorf("delivery: claiming memory: %w", err)
+		return host.Opaque("delivery: claiming memory", err)
 	}
 	if err := s.SetDeadline(time.Now().Add(within)); err != nil {
-		return fmt.Errorf("delivery: setting a deadline: %w", err)
+		return host.Opaque("delivery: setting a deadline", err)
 	}
 	return nil
 }
@@ -222,7 +221,7 @@ func (m *Manager) serve(ctx context.Context, s network.Stream) error {
 		x.proven = &x.proof.key
 	}
 	if err := s.SetDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("delivery: clearing a deadline: %w", err)
+		return host.Opaque("delivery: clearing a deadline", err)
 	}
 	err = x.run(ctx)
 	m.tidy(s, err)

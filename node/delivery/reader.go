@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rushlight/node/delivery/parcel"
+	"rushlight/node/host"
 )
 
 // read takes frames off the stream and hands them on in groups: everything
@@ -16,7 +17,7 @@ func (x *session) read(ctx context.Context) error {
 	for {
 		typ, body, err := x.in.Next()
 		if err != nil {
-			return fmt.Errorf("delivery: reading: %w", err)
+			return host.Opaque("delivery: reading", err)
 		}
 		if err := x.take(&g, typ, body); err != nil {
 			return err

@@ -165,7 +165,7 @@ func (x *session) run(ctx context.Context) error {
 // side what it may now know.
 func (x *session) trust(ctx context.Context, c contact) error {
 	if err := x.s.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("delivery: clearing a deadline: %w", err)
+		return host.Opaque("delivery: clearing a deadline", err)
 	}
 	var frames []frame
 	if !x.dialled {

@@ -14,7 +14,7 @@ var errProtocol = errors.New("delivery: peer broke the protocol")
 
 func writeFrame(w io.Writer, typ uint8, body []byte) error {
 	if _, err := w.Write(wire.AppendFrame(nil, typ, body)); err != nil {
-		return fmt.Errorf("delivery: writing: %w", err)
+		return host.Opaque("delivery: writing", err)
 	}
 	return nil
 }
@@ -23,7 +23,7 @@ func writeFrame(w io.Writer, typ uint8, body []byte) error {
 func expect(in *host.FrameReader, typ uint8) ([]byte, error) {
 	got, body, err := in.Next()
 	if err != nil {
-		return nil, fmt.Errorf("delivery: waiting for a frame: %w", err)
+		return nil, host.Opaque("delivery: waiting for a frame", err)
 	}
 	if got != typ {
 		return nil, fmt.Errorf("%w: frame %#x instead of %#x", errProtocol, got, typ)

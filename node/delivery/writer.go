@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"rushlight/node/host"
 	"rushlight/protocol/wire"
 )
 
@@ -156,10 +157,10 @@ func (x *session) write(ctx context.Context) error {
 			continue
 		}
 		if err := x.s.SetWriteDeadline(now.Add(writeTime)); err != nil {
-			return fmt.Errorf("delivery: setting a deadline: %w", err)
+			return host.Opaque("delivery: setting a deadline", err)
 		}
 		if _, err := x.s.Write(buf); err != nil {
-			return fmt.Errorf("delivery: writing: %w", err)
+			return host.Opaque("delivery: writing", err)
 		}
 		if len(buf) > control {
 			x.lastUs.Store(now.UnixNano())

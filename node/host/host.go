@@ -167,7 +167,7 @@ func (h *Host) Port() int { return h.port }
 // Close ends every connection and goroutine of the host.
 func (h *Host) Close() error {
 	if err := h.h.Close(); err != nil {
-		return fmt.Errorf("host: closing: %w", err)
+		return Opaque("host: closing", err)
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (h *Host) Connect(ctx context.Context, p peer.AddrInfo) error {
 		s.Backoff().Clear(p.ID)
 	}
 	if err := h.h.Connect(ctx, p); err != nil {
-		return fmt.Errorf("host: connecting: %w", err)
+		return Opaque("host: connecting", err)
 	}
 	return nil
 }
@@ -188,7 +188,7 @@ func (h *Host) Connect(ctx context.Context, p peer.AddrInfo) error {
 // Disconnect ends all connections to the peer.
 func (h *Host) Disconnect(p peer.ID) error {
 	if err := h.h.Network().ClosePeer(p); err != nil {
-		return fmt.Errorf("host: disconnecting: %w", err)
+		return Opaque("host: disconnecting", err)
 	}
 	return nil
 }

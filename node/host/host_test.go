@@ -225,3 +225,26 @@ func BenchmarkNew(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+// Errors name no peer and no address, and still say what they are.
+func TestErrorsNameNobody(t *testing.T) {
+	c := newHost(t, Config{Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1"}})
+	other := newHost(t, Config{Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
+	to := peer.AddrInfo{ID: other.ID(), Addrs: other.Libp2p().Network().ListenAddresses()}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := c.Connect(t.Context(), to)
+	if err == nil || strings.Contains(err.Error(), to.ID.String()) || strings.Contains(err.Error(), "127.0.0.1") {
+		t.Errorf("%v", err)
+	}
+	// Control: the cause does name the peer.
+	if inner := errors.Unwrap(err); inner == nil || !strings.Contains(inner.Error(), to.ID.String()) {
+		t.Errorf("%v", inner)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Connect(ctx, to); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v hides its cause", err)
+	}
+}
