@@ -49,8 +49,9 @@ var users = map[string][]string{
 	"github.com/creachadair/jrpc2":   {"rushlight/node/api"},
 	"github.com/dgraph-io/badger/v4": {"rushlight/storage"},
 	// One locks the store, the other the profile before anything is opened.
-	"github.com/gofrs/flock":               {"rushlight/cmd/rushlight", "rushlight/storage"},
-	"github.com/libp2p/go-libp2p":          {"rushlight/node/delivery", "rushlight/node/host"},
+	"github.com/gofrs/flock": {"rushlight/cmd/rushlight", "rushlight/storage"},
+	// node passes a simulation's network on to node/host.
+	"github.com/libp2p/go-libp2p":          {"rushlight/node", "rushlight/node/delivery", "rushlight/node/host"},
 	"github.com/multiformats/go-multiaddr": {"rushlight/node", "rushlight/node/delivery", "rushlight/node/discovery", "rushlight/node/host"},
 	"github.com/spf13/cobra":               {"rushlight/cmd/rushlight"},
 	"github.com/spf13/pflag":               {"rushlight/cmd/rushlight"},
