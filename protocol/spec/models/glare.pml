@@ -10,6 +10,10 @@
  *   default   the rule: highest generation, then lowest id
  *   -DLATEST  control: send on the session learned last
  *   -DNOGEN   control: lowest id alone, generations ignored
+ *
+ * expect pass: spin -run -safety glare.pml
+ * expect error: spin -DLATEST -run -safety glare.pml
+ * expect error: spin -DNOGEN -run -safety glare.pml
  */
 
 #define STARTS 2
