@@ -24,6 +24,8 @@ var (
 	ErrUnknownTag error = &parcel.Refusal{Code: parcel.CodeUnknown}
 	// ErrNotYet: the sender waits for approval. Worth trying again.
 	ErrNotYet error = &parcel.Refusal{Code: parcel.CodeBusy, RetryAfter: time.Minute}
+	// errTooEarly: too many that come before it are missing. Worth trying again.
+	errTooEarly error = &parcel.Refusal{Code: parcel.CodeBusy, RetryAfter: time.Second}
 	// ErrInviteUsed: a first flight for an invite that somebody else took.
 	ErrInviteUsed error = &parcel.Refusal{Code: parcel.CodeUsed}
 	// ErrInviteExpired: a first flight for an invite that is over.
@@ -197,6 +199,9 @@ func (t *txn) takeMessage(s *session, m *message.Message) error {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	out, err := t.insert(conv, m)
+	if errors.Is(err, history.ErrTooManyGaps) {
+		return fmt.Errorf("%w: %w", errTooEarly, err)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
