@@ -106,8 +106,10 @@ func TestCompromise(t *testing.T) {
 func TestEveryExchangeCounts(t *testing.T) {
 	w := newWorld(t, false)
 	steps := []step{
-		{w.alice.device.Agreement, w.s.signed.PublicKey()}, {w.eph, w.bob.device.Agreement.PublicKey()},
-		{w.eph, w.s.signed.PublicKey()}, {w.eph, w.s.oneTime.PublicKey()},
+		{w.alice.device.Agreement, w.s.signed.PublicKey()},
+		{w.eph, w.bob.device.Agreement.PublicKey()},
+		{w.eph, w.s.signed.PublicKey()},
+		{w.eph, w.s.oneTime.PublicKey()},
 	}
 	ss, err := w.s.pq.Decapsulate(w.f.Ciphertext[:])
 	if err != nil {
