@@ -300,11 +300,16 @@ func (n *Node) Status(context.Context) (api.Status, error) {
 		return api.Status{}, fmt.Errorf("reading the processor time: %w", err)
 	}
 	in, sent := n.host.Traffic()
-	s := api.Status{
-		Ready: true, Reachability: "unknown", Addrs: n.Addrs(), Peers: n.delivery.Stats().Contacts,
+	ready := false
+	select {
+	case <-n.ready:
+		ready = true
+	default:
+	}
+	return api.Status{
+		Ready: ready, Reachability: "unknown", Addrs: n.Addrs(), Peers: n.delivery.Stats().Contacts,
 		Outbox: n.engine.Queued(), Bytes: api.Traffic{In: in, Out: sent}, CPU: cpu.Seconds(),
 		Disk: diskUse(n.cfg.Dir), Uptime: time.Since(n.started).Seconds(),
 		Contacts: len(n.engine.Contacts()), Unread: unread, Version: n.cfg.Version,
-	}
-	return s, nil
+	}, nil
 }

@@ -26,6 +26,13 @@ func (c *Contact) Shown() string {
 	return c.Name
 }
 
+// looksLike reports whether a person sees no difference between two states of
+// a contact.
+func (c *Contact) looksLike(o *Contact) bool {
+	return c.State == o.State && c.Petname == o.Petname && c.Name == o.Name &&
+		c.Verified == o.Verified && c.KeyChanged == o.KeyChanged
+}
+
 // directory is an immutable picture of all contacts.
 type directory struct {
 	contacts map[identity.AccountID]*Contact

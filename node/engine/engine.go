@@ -271,6 +271,7 @@ func (e *Engine) transact(steps []*step) (n int, err error) {
 	err = e.store.Update(func(tx *storage.Tx) error {
 		n = 0
 		t.reset(tx)
+		t.resume()
 		for _, s := range steps {
 			// The objects that flush saves come on top of what is there.
 			if n > 0 && !tx.Fits(stepRecords+4*len(t.sessions), s.cost+flushCost*(1+len(t.sessions))) {

@@ -86,10 +86,11 @@ func (t *txn) reset(tx *storage.Tx) {
 		known:     map[identity.DeviceID][]identity.Hint{},
 		wake:      map[identity.AccountID]struct{}{},
 		names:     map[name][16]byte{},
-		nextEvent: t.e.nextEvent,
-		lastClock: t.e.lastClock,
 	}
 }
+
+// resume takes over what the loop counts. Only the loop may call it.
+func (t *txn) resume() { t.nextEvent, t.lastClock = t.e.nextEvent, t.e.lastClock }
 
 // Pseudonym is that of the store, worked out once a transaction.
 func (t *txn) Pseudonym(label string, id []byte) [16]byte {
@@ -221,7 +222,7 @@ func (t *txn) contact(a identity.AccountID) *Contact {
 	return t.e.people.Load().contacts[a]
 }
 
-// putContact saves a contact and announces the change.
+// putContact saves a contact and announces what a person can see of the change.
 func (t *txn) putContact(rec *record.Contact) error {
 	c, err := newContact(rec)
 	if err != nil {
@@ -230,7 +231,11 @@ func (t *txn) putContact(rec *record.Contact) error {
 	if err := t.put(record.ContactKey(t, rec.Account), rec.Marshal()); err != nil {
 		return err
 	}
+	before := t.contact(rec.Account)
 	t.contacts[rec.Account] = c
+	if before != nil && before.looksLike(c) {
+		return nil
+	}
 	return t.event(record.Event{Type: record.EventContact, Account: rec.Account})
 }
 

@@ -1,0 +1,161 @@
+package world
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// air is the network: it decides for each packet whether and when it arrives.
+// It has no goroutines; a packet waits with its receiver until it is due.
+type air struct {
+	mu      sync.Mutex
+	rng     *rand.Rand
+	sockets map[netip.AddrPort]*socket
+	delay   [][]time.Duration // one way, between two people
+	cut     [][]bool          // from, to: nothing passes
+	dark    []bool            // without power or cable
+	walls   []*wall
+	loss    int // of packets, in a hundred
+	count   struct{ carried, lost, walled, bytes int }
+	order   uint64
+}
+
+// wall is a firewall that lets in only answers: packets from an address that
+// was written to a moment ago.
+type wall struct{ opened map[netip.AddrPort]time.Time }
+
+// wallTime is how long a firewall remembers; many home routers have 30 s.
+const wallTime = 30 * time.Second
+
+const port = 4000
+
+// addrOf is the address of one person's device.
+func addrOf(n int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{11, 0, byte(n >> 8), byte(n)}), port)
+}
+
+func personAt(a netip.AddrPort) int {
+	b := a.Addr().As4()
+	return int(b[2])<<8 | int(b[3])
+}
+
+// newAir makes a network for n people with 10 to 90 ms between any two.
+func newAir(rng *rand.Rand, n int) *air {
+	a := &air{
+		rng: rng, sockets: map[netip.AddrPort]*socket{},
+		dark: make([]bool, n), walls: make([]*wall, n),
+	}
+	for range n {
+		a.delay = append(a.delay, make([]time.Duration, n))
+		a.cut = append(a.cut, make([]bool, n))
+	}
+	for i := range n {
+		for j := range i {
+			d := time.Duration(10+rng.IntN(81)) * time.Millisecond
+			a.delay[i][j], a.delay[j][i] = d, d
+		}
+	}
+	return a
+}
+
+// change lets f change what the network does to packets.
+func (a *air) change(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f()
+}
+
+func (a *air) setCut(i, j int, cut bool) {
+	a.change(func() { a.cut[i][j], a.cut[j][i] = cut, cut })
+}
+
+// heal takes everything away that keeps packets from people with power.
+func (a *air) heal() {
+	a.change(func() {
+		a.loss = 0
+		for _, row := range a.cut {
+			clear(row)
+		}
+	})
+}
+
+// carry takes a packet from one address to another.
+func (a *air) carry(from, to netip.AddrPort, b []byte) {
+	i, j, now := personAt(from), personAt(to), time.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.sockets[to]
+	if w := a.walls[i]; w != nil && !a.dark[i] {
+		w.opened[to] = now
+	}
+	if s == nil || a.dark[i] || a.dark[j] || a.cut[i][j] || a.rng.IntN(100) < a.loss {
+		a.count.lost++
+		return
+	}
+	if w := a.walls[j]; w != nil && now.Sub(w.opened[from]) > wallTime {
+		a.count.walled++
+		return
+	}
+	late := a.delay[i][j]
+	if a.loss > 0 { // a bad line also mixes things up
+		late += time.Duration(a.rng.IntN(20)) * time.Millisecond
+	}
+	a.count.carried++
+	a.count.bytes += len(b)
+	a.order++
+	s.push(packet{from: from, data: append([]byte(nil), b...), due: now.Add(late), order: a.order})
+}
+
+// bind gives out an address, which must be free.
+func (a *air) bind(at netip.AddrPort) (*socket, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.sockets[at] != nil {
+		return nil, fmt.Errorf("the address is taken: %w", net.ErrClosed)
+	}
+	s := &socket{air: a, at: at, kick: make(chan struct{}, 1)}
+	a.sockets[at] = s
+	return s, nil
+}
+
+func (a *air) release(s *socket) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.sockets[s.at] == s {
+		delete(a.sockets, s.at)
+	}
+}
+
+type packet struct {
+	from  netip.AddrPort
+	data  []byte
+	due   time.Time
+	order uint64
+}
+
+// packets is a heap, the next one first.
+type packets []packet
+
+func (p packets) Len() int { return len(p) }
+func (p packets) Less(i, j int) bool {
+	if p[i].due.Equal(p[j].due) {
+		return p[i].order < p[j].order
+	}
+	return p[i].due.Before(p[j].due)
+}
+func (p packets) Swap(i, j int) { p[i], p[j] = p[j], p[i] }
+func (p *packets) Push(x any)   { *p = append(*p, x.(packet)) }
+func (p *packets) Pop() any {
+	last := len(*p) - 1
+	x := (*p)[last]
+	(*p)[last] = packet{}
+	*p = (*p)[:last]
+	return x
+}
+
+var _ heap.Interface = (*packets)(nil)
