@@ -48,8 +48,8 @@ var users = map[string][]string{
 	"filippo.io/edwards25519":        {"rushlight/protocol/beacon"},
 	"github.com/creachadair/jrpc2":   {"rushlight/node/api"},
 	"github.com/dgraph-io/badger/v4": {"rushlight/storage"},
-	// One locks the store, the other the profile before anything is opened.
-	"github.com/gofrs/flock": {"rushlight/cmd/rushlight", "rushlight/storage"},
+	// They lock the profile, the store and the key wheel.
+	"github.com/gofrs/flock": {"rushlight/cmd/rushlight", "rushlight/storage", "rushlight/storage/keyfile/wheel"},
 	// node passes a simulation's network on to node/host.
 	"github.com/libp2p/go-libp2p":          {"rushlight/node", "rushlight/node/delivery", "rushlight/node/host"},
 	"github.com/multiformats/go-multiaddr": {"rushlight/node", "rushlight/node/delivery", "rushlight/node/discovery", "rushlight/node/host"},
@@ -68,6 +68,7 @@ var testUsers = map[string][]string{
 	"github.com/cockroachdb/datadriven": {"rushlight/"},
 	"github.com/dgraph-io/badger/v4":    {"rushlight/node/sim/"},
 	"github.com/libp2p/go-libp2p":       {"rushlight/node/sim/"},
+	"github.com/quic-go/quic-go":        {"rushlight/node/sim/"},
 	"github.com/rogpeppe/go-internal":   {"rushlight/cmd/rushlight"},
 	"go.uber.org/goleak":                {"rushlight/"},
 	"pgregory.net/rapid":                {"rushlight/"},
