@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -61,6 +62,9 @@ var hashing keyfile.Params
 // leaves nothing behind: nobody has used it yet.
 func firstRun(dir string, passphrase []byte, s settings) (d daemon, code identity.RecoveryCode, err error) {
 	code = identity.NewRecoveryCode()
+	if err := os.WriteFile(unfinished(dir), nil, 0o600); err != nil {
+		return nil, code, fmt.Errorf("making the profile: %w", bareFile(err))
+	}
 	root, err := keyfile.Create(keyDir(dir), passphrase, code[:], hashing)
 	defer clear(root[:])
 	if err == nil {
@@ -72,6 +76,25 @@ func firstRun(dir string, passphrase []byte, s settings) (d daemon, code identit
 	return d, code, nil
 }
 
+// unfinished is there until a first run has shown its recovery code: a run that
+// was cut off before that starts over. Keys without it belong to a store, even
+// if that store is missing now.
+func unfinished(dir string) string { return filepath.Join(keyDir(dir), "unfinished") }
+
+func isUnfinished(dir string) bool {
+	_, err := os.Stat(unfinished(dir))
+	return err == nil
+}
+
+// finish ends the first run.
+func finish(dir string) error { return os.RemoveAll(unfinished(dir)) }
+
+// hasStore tells whether there is anything that keys could open.
+func hasStore(dir string) bool {
+	list, err := os.ReadDir(storeDir(dir))
+	return err == nil && len(list) > 0
+}
+
 // forget removes the keys and the store of a profile that was never used.
 func forget(dir string) error {
 	if keyfile.Exists(keyDir(dir)) {
@@ -79,7 +102,7 @@ func forget(dir string) error {
 			return err
 		}
 	}
-	return os.RemoveAll(storeDir(dir))
+	return errors.Join(os.RemoveAll(storeDir(dir)), finish(dir))
 }
 
 // mapped says which code and words an error of opening or running stands for.
@@ -109,6 +132,8 @@ var (
 	errRunning  = api.Errorf(api.CodeAlreadyRunning, "a daemon is running for this profile already")
 	errDamaged  = api.Errorf(api.CodeCorruptStore, "the store is damaged").WithHint("see what is wrong with: rushlight check")
 	errDiskFull = api.Errorf(api.CodeDiskFull, "there is not enough room on the disk").WithHint("nothing was lost; make room and start again")
+	errNoStore  = api.Errorf(api.CodeCorruptStore, "the keys are there, but the store they open is missing or empty").
+			WithHint("put the folder store back; to start over with a new identity, move the folder keys away")
 	errReadOnly = api.Errorf(api.CodeReadOnly, "the profile can't be written")
 )
 

@@ -121,11 +121,18 @@ func canListen(addr string) bool {
 
 // open unlocks the profile, or makes it. code is not nil if it was made now.
 func (a *app) open(ctx context.Context, s settings) (d daemon, code *identity.RecoveryCode, err error) {
+	if isUnfinished(a.dir) {
+		if err := forget(a.dir); err != nil {
+			return nil, nil, err
+		}
+	}
 	first := !keyfile.Exists(keyDir(a.dir))
 	if first {
 		if err := os.MkdirAll(keyDir(a.dir), 0o700); err != nil {
 			return nil, nil, fmt.Errorf("making the profile directory: %w", bareFile(err))
 		}
+	} else if !hasStore(a.dir) {
+		return nil, nil, errNoStore
 	}
 	pass, keep, err := a.passphrase(ctx, first)
 	if err != nil {
@@ -144,13 +151,10 @@ func (a *app) open(ctx context.Context, s settings) (d daemon, code *identity.Re
 		}
 		d, err = openDaemon(a.dir, root, nil, s)
 		clear(root[:])
-		if err == nil || !errors.Is(err, errNoIdentity) {
-			return d, nil, err
+		if errors.Is(err, errNoIdentity) {
+			err = errNoStore
 		}
-		// The first run was cut off before there was anything to keep.
-		if err := forget(a.dir); err != nil {
-			return nil, nil, err
-		}
+		return d, nil, err
 	}
 	d, made, err := firstRun(a.dir, pass, s)
 	if err != nil {
@@ -261,14 +265,14 @@ func (a *app) ready(d daemon, self api.Self, code *identity.RecoveryCode, ready 
 		recovery = code.String()
 	}
 	if a.json {
-		return a.printJSON(struct {
+		return errors.Join(a.printJSON(struct {
 			Ready    bool             `json:"ready"`
 			Peer     string           `json:"peer"`
 			Addrs    api.List[string] `json:"addrs"`
 			Page     *string          `json:"page"`
 			Account  string           `json:"account"`
 			Recovery string           `json:"recovery,omitempty"`
-		}{ready, d.PeerID(), d.Addrs(), nil, self.Account, recovery})
+		}{ready, d.PeerID(), d.Addrs(), nil, self.Account, recovery}), finish(a.dir))
 	}
 	if code != nil {
 		fmt.Fprintf(a.err, `This is a new profile. Its recovery code is shown only now:
@@ -281,6 +285,9 @@ you your account back.
 Make a link for somebody with: rushlight invite
 
 `, recovery)
+	}
+	if err := finish(a.dir); err != nil {
+		return err
 	}
 	if ready {
 		fmt.Fprintf(a.err, "account %s\nready\n", self.Account)
