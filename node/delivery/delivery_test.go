@@ -172,7 +172,9 @@ func TestUnknownListener(t *testing.T) {
 		t.Error("an unknown device is trusted, or the known one is not")
 	}
 	// Once it is known, the same stream serves.
+	ea.mu.Lock()
 	ea.opening = true
+	ea.mu.Unlock()
 	eb.queue(ea.account, 5, envelope.S)
 	eb.until("acknowledged", func() bool { return len(eb.contacts[ea.account].outbox) == 0 })
 	if !a.manager.Connected(eb.account) {
