@@ -65,14 +65,30 @@ func stateName(s record.MessageState) string {
 	return ""
 }
 
-func contactJSON(c *engine.Contact) api.Contact {
+func (n *Node) contactJSON(c *engine.Contact) (api.Contact, error) {
+	asks, err := n.engine.Asks(c)
+	if err != nil {
+		return api.Contact{}, apiError(err)
+	}
 	state := map[record.ContactState]string{
 		record.ContactPending: api.ContactPending, record.ContactApproved: api.ContactApproved, record.ContactBlocked: api.ContactBlocked,
 	}[c.State]
 	return api.Contact{
 		ID: c.Account.String(), UUID: c.Account.UUID(), Name: c.Name, Petname: c.Petname,
-		State: state, Verified: c.Verified, KeyChanged: c.KeyChanged,
+		State: state, Verified: c.Verified, KeyChanged: c.KeyChanged, Request: asks,
+	}, nil
+}
+
+// changed is the contact after a change.
+func (n *Node) changed(a identity.AccountID, err error) (api.Contact, error) {
+	if err != nil {
+		return api.Contact{}, apiError(err)
 	}
+	c := n.engine.Contact(a)
+	if c == nil {
+		return api.Contact{}, apiError(engine.ErrUnknownContact)
+	}
+	return n.contactJSON(c)
 }
 
 func (n *Node) messageJSON(v *engine.View) api.Message {
@@ -101,7 +117,14 @@ func (n *Node) eventJSON(ev engine.Event) (api.Event, error) {
 	case record.EventContact:
 		out.Type = api.EventContact
 		if c := n.engine.Contact(ev.Account); c != nil {
-			j := contactJSON(c)
+			j, err := n.contactJSON(c)
+			if err != nil {
+				return out, err
+			}
+			if j.Request {
+				out.Type, out.Request = api.EventRequest, &j
+				return out, nil
+			}
 			out.Contact = &j
 		} else {
 			out.Contact = &api.Contact{ID: ev.Account.String(), UUID: ev.Account.UUID(), State: api.ContactRemoved}
@@ -161,6 +184,7 @@ var known = []struct {
 	{engine.ErrBlocked, api.Errorf(api.CodeBlocked, "the contact is blocked")},
 	{engine.ErrNotApproved, api.Errorf(api.CodeNotApproved, "the contact waits for your approval")},
 	{engine.ErrKeyChanged, api.Errorf(api.CodeKeyChanged, "the contact has another key than the one you verified").WithHint("compare safety numbers again with 'rushlight verify'")},
+	{engine.ErrNotAsked, api.Errorf(api.CodeNotApproved, "they have not answered your invite yet").WithHint("wait: it goes on by itself")},
 	{engine.ErrNoKey, api.Errorf(api.CodeNotApproved, "the contact has not answered yet, so there is no safety number")},
 	{engine.ErrWrongDigit, api.Errorf(api.CodeNotVerified, "the safety numbers differ").WithHint("somebody may be between you: don't trust this contact until you know why")},
 	{engine.ErrNameTaken, api.Errorf(api.CodeUsage, "another contact has this name").WithHint("choose another name, or --replace if this is the same person with a new account")},

@@ -65,11 +65,7 @@ func (n *Node) Add(ctx context.Context, r api.AddRequest) (api.Contact, error) {
 	if err := n.awaitJoin(ctx, inv); err != nil {
 		return api.Contact{}, err
 	}
-	c := n.engine.Contact(inv.Account)
-	if c == nil {
-		return api.Contact{}, apiError(engine.ErrUnknownContact)
-	}
-	return contactJSON(c), nil
+	return n.changed(inv.Account, nil)
 }
 
 // awaitJoin tries an invite at once and waits until it is answered, or until
@@ -129,7 +125,10 @@ func (n *Node) Contacts(context.Context) ([]api.Contact, error) {
 	list := n.engine.Contacts()
 	out := make([]api.Contact, len(list))
 	for i, c := range list {
-		out[i] = contactJSON(c)
+		var err error
+		if out[i], err = n.contactJSON(c); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
@@ -145,10 +144,49 @@ func (n *Node) Rename(ctx context.Context, who, petname string) (api.Contact, er
 			return api.Contact{}, apiError(err)
 		}
 	}
-	if err := n.engine.Rename(ctx, c.Account, petname); err != nil {
-		return api.Contact{}, apiError(err)
+	return n.changed(c.Account, n.engine.Rename(ctx, c.Account, petname))
+}
+
+// Approve implements api.Daemon.
+func (n *Node) Approve(ctx context.Context, who string) (api.Contact, error) {
+	return n.edit(ctx, who, n.engine.Approve)
+}
+
+// Block implements api.Daemon.
+func (n *Node) Block(ctx context.Context, who string) (api.Contact, error) {
+	c, err := n.edit(ctx, who, n.engine.Block)
+	if id, perr := identity.ParseAccountID(c.ID); err == nil && perr == nil {
+		n.delivery.Hangup(id)
 	}
-	return contactJSON(n.engine.Contact(c.Account)), nil
+	return c, err
+}
+
+// Unblock implements api.Daemon.
+func (n *Node) Unblock(ctx context.Context, who string) (api.Contact, error) {
+	return n.edit(ctx, who, n.engine.Unblock)
+}
+
+func (n *Node) edit(ctx context.Context, who string, change func(context.Context, identity.AccountID) error) (api.Contact, error) {
+	c, err := n.resolve(who)
+	if err != nil {
+		return api.Contact{}, err
+	}
+	return n.changed(c.Account, change(ctx, c.Account))
+}
+
+// Decline implements api.Daemon.
+func (n *Node) Decline(ctx context.Context, who string) error {
+	c, err := n.resolve(who)
+	if err != nil {
+		return err
+	}
+	if asks, err := n.engine.Asks(c); err != nil || !asks {
+		if err == nil {
+			err = api.Errorf(api.CodeUsage, "this contact does not wait for approval").WithHint("to forget a contact: rushlight remove")
+		}
+		return apiError(err)
+	}
+	return apiError(n.engine.Remove(ctx, c.Account))
 }
 
 // Remove implements api.Daemon.
@@ -157,7 +195,9 @@ func (n *Node) Remove(ctx context.Context, who string) error {
 	if err != nil {
 		return err
 	}
-	return apiError(n.engine.Remove(ctx, c.Account))
+	err = n.engine.Remove(ctx, c.Account)
+	n.delivery.Hangup(c.Account)
+	return apiError(err)
 }
 
 // Verify implements api.Daemon.

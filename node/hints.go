@@ -10,19 +10,12 @@ import (
 	"rushlight/protocol/identity"
 )
 
-// hintsOf turns a host's addresses into what invites and cards carry.
-func hintsOf(h *host.Host) (out []identity.Hint) {
+// hintsOf is what invites and cards say of a host's addresses.
+func hintsOf(h *host.Host) []identity.Hint {
 	if h == nil {
 		return nil
 	}
-	for _, a := range h.Addrs() {
-		rest, last := ma.SplitLast(a)
-		if last == nil || last.Protocol().Code != ma.P_P2P {
-			continue
-		}
-		out = append(out, identity.Hint{Peer: []byte(h.ID()), Addr: rest.Bytes()})
-	}
-	return out
+	return h.Hints()
 }
 
 // presence lists the secrets for the local network.

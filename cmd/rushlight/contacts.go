@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -147,6 +148,48 @@ func contactsCommand(a *app) *cobra.Command {
 				}
 				printTable(w, rows)
 			})
+		},
+	}
+}
+
+func requestsCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "requests",
+		Short: "List who waits for your approval",
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var r contactList
+			if err := a.call(cmd.Context(), "requests", nil, &r); err != nil {
+				return err
+			}
+			return a.print(r, func(w io.Writer) {
+				if len(r.Contacts) == 0 {
+					fmt.Fprintln(a.err, "Nobody waits for your approval.")
+					return
+				}
+				rows := [][]string{{"NAME", "ID"}}
+				for _, c := range r.Contacts {
+					rows = append(rows, []string{shown(c), c.ID})
+				}
+				printTable(w, rows)
+			})
+		},
+	}
+}
+
+// editCommand changes the state of one contact.
+func editCommand(a *app, name, short, done string) *cobra.Command {
+	return &cobra.Command{
+		Use:               name + " WHO",
+		Short:             short,
+		Args:              exactly("WHO"),
+		ValidArgsFunction: a.completeWho,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var r json.RawMessage
+			if err := a.call(cmd.Context(), name, map[string]any{"who": args[0]}, &r); err != nil {
+				return err
+			}
+			return a.print(r, func(w io.Writer) { fmt.Fprintln(w, done) })
 		},
 	}
 }

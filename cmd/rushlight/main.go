@@ -177,6 +177,11 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		upCommand(a), statusCommand(a), idCommand(a),
 		inviteCommand(a), addCommand(a), contactsCommand(a), renameCommand(a), removeCommand(a), verifyCommand(a),
+		requestsCommand(a),
+		editCommand(a, "approve", "Make a contact of somebody who asked", "Approved."),
+		editCommand(a, "decline", "Forget somebody who asked", "Declined."),
+		editCommand(a, "block", "Take nothing more from a contact; they are not told", "Blocked."),
+		editCommand(a, "unblock", "Undo block", "Unblocked."),
 		sendCommand(a), readCommand(a), watchCommand(a),
 		checkCommand(a), rpcCommand(a), versionCommand(a), manCommand(),
 	)

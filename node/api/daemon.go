@@ -47,6 +47,16 @@ type Daemon interface {
 	// Remove forgets the contact and the conversation.
 	Remove(ctx context.Context, who string) error
 
+	// Approve makes a contact of somebody who asked; Decline forgets them.
+	// Nobody but a pending contact can be declined.
+	Approve(ctx context.Context, who string) (Contact, error)
+	Decline(ctx context.Context, who string) error
+
+	// Block takes nothing more from a contact and sends it nothing, until
+	// Unblock. The contact is not told.
+	Block(ctx context.Context, who string) (Contact, error)
+	Unblock(ctx context.Context, who string) (Contact, error)
+
 	// Verify shows the safety number, or compares it with req.Number and marks
 	// the contact verified when equal. A number that does not match is
 	// CodeNotVerified.

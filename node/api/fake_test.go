@@ -74,6 +74,20 @@ func (s *scripted) Rename(_ context.Context, who, petname string) (Contact, erro
 	return bobContact, s.note([2]string{who, petname})
 }
 
+func (s *scripted) Approve(_ context.Context, who string) (Contact, error) {
+	return bobContact, s.note("approve " + who)
+}
+
+func (s *scripted) Decline(_ context.Context, who string) error { return s.note("decline " + who) }
+
+func (s *scripted) Block(_ context.Context, who string) (Contact, error) {
+	return bobContact, s.note("block " + who)
+}
+
+func (s *scripted) Unblock(_ context.Context, who string) (Contact, error) {
+	return bobContact, s.note("unblock " + who)
+}
+
 func (s *scripted) Remove(_ context.Context, who string) error { return s.note(who) }
 
 func (s *scripted) Verify(_ context.Context, req VerifyRequest) (Verification, error) {

@@ -154,6 +154,63 @@ func (c *conn) rename(ctx context.Context, params []byte) (any, error) {
 	return contactResult{k}, err
 }
 
+// oneContact is a method that changes one contact.
+func oneContact(change func(Daemon, context.Context, string) (Contact, error)) method {
+	return func(c *conn, ctx context.Context, params []byte) (any, error) {
+		who, err := c.who(ctx, params)
+		if err != nil {
+			return nil, err
+		}
+		k, err := change(c.Daemon, ctx, who)
+		return contactResult{k}, err
+	}
+}
+
+// who reads the contact that a method is about; signal-cli calls it recipient.
+func (c *conn) who(ctx context.Context, params []byte) (string, error) {
+	var p struct {
+		Account   string    `json:"account"`
+		Who       string    `json:"who"`
+		Recipient OneOrMany `json:"recipient"`
+	}
+	if err := decode(params, &p); err != nil {
+		return "", err
+	}
+	if err := c.ownAccount(ctx, p.Account); err != nil {
+		return "", err
+	}
+	if p.Who == "" && len(p.Recipient) == 1 {
+		p.Who = p.Recipient[0]
+	}
+	return p.Who, checkWho(p.Who)
+}
+
+func (c *conn) decline(ctx context.Context, params []byte) (any, error) {
+	who, err := c.who(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		Declined bool `json:"declined"`
+	}{true}, c.Daemon.Decline(ctx, who)
+}
+
+func (c *conn) requests(ctx context.Context, params []byte) (any, error) {
+	if err := decode(params, new(none)); err != nil {
+		return nil, err
+	}
+	all, err := c.Daemon.Contacts(ctx)
+	out := List[Contact]{}
+	for _, k := range all {
+		if k.Request {
+			out = append(out, k)
+		}
+	}
+	return struct {
+		Contacts List[Contact] `json:"contacts"`
+	}{out}, err
+}
+
 func (c *conn) remove(ctx context.Context, params []byte) (any, error) {
 	var p struct {
 		Who string `json:"who"`

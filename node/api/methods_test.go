@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-const bobJSON = `{"id":"` + bob + `","uuid":"` + bobUUID + `","name":"Robert","petname":"bob","state":"approved","verified":true,"keyChanged":false}`
+const bobJSON = `{"id":"` + bob + `","uuid":"` + bobUUID + `","name":"Robert","petname":"bob","state":"approved","verified":true,"keyChanged":false,"request":false}`
 
 // The shapes are those of the interface's description: other people's scripts
 // depend on them.
@@ -35,6 +35,11 @@ func TestShapes(t *testing.T) {
 			InviteRequest{Uses: 3, Expires: 48 * time.Hour, NeedsApproval: true, Note: "x"},
 		},
 		{"invite", `{"expires":90}`, `{"link":"rushlight:abc","expires":"2023-11-14T22:13:20.123Z"}`, InviteRequest{Uses: 1, Expires: 90 * time.Second}},
+		{"approve", `{"who":"bob"}`, `{"contact":` + bobJSON + `}`, "approve bob"},
+		{"decline", `{"who":"bob"}`, `{"declined":true}`, "decline bob"},
+		{"block", `{"recipient":["bob"]}`, `{"contact":` + bobJSON + `}`, "block bob"},
+		{"unblock", `{"recipient":"bob"}`, `{"contact":` + bobJSON + `}`, "unblock bob"},
+		{"requests", `{}`, `{"contacts":[]}`, nil},
 		{"add", `{"link":"rushlight:x","as":"bob"}`, `{"contact":` + bobJSON + `}`, AddRequest{Link: "rushlight:x", Petname: "bob"}},
 		{"contacts", `{}`, `{"contacts":[` + bobJSON + `]}`, nil},
 		{"rename", `{"who":"bob","as":"rob"}`, `{"contact":` + bobJSON + `}`, [2]string{"bob", "rob"}},
@@ -59,7 +64,7 @@ func TestShapes(t *testing.T) {
 			"listContacts", `{"account":"` + annUUID + `","recipient":["` + bobUUID + `"]}`,
 			`[{"number":null,"uuid":"` + bobUUID + `","username":null,"name":"bob","givenName":"Robert","familyName":null,"nickName":"bob",` +
 				`"isBlocked":false,"isHidden":false,"messageExpirationTime":0,"profile":{"givenName":"Robert","familyName":null},` +
-				`"id":"` + bob + `","petname":"bob","state":"approved","verified":true,"keyChanged":false}]`, nil,
+				`"id":"` + bob + `","petname":"bob","state":"approved","verified":true,"keyChanged":false,"request":false}]`, nil,
 		},
 		{"listContacts", `{"recipient":"nobody"}`, `[]`, nil},
 		{"unwatch", `{}`, `{"stopped":false}`, nil},

@@ -75,6 +75,7 @@ type Contact struct {
 	State      string `json:"state"`      // pending, approved or blocked
 	Verified   bool   `json:"verified"`   //
 	KeyChanged bool   `json:"keyChanged"` // sending is blocked until verified again
+	Request    bool   `json:"request"`    // waits for this person's approval
 }
 
 // Shown is what to call the contact on a screen: the petname, else the claimed

@@ -6,12 +6,14 @@ import (
 	"sync"
 
 	"rushlight/protocol/identity"
+	"rushlight/storage"
 	"rushlight/storage/record"
 )
 
 // What changing a contact is refused for.
 var (
 	ErrNoKey      = errors.New("engine: the contact's key is not known yet")
+	ErrNotAsked   = errors.New("engine: the contact has not asked for approval")
 	ErrWrongDigit = errors.New("engine: the safety number does not match")
 )
 
@@ -43,10 +45,53 @@ func (e *Engine) Rename(ctx context.Context, a identity.AccountID, petname strin
 	})
 }
 
-// Approve makes a contact of somebody who asked.
+// Approve makes a contact of somebody who asked. Approving twice is no mistake.
 func (e *Engine) Approve(ctx context.Context, a identity.AccountID) error {
-	return e.change(ctx, a, func(_ *txn, rec *record.Contact) error {
+	return e.change(ctx, a, func(t *txn, rec *record.Contact) error {
+		if rec.State == record.ContactBlocked {
+			return ErrBlocked
+		}
+		if j, err := t.join(a); err != nil || j != nil {
+			return orRefuse(err, ErrNotAsked)
+		}
 		rec.State = record.ContactApproved
+		t.wake[a] = struct{}{}
+		return nil
+	})
+}
+
+// Asks reports whether a contact waits for this person's approval, and not
+// this person for theirs.
+func (e *Engine) Asks(c *Contact) (asks bool, err error) {
+	if c.State != record.ContactPending {
+		return false, nil
+	}
+	err = e.store.View(func(tx *storage.Tx) error {
+		has, err := tx.Has(record.JoinKey(tx, c.Account))
+		asks = !has
+		return err
+	})
+	return asks, err
+}
+
+// Block takes nothing more from a contact and sends it nothing.
+func (e *Engine) Block(ctx context.Context, a identity.AccountID) error {
+	return e.change(ctx, a, func(_ *txn, rec *record.Contact) error {
+		if rec.State == record.ContactPending {
+			return ErrNotApproved
+		}
+		rec.State = record.ContactBlocked
+		return nil
+	})
+}
+
+// Unblock undoes [Engine.Block]. What waited meanwhile goes out.
+func (e *Engine) Unblock(ctx context.Context, a identity.AccountID) error {
+	return e.change(ctx, a, func(t *txn, rec *record.Contact) error {
+		if rec.State == record.ContactBlocked {
+			rec.State = record.ContactApproved
+			t.wake[a] = struct{}{}
+		}
 		return nil
 	})
 }

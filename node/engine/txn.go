@@ -77,15 +77,15 @@ type conversation struct {
 func (t *txn) reset(tx *storage.Tx) {
 	*t = txn{
 		Tx: tx, e: t.e, now: tx.Now(),
-		sessions:  map[sessionID]*session{},
-		peers:     map[identity.AccountID][]*session{},
-		chains:    map[identity.AccountID]*chain{},
-		windows:   map[identity.DeviceID]*window{},
-		convs:     map[message.ConversationID]*conversation{},
-		contacts:  map[identity.AccountID]*Contact{},
-		known:     map[identity.DeviceID][]identity.Hint{},
-		wake:      map[identity.AccountID]struct{}{},
-		names:     map[name][16]byte{},
+		sessions: map[sessionID]*session{},
+		peers:    map[identity.AccountID][]*session{},
+		chains:   map[identity.AccountID]*chain{},
+		windows:  map[identity.DeviceID]*window{},
+		convs:    map[message.ConversationID]*conversation{},
+		contacts: map[identity.AccountID]*Contact{},
+		known:    map[identity.DeviceID][]identity.Hint{},
+		wake:     map[identity.AccountID]struct{}{},
+		names:    map[name][16]byte{},
 	}
 }
 
