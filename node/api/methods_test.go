@@ -64,7 +64,7 @@ func TestShapes(t *testing.T) {
 			"listContacts", `{"account":"` + annUUID + `","recipient":["` + bobUUID + `"]}`,
 			`[{"number":null,"uuid":"` + bobUUID + `","username":null,"name":"bob","givenName":"Robert","familyName":null,"nickName":"bob",` +
 				`"isBlocked":false,"isHidden":false,"messageExpirationTime":0,"profile":{"givenName":"Robert","familyName":null},` +
-				`"id":"` + bob + `","petname":"bob","state":"approved","verified":true,"keyChanged":false,"request":false}]`, nil,
+				`"id":"` + bob + `","petname":"bob","state":"approved","verified":true,"keyChanged":false}]`, nil,
 		},
 		{"listContacts", `{"recipient":"nobody"}`, `[]`, nil},
 		{"unwatch", `{}`, `{"stopped":false}`, nil},
