@@ -228,11 +228,18 @@ func (m *Manager) serve(ctx context.Context, s network.Stream) error {
 	return err
 }
 
-// tidy closes the connection of a stream that ended for want of use, unless
-// somebody else uses it.
+// tidy closes, after a stream ended for want of use, the connections to its
+// peer that nobody else uses. Two that call each other at once have two.
 func (m *Manager) tidy(s network.Stream, err error) {
-	if errors.Is(err, errIdle) && len(s.Conn().GetStreams()) == 0 {
-		_ = s.Conn().Close() // nothing is lost if it stays
+	if !errors.Is(err, errIdle) {
+		return
+	}
+	// A stream that the other side opened counts until its handler returns.
+	other := func(o network.Stream) bool { return o.ID() != s.ID() }
+	for _, c := range m.host.Libp2p().Network().ConnsToPeer(s.Conn().RemotePeer()) {
+		if !slices.ContainsFunc(c.GetStreams(), other) {
+			_ = c.Close() // nothing is lost if it stays
+		}
 	}
 }
 
