@@ -3,7 +3,9 @@ package exact
 import (
 	"slices"
 	"testing"
+	"time"
 
+	"rushlight/node/delivery/parcel"
 	"rushlight/protocol/message"
 	"rushlight/storage"
 	"rushlight/storage/record"
@@ -30,9 +32,9 @@ func small(t *testing.T, f func(w *world, a, b *profile)) {
 // chat lets two people write to each other in turn.
 func (w *world) chat(a, b *profile, n int) {
 	for range n {
-		w.say(a, b, false)
+		w.say(a, b, 0)
 		w.settle()
-		w.say(b, a, false)
+		w.say(b, a, 0)
 		w.settle()
 	}
 }
@@ -48,7 +50,7 @@ func (w *world) wantBroken(name string) {
 func TestControlNothingLost(t *testing.T) {
 	small(t, func(w *world, a, b *profile) {
 		before := w.backUp(b)
-		w.say(a, b, false)
+		w.say(a, b, 0)
 		w.settle()
 		b.moveTo(before.dir)
 		w.wantBroken("NothingLost")
@@ -59,7 +61,7 @@ func TestControlNothingLost(t *testing.T) {
 func TestControlNothingLostByAuthor(t *testing.T) {
 	small(t, func(w *world, a, b *profile) {
 		before := w.backUp(a)
-		w.say(a, b, false)
+		w.say(a, b, 0)
 		a.moveTo(before.dir)
 		w.wantBroken("NothingLost")
 	})
@@ -92,7 +94,7 @@ func TestControlNothingTwice(t *testing.T) {
 func TestControlOutboxDrains(t *testing.T) {
 	small(t, func(w *world, a, b *profile) {
 		w.faults.loseAcks = true
-		w.say(a, b, false)
+		w.say(a, b, 0)
 		w.settle()
 		w.wantBroken("OutboxDrains")
 	})
@@ -256,7 +258,7 @@ func TestRestoredCopyComparesFirst(t *testing.T) {
 				w.restore(old)
 				w.faults.eager = true
 				for range c.writes {
-					w.say(a, b, false)
+					w.say(a, b, 0)
 				}
 				if c.sends {
 					w.pickUp(a, b, 10)
@@ -264,12 +266,57 @@ func TestRestoredCopyComparesFirst(t *testing.T) {
 					w.answer(a, b, 10, calm)
 				}
 				w.settle()
-				w.say(a, b, false)
+				w.say(a, b, 0)
 				w.settle()
 				if c.wantLoses {
 					w.wantBroken("NothingLost")
 				} else {
 					w.check(true)
+				}
+			})
+		})
+	}
+}
+
+// The same when the other side has replaced the session meanwhile and dropped
+// the old one: its counters then say nothing, and what is sent in the old
+// session before a new one is there is taken for what came in it before.
+func TestRestoredCopyReplacesSession(t *testing.T) {
+	for _, replaces := range []bool{true, false} {
+		name := "replaces"
+		if !replaces {
+			name = "control: goes on"
+		}
+		t.Run(name, func(t *testing.T) {
+			small(t, func(w *world, a, b *profile) {
+				old := w.backUp(a)
+				w.chat(a, b, 3)
+				w.say(b, a, 0)
+				ps, err := b.eng.Pending(a.account, 0, 1)
+				w.must(err)
+				time.Sleep(time.Minute)
+				w.must(b.eng.Refused(w.ctx, a.account, a.device, ps[0].Seq, parcel.CodeUnknown))
+				w.settle()
+				if w.count["new sessions"] != 1 {
+					w.fatal("control: %d new sessions", w.count["new sessions"])
+				}
+				w.night()
+				b.restart()
+				w.restore(old)
+				w.faults.eager = true
+				w.must(a.eng.PeerCounters(w.ctx, b.device, b.eng.Counters(a.device)))
+				if replaces {
+					w.rekey(a, b, 0)
+				}
+				w.say(a, b, 0)
+				w.pickUp(a, b, 10)
+				w.arrive(a, b, 10, calm)
+				w.answer(a, b, 10, calm)
+				w.settle()
+				if replaces {
+					w.check(true)
+				} else {
+					w.wantBroken("NothingLost")
 				}
 			})
 		})

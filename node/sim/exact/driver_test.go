@@ -21,7 +21,7 @@ var actions = []action{
 	{"send", 240, func(w *world) {
 		a, b := w.anyTwo()
 		w.note("%d writes to %d", a.n, b.n)
-		w.say(a, b, w.chance(2))
+		w.say(a, b, 2)
 	}},
 	{"carry", 300, func(w *world) {
 		a, b := w.anyTwo()
@@ -40,7 +40,7 @@ var actions = []action{
 		if len(old) == 0 || w.apart(a, b) {
 			return
 		}
-		taken, refused := w.receive(a, b, a.device, []packet{old[w.rng.IntN(len(old))]})
+		taken, refused := w.receive(a, b, a.device, []packet{old[w.rng.IntN(len(old))]}, 0)
 		w.note("%d to %d again: %d taken, %d refused", a.n, b.n, taken, refused)
 	}},
 	{"refuse", 10, func(w *world) { w.refuse(w.anyTwo()) }},

@@ -7,7 +7,7 @@ import "testing"
 func TestManyGaps(t *testing.T) {
 	small(t, func(w *world, a, b *profile) {
 		for range 140 {
-			w.say(a, b, false)
+			w.say(a, b, 0)
 		}
 		w.pickUp(a, b, 140)
 		l := w.lanes[a.n][b.n]
@@ -18,7 +18,7 @@ func TestManyGaps(t *testing.T) {
 			}
 		}
 		l.parcels = nil
-		if _, refused := w.receive(a, b, a.device, half); refused == 0 || w.count["of these for gaps"] != refused {
+		if _, refused := w.receive(a, b, a.device, half, 0); refused == 0 || w.count["of these for gaps"] != refused {
 			w.fatal("control: %d were refused, %d for gaps", refused, w.count["of these for gaps"])
 		}
 		w.answer(a, b, 140, calm)

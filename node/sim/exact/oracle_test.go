@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"testing/synctest"
 	"time"
 
 	"rushlight/node/engine"
@@ -69,9 +68,9 @@ func (w *world) conversation(p, q *profile, limit int) (out []line) {
 	return out
 }
 
-// say lets a write to b. killed says that a dies between the commit and its
-// answer.
-func (w *world) say(a, b *profile, kill bool) {
+// say lets a write to b. So often in a hundred a dies between the commit and
+// its answer; what it wrote is there nevertheless.
+func (w *world) say(a, b *profile, death int) {
 	c := a.eng.Contact(b.account)
 	if c == nil || a.wary[b.n] && !w.faults.eager {
 		return
@@ -86,14 +85,10 @@ func (w *world) say(a, b *profile, kill bool) {
 	if w.chance(8) {
 		n.text += strings.Repeat("long ", 1+w.rng.IntN(4000))
 	}
-	if kill {
-		a.kill = w.newDir()
-	}
-	dir := a.kill
-	sent, err := a.eng.Send(w.ctx, engine.Send{To: b.account, Text: n.text})
-	synctest.Wait()
+	var sent engine.Sent
+	var err error
+	a.mortal(death, func() { sent, err = a.eng.Send(w.ctx, engine.Send{To: b.account, Text: n.text}) })
 	if errors.Is(err, engine.ErrNotApproved) && c.State == record.ContactPending {
-		a.kill = ""
 		return
 	}
 	w.must(err)
@@ -101,11 +96,6 @@ func (w *world) say(a, b *profile, kill bool) {
 	w.oracle.notes = append(w.oracle.notes, n)
 	w.oracle.by[n.label] = n
 	w.oracle.holds[a.n][n.label] = true
-	if kill && a.kill == "" {
-		w.count["kills after a commit"]++
-		a.moveTo(dir)
-	}
-	a.kill = ""
 }
 
 // excuseFailed notes which messages from a to b have failed after a refusal

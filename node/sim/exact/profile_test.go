@@ -30,8 +30,9 @@ type profile struct {
 	// life counts how often the profile was opened. What is answered to an
 	// earlier life never arrives: its streams ended with it.
 	life int
-	// wary are the people whose counters must be compared before anything is
-	// sent to them, since an older copy was restored.
+	// wary are the people to whom nothing is written or sent since an older
+	// copy was restored, until counters were compared and the session replaced
+	// where that is wanted (see TestRestoredCopyComparesFirst).
 	wary   map[int]bool
 	rolled int // how often an older copy was restored
 
@@ -83,6 +84,27 @@ func (p *profile) Wake(identity.AccountID) {
 	p.kill = ""
 	synctest.Wait() // until the database has written behind
 	p.w.must(copyDir(p.dir, to))
+}
+
+// mortal calls f, and so often in a hundred pulls p's plug as soon as a commit
+// in f has queued something: before f's caller, or anybody else, hears of it.
+func (p *profile) mortal(percent int, f func()) (died bool) {
+	if !p.w.chance(percent) {
+		f()
+		synctest.Wait()
+		return false
+	}
+	dir := p.w.newDir()
+	p.kill = dir
+	f()
+	synctest.Wait()
+	died = p.kill == ""
+	p.kill = ""
+	if died {
+		p.w.count["killed after a commit"]++
+		p.moveTo(dir)
+	}
+	return died
 }
 
 // halt ends the engine and the store.

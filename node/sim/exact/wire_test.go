@@ -62,11 +62,11 @@ func (w *world) pickUp(a, b *profile, limit int) int {
 }
 
 // weather is what the wire does to what is under way, in percent.
-type weather struct{ loss, twice, shuffle int }
+type weather struct{ loss, twice, shuffle, death int }
 
 var (
 	calm  = weather{}
-	rough = weather{loss: 12, twice: 8, shuffle: 40}
+	rough = weather{loss: 12, twice: 8, shuffle: 40, death: 10}
 )
 
 // take removes up to n things from the wire, in a fate that the weather
@@ -104,16 +104,18 @@ func (w *world) arrive(a, b *profile, n int, at weather) (taken, refused int) {
 	if w.chance(at.shuffle / 4) {
 		from = identity.DeviceID{} // nobody has proved who brings it
 	}
-	return w.receive(a, b, from, ps)
+	return w.receive(a, b, from, ps, at.death)
 }
 
-func (w *world) receive(a, b *profile, from identity.DeviceID, ps []packet) (taken, refused int) {
+func (w *world) receive(a, b *profile, from identity.DeviceID, ps []packet, death int) (taken, refused int) {
 	var envs [][]byte
 	for _, p := range ps {
 		envs = append(envs, slices.Clone(p.env))
 	}
-	results := b.eng.ReceiveBatch(w.ctx, from, envs)
-	synctest.Wait()
+	var results []parcel.Result
+	if b.mortal(death, func() { results = b.eng.ReceiveBatch(w.ctx, from, envs) }) {
+		return 0, 0 // nobody is left to answer
+	}
 	back := w.lanes[b.n][a.n]
 	for i, r := range results {
 		x := reply{seq: ps[i].seq, ack: r.Err == nil, mac: r.MAC, life: a.life}
@@ -186,19 +188,27 @@ func (w *world) hello(a, b *profile, loss int) {
 		return
 	}
 	ofA, ofB := a.eng.Counters(b.device), b.eng.Counters(a.device)
-	for _, d := range []struct {
+	heard := [2]int{}
+	for i, d := range []struct {
 		at, of   *profile
 		counters []parcel.Counter
 	}{{a, b, ofB}, {b, a, ofA}} {
 		if w.chance(loss) {
 			continue
 		}
-		w.must(d.at.eng.PeerCounters(w.ctx, d.of.device, d.counters))
-		synctest.Wait()
-		delete(d.at.wary, d.of.n)
+		if !d.at.mortal(loss/2, func() { w.must(d.at.eng.PeerCounters(w.ctx, d.of.device, d.counters)) }) {
+			heard[i] = d.at.life
+		}
 	}
 	w.rekey(a, b, loss)
 	w.rekey(b, a, loss)
+	// A session that the other side no longer has isn't sent in either.
+	if heard[0] == a.life && !a.eng.WantsBundle(b.account) {
+		delete(a.wary, b.n)
+	}
+	if heard[1] == b.life && !b.eng.WantsBundle(a.account) {
+		delete(b.wary, a.n)
+	}
 }
 
 // rekey lets a fetch a bundle from b if its engine wants one.
@@ -212,8 +222,7 @@ func (w *world) rekey(a, b *profile, loss int) {
 	if len(bundle) == 0 || w.chance(loss) {
 		return
 	}
-	w.must(a.eng.AcceptBundle(w.ctx, b.account, b.device, bundle))
-	synctest.Wait()
+	a.mortal(loss/2, func() { w.must(a.eng.AcceptBundle(w.ctx, b.account, b.device, bundle)) })
 	w.count["new sessions"]++
 }
 
@@ -251,8 +260,7 @@ func (w *world) fetch(a *profile, loss int) {
 		if w.chance(loss) {
 			continue
 		}
-		w.must(a.eng.Offered(w.ctx, j.Invite, offer))
-		synctest.Wait()
+		a.mortal(loss/2, func() { w.must(a.eng.Offered(w.ctx, j.Invite, offer)) })
 	}
 }
 
