@@ -22,7 +22,11 @@ func (e *Engine) Pending(a identity.AccountID, after uint64, limit int) ([]parce
 		return nil, nil
 	}
 	err := e.store.View(func(tx *storage.Tx) error {
-		from := record.OutboxKey(tx, a, after+1)
+		chain, err := e.viewTxn(tx).chain(a)
+		if err != nil {
+			return err
+		}
+		from := record.OutboxKey(tx, a, max(after+1, chain.Pending))
 		return tx.Scan(record.OutboxPrefix(tx, a), from, false, func(k storage.Key, v []byte) (bool, error) {
 			o, err := record.ParseOutbox(v)
 			if err != nil {
@@ -71,7 +75,7 @@ func (t *txn) acked(a identity.AccountID, ack parcel.Ack) error {
 		t.e.log.Debug("acknowledgement without proof ignored")
 		return nil
 	}
-	if err := t.leave(k); err != nil {
+	if err := t.leave(a, ack.Seq); err != nil {
 		return err
 	}
 	if o.Kind == record.OutboxFirst {
@@ -83,10 +87,29 @@ func (t *txn) acked(a identity.AccountID, ack parcel.Ack) error {
 	return t.setState(o.Message, record.StateDelivered)
 }
 
-// leave takes an entry out of the outbox.
-func (t *txn) leave(k storage.Key) error {
+// leave takes an entry out of the outbox, and notes from where on there may be
+// others: deleted entries in front would have to be passed over each time.
+func (t *txn) leave(a identity.AccountID, seq uint64) error {
 	t.queued--
-	return t.del(k)
+	if err := t.del(record.OutboxKey(t, a, seq)); err != nil {
+		return err
+	}
+	c, err := t.chain(a)
+	if err != nil {
+		return err
+	}
+	for c.Pending <= c.LastOutbox {
+		has, err := t.Has(record.OutboxKey(t, a, c.Pending))
+		if err != nil {
+			return err
+		}
+		if has {
+			break
+		}
+		c.Pending++
+		c.dirty = true
+	}
+	return nil
 }
 
 // setState moves a message on to a later state and announces it.
@@ -130,7 +153,7 @@ func (e *Engine) Refused(ctx context.Context, a identity.AccountID, _ identity.D
 			t.wake[a] = struct{}{}
 			return nil
 		case parcel.CodeRefused, parcel.CodeTooBig, parcel.CodeClass:
-			if err := t.leave(k); err != nil {
+			if err := t.leave(a, seq); err != nil {
 				return err
 			}
 			if o.Message == [16]byte{} {

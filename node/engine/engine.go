@@ -56,6 +56,7 @@ type Engine struct {
 	nextEvent uint64
 	lastClock uint64
 	backlog   map[identity.AccountID]struct{} // outboxes that may need sealing anew
+	refused   map[identity.AccountID]uint8    // joins whose undoing is not finished, and why
 
 	// Read by everybody, replaced by the loop after a commit.
 	people atomic.Pointer[directory]
@@ -75,7 +76,7 @@ func Open(store *storage.Store, o Options) (*Engine, error) {
 	e := &Engine{
 		store: store, log: o.Logger, hints: o.Hints,
 		closed:  make(chan struct{}),
-		backlog: map[identity.AccountID]struct{}{},
+		backlog: map[identity.AccountID]struct{}{}, refused: map[identity.AccountID]uint8{},
 	}
 	e.inbox.init()
 	if e.log == nil {
@@ -177,6 +178,10 @@ func (e *Engine) chores() (out []*step) {
 		out = append(out, e.chore(refileChunk*8192, func(t *txn) error { return t.refile(a, nil) }))
 	}
 	clear(e.backlog)
+	for a, code := range e.refused {
+		out = append(out, e.chore(refileChunk*8192, func(t *txn) error { return t.joinRefused(a, code) }))
+	}
+	clear(e.refused)
 	return out
 }
 

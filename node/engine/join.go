@@ -258,55 +258,70 @@ func (e *Engine) JoinFailed(ctx context.Context, a identity.AccountID, code uint
 }
 
 func (t *txn) joinRefused(a identity.AccountID, code uint8) error {
+	c := t.contact(a)
+	pending := c != nil && c.State == record.ContactPending
+	wrote := false
+	if pending {
+		messages, more, err := t.failOutbox(a)
+		if err != nil {
+			return err
+		}
+		if more {
+			// Too much was written for one transaction: the rest follows.
+			t.after = append(t.after, func() { t.e.refused[a] = code })
+			return nil
+		}
+		wrote = messages
+	}
 	if err := t.del(record.JoinKey(t, a)); err != nil {
 		return err
 	}
 	t.after = append(t.after, func() { t.e.refusals.put(a, code) })
-	c := t.contact(a)
-	if c == nil || c.State != record.ContactPending {
+	if !pending {
 		return nil
-	}
-	wrote, err := t.failOutbox(a)
-	if err != nil {
-		return err
 	}
 	if err := t.dropSessions(a); err != nil {
 		return err
 	}
-	if wrote {
-		return nil
+	if conv, err := t.conversation(t.e.direct(a)); err != nil || wrote || len(conv.history.Logs()) > 0 {
+		return err
 	}
 	return t.dropContact(a)
 }
 
-// failOutbox empties the outbox of an account; its messages are marked as
-// failed. It reports whether there were any.
-func (t *txn) failOutbox(a identity.AccountID) (messages bool, err error) {
+// failOutbox empties the outbox of an account, as far as one transaction goes;
+// its messages are marked as failed. It reports whether there were any, and
+// whether there are more.
+func (t *txn) failOutbox(a identity.AccountID) (messages, more bool, err error) {
+	c, err := t.chain(a)
+	if err != nil {
+		return false, false, err
+	}
 	var keys []storage.Key
 	var ids []message.ID
-	if err := t.Scan(record.OutboxPrefix(t, a), nil, false, func(k storage.Key, v []byte) (bool, error) {
+	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, c.Pending), false, func(k storage.Key, v []byte) (bool, error) {
 		o, err := record.ParseOutbox(v)
 		if err != nil {
 			return false, fmt.Errorf("reading the outbox: %w", err)
 		}
 		keys, ids = append(keys, k), append(ids, o.Message)
-		return true, nil
+		return len(keys) < refileChunk, nil
 	}); err != nil {
-		return false, err
+		return false, false, err
 	}
 	for i, k := range keys {
-		if err := t.leave(k); err != nil {
-			return false, err
+		if err := t.leave(a, record.OutboxSeq(k)); err != nil {
+			return false, false, err
 		}
 		if ids[i] == (message.ID{}) {
 			continue
 		}
 		messages = true
 		if err := t.setState(ids[i], record.StateFailed); err != nil {
-			return false, err
+			return false, false, err
 		}
 	}
-	return messages, nil
+	return messages, len(keys) == refileChunk, nil
 }
 
 func (t *txn) dropSessions(a identity.AccountID) error {
@@ -331,7 +346,7 @@ func (t *txn) dropSessions(a identity.AccountID) error {
 	if err != nil {
 		return err
 	}
-	c.Chain, c.chain, c.dirty = record.Chain{NextOutbox: c.NextOutbox}, nil, true
+	c.Chain, c.chain, c.dirty = record.Chain{LastOutbox: c.LastOutbox, Pending: c.LastOutbox + 1}, nil, true
 	return nil
 }
 

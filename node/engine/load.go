@@ -68,11 +68,18 @@ func (e *Engine) loadCounters(tx *storage.Tx) error {
 	}
 	e.events.last = e.nextEvent - 1
 	n := int64(0)
-	if err := tx.ScanKeys(record.OutboxFamily(), nil, false, func(storage.Key) (bool, error) {
-		n++
-		return true, nil
-	}); err != nil {
-		return err
+	t := e.viewTxn(tx)
+	for a := range e.people.Load().contacts {
+		c, err := t.chain(a)
+		if err != nil {
+			return err
+		}
+		if err := tx.ScanKeys(record.OutboxPrefix(tx, a), record.OutboxKey(tx, a, c.Pending), false, func(storage.Key) (bool, error) {
+			n++
+			return true, nil
+		}); err != nil {
+			return err
+		}
 	}
 	e.queued.Store(n)
 	return nil

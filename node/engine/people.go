@@ -145,7 +145,7 @@ func (e *Engine) Remove(ctx context.Context, a identity.AccountID) error {
 			if more, err = t.dropMessages(a); err != nil || more {
 				return err
 			}
-			if _, err := t.failOutbox(a); err != nil {
+			if _, more, err = t.failOutbox(a); err != nil || more {
 				return err
 			}
 			if err := t.dropSessions(a); err != nil {

@@ -35,11 +35,11 @@ func (t *txn) enqueue(a identity.AccountID, packet []byte, id message.ID) error 
 }
 
 func (t *txn) putOutbox(a identity.AccountID, c *chain, o *record.Outbox) error {
-	c.NextOutbox++
+	c.LastOutbox++
 	c.dirty = true
 	t.queued++
 	t.wake[a] = struct{}{}
-	return t.put(record.OutboxKey(t, a, c.NextOutbox), o.Marshal())
+	return t.put(record.OutboxKey(t, a, c.LastOutbox), o.Marshal())
 }
 
 // seal encrypts a packet in a session and fills in an outbox entry (spec
@@ -105,7 +105,7 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 	var old []*record.Outbox
 	var keys []storage.Key
 	size := 0
-	if err := t.Scan(record.OutboxPrefix(t, a), nil, false, func(k storage.Key, v []byte) (bool, error) {
+	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, c.Pending), false, func(k storage.Key, v []byte) (bool, error) {
 		o, err := record.ParseOutbox(v)
 		if err != nil {
 			return false, fmt.Errorf("reading the outbox: %w", err)
@@ -119,7 +119,7 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 		return err
 	}
 	for i, o := range old {
-		if err := t.leave(keys[i]); err != nil {
+		if err := t.leave(a, record.OutboxSeq(keys[i])); err != nil {
 			return err
 		}
 		packet, err := t.packetOf(o)

@@ -32,30 +32,42 @@ func (t *txn) sessionsWith(a identity.AccountID) ([]*session, error) {
 		return nil, err
 	}
 	var out []*session
-	prefix := record.SessionPrefix(t, a)
-	err = t.Scan(prefix, nil, false, func(_ storage.Key, v []byte) (bool, error) {
-		rec, err := record.ParseSession(v)
+	for _, ref := range c.Sessions {
+		s, err := t.loadSession(a, ref)
 		if err != nil {
-			return false, fmt.Errorf("reading a session: %w", err)
+			return nil, err
 		}
-		s := &session{Session: *rec}
-		s.ratchet, err = ratchet.Load(rec.State, c.floor(rec.ID))
-		if errors.Is(err, ratchet.ErrRolledBack) {
-			s.Dead = true // its keys may have been used
-		} else if err != nil {
-			return false, fmt.Errorf("loading a session: %w", err)
+		if s != nil {
+			out = append(out, s)
 		}
-		out = append(out, s)
-		return true, nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	for _, s := range out {
 		t.sessions[sessionID{s.Device, s.ID}] = s
 	}
 	t.peers[a] = out
 	return out, nil
+}
+
+// loadSession loads one session; nil when there is none.
+func (t *txn) loadSession(a identity.AccountID, ref record.SessionRef) (*session, error) {
+	b, err := t.get(record.SessionKey(t, a, ref.Device, ref.Session))
+	if err != nil || b == nil {
+		return nil, err
+	}
+	rec, err := record.ParseSession(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading a session: %w", err)
+	}
+	s := &session{Session: *rec}
+	s.ratchet, err = ratchet.Load(rec.State, ref.Floor)
+	if errors.Is(err, ratchet.ErrRolledBack) {
+		s.Dead = true // its keys may have been used
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loading a session: %w", err)
+	}
+	return s, nil
 }
 
 // current is the session that messages to an account go out in, which both
@@ -164,6 +176,11 @@ func (t *txn) settle(a identity.AccountID) error {
 			t.touch(s)
 		case !handshake.Receives(time.Unix(s.Lost, 0), t.now):
 			delete(t.sessions, sessionID{s.Device, s.ID})
+			c, err := t.chain(a)
+			if err != nil {
+				return err
+			}
+			c.forget(s.ID)
 			if err := t.del(record.SessionKey(t, s.Account, s.Device, s.ID)); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"rushlight/protocol/envelope"
@@ -151,7 +152,7 @@ func (t *txn) flush() error {
 			return err
 		}
 		if s.ratchet != nil {
-			c.raise(s.ID, s.ratchet.Version())
+			c.raise(s.Device, s.ID, s.ratchet.Version())
 		}
 	}
 	for a, c := range t.chains {
@@ -265,24 +266,21 @@ func (t *txn) chain(a identity.AccountID) (*chain, error) {
 }
 
 // raise records that a session must never be seen below a version again.
-func (c *chain) raise(id [16]byte, version uint64) {
+func (c *chain) raise(d identity.DeviceID, id [16]byte, version uint64) {
 	c.dirty = true
-	for i := range c.Floors {
-		if c.Floors[i].Session == id {
-			c.Floors[i].Version = version
+	for i := range c.Sessions {
+		if c.Sessions[i].Session == id {
+			c.Sessions[i].Floor = version
 			return
 		}
 	}
-	c.Floors = append(c.Floors, record.Floor{Session: id, Version: version})
+	c.Sessions = append(c.Sessions, record.SessionRef{Device: d, Session: id, Floor: version})
 }
 
-func (c *chain) floor(id [16]byte) uint64 {
-	for _, f := range c.Floors {
-		if f.Session == id {
-			return f.Version
-		}
-	}
-	return 0
+// forget takes a session off the list.
+func (c *chain) forget(id [16]byte) {
+	c.dirty = true
+	c.Sessions = slices.DeleteFunc(c.Sessions, func(s record.SessionRef) bool { return s.Session == id })
 }
 
 func (t *txn) window(d identity.DeviceID) (*window, error) {

@@ -6,21 +6,24 @@ import (
 	"rushlight/storage"
 )
 
-// Chain is the delivery chain towards one account and the next number of its
-// outbox. Floors repeat, apart from the sessions themselves, the lowest
-// version that each may have: a session put back from an older copy is below.
+// Chain is the delivery chain towards one account and the numbers of its
+// outbox. Sessions lists the sessions with the account, and repeats, apart from
+// the sessions themselves, the lowest version that each may have: a session put
+// back from an older copy is below.
 type Chain struct {
-	NextOutbox uint64
+	LastOutbox uint64   // the number of the newest entry
+	Pending    uint64   // no entry with a lower number is left
 	Session    [16]byte // the session that the chain was derived from
 	Receipts   [32]byte // key of the acknowledgements of what goes through it
 	State      []byte   // envelope.Chain, empty before the first session
-	Floors     []Floor
+	Sessions   []SessionRef
 }
 
-// Floor is the lowest acceptable version of one session.
-type Floor struct {
+// SessionRef names one session and the lowest version it may have.
+type SessionRef struct {
+	Device  identity.DeviceID
 	Session [16]byte
-	Version uint64
+	Floor   uint64
 }
 
 // ChainKey is the key of the chain towards one account.
@@ -31,9 +34,9 @@ func ChainKey(n Namer, a identity.AccountID) storage.Key {
 
 // Marshal encodes c.
 func (c *Chain) Marshal() []byte {
-	w := wire.NewWriter(nil).U8(1).U64(c.NextOutbox).Raw(c.Session[:]).Raw(c.Receipts[:]).Vec16(c.State).U8(uint8(len(c.Floors)))
-	for _, f := range c.Floors {
-		w.Raw(f.Session[:]).U64(f.Version)
+	w := wire.NewWriter(nil).U8(1).U64(c.LastOutbox).U64(c.Pending).Raw(c.Session[:]).Raw(c.Receipts[:]).Vec16(c.State).U8(uint8(len(c.Sessions)))
+	for _, f := range c.Sessions {
+		w.Raw(f.Device[:]).Raw(f.Session[:]).U64(f.Floor)
 	}
 	return w.Out()
 }
@@ -42,9 +45,9 @@ func (c *Chain) Marshal() []byte {
 func ParseChain(b []byte) (*Chain, error) {
 	r := wire.NewReader(b)
 	version(r)
-	c := &Chain{NextOutbox: r.U64(), Session: r.A16(), Receipts: r.A32(), State: r.Vec16(4096)}
+	c := &Chain{LastOutbox: r.U64(), Pending: r.U64(), Session: r.A16(), Receipts: r.A32(), State: r.Vec16(4096)}
 	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
-		c.Floors = append(c.Floors, Floor{Session: r.A16(), Version: r.U64()})
+		c.Sessions = append(c.Sessions, SessionRef{Device: r.A16(), Session: r.A16(), Floor: r.U64()})
 	}
 	return c, r.Close()
 }

@@ -32,7 +32,7 @@ var examples = []marshaler{
 	&record.Join{Link: "rushlight:x", Started: 1, Sent: true},
 	&record.Node{Port: 4001},
 	&record.Session{Generation: 2, Created: 1, Lost: 2, Dead: true, State: []byte{1, 2, 3}},
-	&record.Chain{NextOutbox: 5, State: []byte{1}, Floors: []record.Floor{{Version: 8}}},
+	&record.Chain{LastOutbox: 5, Pending: 3, State: []byte{1}, Sessions: []record.SessionRef{{Floor: 8}}},
 	&record.Window{Chains: []record.WindowChain{{State: []byte{1}, Behind: []byte{2}}, {}}},
 	&record.Outbox{Kind: record.OutboxSession, Packet: []byte{1}, Envelope: []byte{2}, MAC: [16]byte{3}},
 	&record.Conversation{History: []byte{1}, Waiting: 1, Unread: 2, FirstNew: []byte{0x41}},

@@ -26,12 +26,6 @@ func SessionKey(n Namer, a identity.AccountID, d identity.DeviceID, id [16]byte)
 	return key(FamilySession, pa[:], pd[:], id[:])
 }
 
-// SessionPrefix is the prefix of the sessions with one account.
-func SessionPrefix(n Namer, a identity.AccountID) storage.Key {
-	p := n.Pseudonym("account", a[:])
-	return key(FamilySession, p[:])
-}
-
 // SessionFamily is the prefix of all sessions.
 func SessionFamily() storage.Key { return key(FamilySession) }
 
