@@ -17,23 +17,25 @@ import (
 // it drops what it merged. So room is checked before every Update, and a
 // ballast file can be given up to get a full disk's store open again.
 
-const (
-	checkEvery = 250 * time.Millisecond
-	minInodes  = 1000
-	minFiles   = 128
-)
+const checkEvery = 250 * time.Millisecond
 
 // room is what a filesystem and the process have left; negative is unknown.
 type room struct {
 	bytes  int64
 	inodes int64
-	files  int64
+	files  int64 // file handles
 }
+
+// toUpdate is the room that an Update asks for.
+func toUpdate(bytes int64) room { return room{bytes, 1000, 128} }
+
+// toSettle is the room for opening and closing, which write the logs as tables.
+func toSettle(memTable int64) room { return room{6 * memTable, 32, 16} }
 
 type space struct {
 	dir     string
-	minFree int64 // for an Update
-	need    int64 // to open and to close: the logs are written as tables
+	update  room
+	settle  room
 	ballast int64
 
 	mu      sync.Mutex
@@ -55,42 +57,42 @@ func (s *space) check() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if s.at.IsZero() || now.Sub(s.at) >= checkEvery || now.Before(s.at) || s.written >= s.minFree/16 {
-		s.at, s.written, s.last = now, 0, s.ask(s.minFree)
-		if s.last != nil {
-			_ = s.give()
-		}
+	if s.at.IsZero() || now.Sub(s.at) >= checkEvery || now.Before(s.at) || s.written >= s.update.bytes/16 {
+		s.at, s.written, s.last = now, 0, s.ask(s.update)
 	}
 	return s.last
 }
 
-func (s *space) ask(minFree int64) error {
+func (s *space) ask(need room) error {
 	r, err := measure(s.dir)
 	if err != nil {
 		return fmt.Errorf("storage: measuring free space: %w", err)
 	}
 	switch {
-	case r.bytes >= 0 && r.bytes < minFree:
-		return fmt.Errorf("storage: %w: %d MiB free on the disk, %d MiB needed", ErrNoSpace, r.bytes>>20, minFree>>20)
-	case r.inodes >= 0 && r.inodes < minInodes:
-		return fmt.Errorf("storage: %w: %d free inodes, %d needed", ErrNoSpace, r.inodes, minInodes)
-	case r.files >= 0 && r.files < minFiles:
-		return fmt.Errorf("storage: %w: %d free file handles, %d needed", ErrNoSpace, r.files, minFiles)
+	case r.bytes >= 0 && r.bytes < need.bytes:
+		return fmt.Errorf("storage: %w: %d MiB free on the disk, %d MiB needed", ErrNoSpace, r.bytes>>20, need.bytes>>20)
+	case r.inodes >= 0 && r.inodes < need.inodes:
+		return fmt.Errorf("storage: %w: %d free inodes, %d needed", ErrNoSpace, r.inodes, need.inodes)
+	case r.files >= 0 && r.files < need.files:
+		return fmt.Errorf("storage: %w: %d free file handles, %d needed", ErrNoSpace, r.files, need.files)
 	}
 	return nil
 }
 
-// give gives up the ballast when what opening, closing and merging write would
-// not fit otherwise, and reports whether it fits now.
-func (s *space) give() error {
-	err := s.ask(s.need)
+// beforeOpen gives up the ballast when opening would not fit otherwise.
+func (s *space) beforeOpen() error {
+	err := s.ask(s.settle)
 	if errors.Is(err, ErrNoSpace) {
 		if rerr := os.Remove(filepath.Join(s.dir, fileBallast)); rerr == nil {
-			err = s.ask(s.need)
+			err = s.ask(s.settle)
 		}
 	}
 	return err
 }
+
+// beforeClose asks for the room to close. The ballast stays for the next
+// opening.
+func (s *space) beforeClose() error { return s.ask(s.settle) }
 
 // keepBallast makes the ballast file when there is ample room for it.
 func (s *space) keepBallast() {
@@ -101,7 +103,9 @@ func (s *space) keepBallast() {
 	if st, err := os.Lstat(path); err == nil && st.Size() == s.ballast {
 		return
 	}
-	if s.ask(s.minFree+s.ballast) != nil {
+	need := s.update
+	need.bytes += s.ballast
+	if s.ask(need) != nil {
 		return
 	}
 	if err := writeBallast(path, s.ballast); err != nil {

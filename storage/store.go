@@ -82,8 +82,8 @@ func (s *Store) open(o Options) error {
 	if mark.counter > 0 && !manifestExists(dbDir) {
 		return fmt.Errorf("%w: the database files are gone", ErrCorrupt)
 	}
-	s.space = space{dir: s.dir, minFree: o.MinFree, need: 6 * o.MemTableSize, ballast: o.Ballast}
-	if err := s.space.give(); err != nil {
+	s.space = space{dir: s.dir, update: toUpdate(o.MinFree), settle: toSettle(o.MemTableSize), ballast: o.Ballast}
+	if err := s.space.beforeOpen(); err != nil {
 		return err
 	}
 	seen, err := inspect(dbDir, s.keys)
@@ -92,6 +92,13 @@ func (s *Store) open(o Options) error {
 	}
 	if err := os.MkdirAll(dbDir, 0o700); err != nil {
 		return fmt.Errorf("creating the database directory: %w", err)
+	}
+	if s.space.ask(s.space.update) != nil {
+		// On a full disk a merge of tables ends the process: none is done
+		// until the store is opened with room.
+		none := 0
+		o.Compactors = &none
+		s.log.Warn("little room on the disk: tables aren't merged until the store is opened again")
 	}
 	if s.db, err = openBadger(o.badger(dbDir, s.keys, seen.memTable), o.Logger); err != nil {
 		return err
@@ -190,7 +197,7 @@ func (s *Store) shut() error {
 	if s.poison.Load() == nil {
 		errs = append(errs, s.mirror())
 	}
-	if err := s.space.give(); errors.Is(err, ErrNoSpace) {
+	if err := s.space.beforeClose(); errors.Is(err, ErrNoSpace) {
 		return errors.Join(append(errs, fmt.Errorf("storage: closing: %w", err))...)
 	}
 	errs = append(errs, s.db.Close(), s.guard.close())
