@@ -96,7 +96,7 @@ func decodeSend(params []byte) (sendParams, error) {
 func CheckText(text string, raw []byte) error {
 	switch {
 	case len(text) > MaxText:
-		return Errorf(CodeTextTooLong, "the text is longer than 48 KiB").
+		return Errorf(CodeTextTooLong, "the text is longer than 48 KiB (49152 bytes)").
 			WithHint("send it in several messages")
 	case !utf8.ValidString(text):
 		return Errorf(CodeNotText, "the text is not UTF-8")
