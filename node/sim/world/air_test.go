@@ -84,6 +84,11 @@ func (a *air) heal() {
 	})
 }
 
+// wall puts a firewall before a person's device.
+func (a *air) wall(n int) {
+	a.change(func() { a.walls[n] = &wall{map[netip.AddrPort]time.Time{}} })
+}
+
 // carry takes a packet from one address to another.
 func (a *air) carry(from, to netip.AddrPort, b []byte) {
 	i, j, now := personAt(from), personAt(to), time.Now()
@@ -109,6 +114,12 @@ func (a *air) carry(from, to netip.AddrPort, b []byte) {
 	a.count.bytes += len(b)
 	a.order++
 	s.push(packet{from: from, data: append([]byte(nil), b...), due: now.Add(late), order: a.order})
+}
+
+// carried is how many packets have passed so far.
+func (a *air) carried() (n int) {
+	a.change(func() { n = a.count.carried })
+	return n
 }
 
 // bind gives out an address, which must be free.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"rushlight/node/api"
 )
@@ -133,10 +134,14 @@ func (w *world) wantBroken(names ...string) {
 
 var errLate = errors.New("not everything has arrived")
 
+// settleTime is how long everything is given to arrive once nothing is in its
+// way: the longest pause between two calls, and then some.
+const settleTime = 6 * time.Minute
+
 // settle gives everything time to arrive. Nobody presses anything.
 func (w *world) settle() error {
 	w.t.Helper()
-	took, ok := w.until(settleTime, func() bool {
+	took, ok := w.until(settleTime, time.Second, func() bool {
 		for _, p := range w.people {
 			if s, err := p.node.Status(w.ctx); err != nil || s.Outbox > 0 {
 				return false

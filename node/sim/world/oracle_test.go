@@ -99,3 +99,10 @@ func (w *world) conversation(p, q *person) (out []line) {
 	}
 	return out
 }
+
+// read marks what a was sent by b as read.
+func (w *world) read(a, b *person) {
+	w.t.Helper()
+	_, err := a.node.Read(w.ctx, api.ReadRequest{Who: b.account})
+	w.must(err)
+}

@@ -2,13 +2,13 @@ package world
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 
 	"rushlight/node"
@@ -49,7 +49,7 @@ func (p *person) start() {
 	n, err := node.Open(node.Config{
 		Dir: p.dir, Root: root, Name: fmt.Sprint("person ", p.n), NewIdentity: &code, NoLAN: true,
 		Listen: []string{fmt.Sprintf("/ip4/%v/udp/%d/quic-v1", addrOf(p.n).Addr(), port)},
-		Libp2p: []libp2p.Option{p.w.air.on(p.n, &p.quic)},
+		Libp2p: p.w.air.on(p.n, &p.quic),
 		Store:  storeOptions(), Logger: slog.New(logged{p.w, p.n}),
 	})
 	p.w.must(err)
@@ -120,15 +120,13 @@ func (p *person) edit(f func(tx *storage.Tx) error) {
 	p.w.must(s.Close())
 }
 
-// backUp copies the directory of a person who is switched off, and restore
-// puts it back.
+// backUp copies the directory of a person who is switched off.
 func (p *person) backUp() (dir string) {
+	p.w.t.Helper()
 	dir = p.w.newDir()
 	p.w.must(os.CopyFS(dir, os.DirFS(p.dir)))
 	return dir
 }
-
-func (p *person) restore(dir string) { p.dir = dir }
 
 // logged is the log of one node: an error there is a bug of ours and fails the
 // test.
@@ -143,7 +141,15 @@ func (l logged) Enabled(_ context.Context, at slog.Level) bool {
 
 func (l logged) Handle(_ context.Context, r slog.Record) error {
 	text := fmt.Sprintf("%s person %d: %s", l.w.clock(), l.n, r.Message)
-	r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
+	r.Attrs(func(a slog.Attr) bool {
+		text += " " + a.String()
+		if err, ok := a.Value.Any().(error); ok {
+			for err = errors.Unwrap(err); err != nil; err = errors.Unwrap(err) {
+				text += " < " + err.Error() // errors of a node don't say whom they are about
+			}
+		}
+		return true
+	})
 	if r.Level >= slog.LevelError {
 		l.w.t.Errorf("seed %d: %s", l.w.seed, text)
 	} else {

@@ -145,9 +145,10 @@ type source struct{ ip net.IP }
 func (s source) PreferredSourceIPForDestination(*net.UDPAddr) (net.IP, error) { return s.ip, nil }
 
 // on makes a host use the simulated network. What it leaves in cm is closed
-// after the host.
-func (a *air) on(n int, cm **quicreuse.ConnManager) libp2p.Option {
-	return libp2p.QUICReuse(func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
+// after the host. There is only QUIC here, so the detector that would rather
+// use TCP after many calls in vain is off.
+func (a *air) on(n int, cm **quicreuse.ConnManager) []libp2p.Option {
+	return []libp2p.Option{libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.QUICReuse(func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
 		c, err := quicreuse.NewConnManager(reset, token,
 			quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) {
 				return source{addrOf(n).Addr().AsSlice()}, nil
@@ -157,5 +158,5 @@ func (a *air) on(n int, cm **quicreuse.ConnManager) libp2p.Option {
 			}))
 		*cm = c
 		return c, err
-	})
+	})}
 }

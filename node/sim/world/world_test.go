@@ -58,7 +58,8 @@ func simulate(t *testing.T, n int, f func(w *world)) {
 	t.Helper()
 	seed := seedOf(t)
 	base := tempDir(t)
-	began := wallTimeNow()
+	began := time.Now()
+	virtual := time.Duration(0)
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
 			t: t, ctx: t.Context(), seed: seed, rng: rand.New(rand.NewPCG(seed, 0)),
@@ -71,9 +72,9 @@ func simulate(t *testing.T, n int, f func(w *world)) {
 				p.halt()
 			}
 			c := w.air.count
-			t.Logf("seed %d: %v of virtual time in %v; %d messages, %d packets carried (%d kB), %d lost, %d at firewalls; %v",
-				seed, time.Since(w.born).Round(time.Second), wallTimeNow()-began, len(w.oracle.notes),
-				c.carried, c.bytes>>10, c.lost, c.walled, w.count)
+			virtual = time.Since(w.born)
+			t.Logf("seed %d: %d messages, %d packets carried (%d kB), %d lost, %d at firewalls; %v",
+				seed, len(w.oracle.notes), c.carried, c.bytes>>10, c.lost, c.walled, w.count)
 		}()
 		for i := range n {
 			p := &person{w: w, n: i, dir: w.newDir()}
@@ -83,6 +84,7 @@ func simulate(t *testing.T, n int, f func(w *world)) {
 		}
 		f(w)
 	})
+	t.Logf("%v of virtual time in %v", virtual.Round(time.Second), time.Since(began).Round(time.Millisecond))
 }
 
 // tempDir is in memory where the system has such a place.
@@ -137,15 +139,15 @@ func (w *world) each(f func(a, b *person)) {
 	}
 }
 
-// until lets time pass until cond holds, at most so long, and returns how
-// long it took.
-func (w *world) until(within time.Duration, cond func() bool) (took time.Duration, ok bool) {
+// until lets time pass until cond holds, at most so long, looking every step,
+// and returns how long it took.
+func (w *world) until(within, step time.Duration, cond func() bool) (took time.Duration, ok bool) {
 	began := time.Now()
 	for !cond() {
 		if time.Since(began) >= within {
 			return within, false
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(step)
 	}
 	return time.Since(began), true
 }
@@ -155,7 +157,7 @@ func (w *world) until(within time.Duration, cond func() bool) (took time.Duratio
 func (w *world) befriend(a, b *person) {
 	w.t.Helper()
 	b.accept(a.invite())
-	if took, ok := w.until(10*time.Second, func() bool { return a.knows(b) && b.knows(a) }); !ok {
+	if took, ok := w.until(10*time.Second, 50*time.Millisecond, func() bool { return a.knows(b) && b.knows(a) }); !ok {
 		w.fatal("%d and %d are not contacts after %v", a.n, b.n, took)
 	}
 }
