@@ -128,7 +128,7 @@ func (s *Store) checkTables(ctx context.Context, r *Report) error {
 	reg, err := readRegistry(filepath.Join(dir, badger.KeyRegistryFileName), &s.keys)
 	if err != nil {
 		r.problem(0, "the key registry can't be read")
-		return nil
+		reg = &registry{} // so that no table can be read either
 	}
 	var buf []byte
 	for _, t := range s.db.Tables() {

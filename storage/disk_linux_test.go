@@ -74,7 +74,7 @@ func init() {
 		// From here on a merge in the background may kill the process, as
 		// somebody else fills the disk under it.
 		if err := hog(filepath.Join(args[0], "hog")); !isNoSpace(err) {
-			return fmt.Errorf("the disk isn't full: %v", err)
+			return fmt.Errorf("the disk isn't full: %w", err)
 		}
 		if end, err := ledgerCheck(s); err != nil || end != n-1 {
 			return fmt.Errorf("on the full disk: ends at %d of %d: %w", end, n-1, err)

@@ -124,6 +124,7 @@ func (o Options) badger(dir string, k keys, memTable int64) badger.Options {
 type badgerLog struct{ log *slog.Logger }
 
 func (l badgerLog) Errorf(format string, _ ...any) { l.log.Warn("database error", "message", format) }
+
 func (l badgerLog) Warningf(format string, _ ...any) {
 	l.log.Info("database warning", "message", format)
 }

@@ -297,13 +297,13 @@ func TestExpiryByTheLatestTimeSeen(t *testing.T) {
 			t.Fatal(err)
 		}
 		s = open(t, o)
-		if d := s.Now().Sub(time.Now()); d < 10*day-time.Second {
+		if d := time.Until(s.Now()); d < 10*day-time.Second {
 			t.Fatalf("the time seen was forgotten: %v ahead", d)
 		}
 		check("m2=y")
 		// A correction never goes behind the system's clock.
 		s.CorrectClock(end.Add(-time.Hour))
-		if d := s.Now().Sub(time.Now()); d < 0 || d > time.Second {
+		if d := time.Until(s.Now()); d < 0 || d > time.Second {
 			t.Fatalf("after the correction %v ahead", d)
 		}
 		_ = s.Close()

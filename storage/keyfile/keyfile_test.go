@@ -210,8 +210,13 @@ func TestForgery(t *testing.T) {
 		return err
 	}
 	for _, p := range []Params{
-		{}, {Memory: 63 << 10, Time: 3, Threads: 4}, {Memory: 64 << 10, Time: 2, Threads: 4}, {Memory: 64 << 10, Time: 3, Threads: 3},
-		{Memory: 1<<32 - 1, Time: 3, Threads: 4}, {Memory: 64 << 10, Time: 1 << 30, Threads: 4}, {Memory: 64 << 10, Time: 3, Threads: 255},
+		{},
+		{Memory: 63 << 10, Time: 3, Threads: 4},
+		{Memory: 64 << 10, Time: 2, Threads: 4},
+		{Memory: 64 << 10, Time: 3, Threads: 3},
+		{Memory: 1<<32 - 1, Time: 3, Threads: 4},
+		{Memory: 64 << 10, Time: 1 << 30, Threads: 4},
+		{Memory: 64 << 10, Time: 3, Threads: 255},
 	} {
 		bad := s
 		bad.pass.params = p
