@@ -235,7 +235,7 @@ func (w *Wheel) segments(gen uint64, all map[uint32]*bucket) ([]byte, error) {
 		}
 		suite.Random(b.key[:])
 		s := sealSegment(gen, id, &b.key, b.tree)
-		if len(pack)+len(s) > math.MaxUint32 {
+		if uint64(len(pack)+len(s)) > math.MaxUint32 {
 			return nil, errors.New("too much to write")
 		}
 		b.pack, b.off, b.len, b.dirty = gen, uint32(len(pack)), uint32(len(s)), false

@@ -95,7 +95,7 @@ func TestMoveIsNoticed(t *testing.T) {
 	}
 	w = openAt(t, dir+"2")
 	defer func() { _ = w.Close() }()
-	if l := w.Level(); l.Level != LevelC || !strings.Contains(l.Reason, "moved") {
+	if l := w.Level(); l.Level != LevelC || !strings.Contains(l.Reason, "move") {
 		t.Fatalf("%v", l)
 	}
 }

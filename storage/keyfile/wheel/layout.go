@@ -2,6 +2,7 @@ package wheel
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 
@@ -237,5 +238,8 @@ func unseal(b []byte, magic [4]byte, gen uint64, key *[32]byte, bucket *uint32) 
 }
 
 func corrupt(what string, err error) error {
+	if errors.Is(err, ErrVersion) {
+		return err
+	}
 	return fmt.Errorf("%w: %s: %w", ErrCorrupt, what, err)
 }

@@ -2,7 +2,9 @@ package wheel
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -51,7 +53,7 @@ func TestNewerVersions(t *testing.T) {
 	}
 	b := sealTop(1, &key, new(top))
 	b[3]++
-	if _, err := openTop(b, 1, &key); !errors.Is(err, ErrVersion) {
+	if _, err := openTop(b, 1, &key); !errors.Is(err, ErrVersion) || errors.Is(err, ErrCorrupt) {
 		t.Errorf("top: %v", err)
 	}
 	s := shares{1: {1}}.marshal()
@@ -94,12 +96,46 @@ func FuzzShares(f *testing.F) {
 	})
 }
 
+// testdata/v1 was written by the first version: a conversation, and buckets 1, 2
+// and 3, of which bucket 3 and leaf 7 of bucket 1 were forgotten.
+const fixture = "testdata/v1"
+
+func TestFixture(t *testing.T) {
+	dir := t.TempDir()
+	snapshot(t, fixture).restore(t, dir)
+	w := openAt(t, dir)
+	for leaf, want := range map[uint32]string{
+		6: "94bb028acaacaae4e802e4abed289e87e0a32304c9e8530a9e4c581e78faba7a",
+		8: "a0f8473acedb19496a722d5df51ad9de0e297c680364cb536f4210098093e814",
+	} {
+		if k := key(t, w, 1, leaf, convA); hex.EncodeToString(k[:]) != want {
+			t.Errorf("leaf %d: %x", leaf, k)
+		}
+	}
+	wantDestroyed(t, w, 1, 7, convA)
+	wantDestroyed(t, w, 3, 0, convA)
+	if got := w.Buckets(); !slices.Equal(got, []uint32{1, 2}) {
+		t.Errorf("buckets %v", got)
+	}
+}
+
 // Sealed files have no spelling but the one that was written.
 func FuzzSealed(f *testing.F) {
-	key := [32]byte{1}
-	k := newRing(key)
-	anchor, file := k.sealAnchor(5, &key), sealTop(5, &key, testTop())
-	segment := sealSegment(5, 9, &key, newTree())
+	dir := f.TempDir()
+	old := snapshot(f, fixture)
+	old.restore(f, dir)
+	slots, err := directory(dir).openSlots(fileAnchor)
+	must(f, err)
+	anchor := slots.Body()
+	must(f, slots.Close())
+	k := newRing(testKek)
+	gen, topKey, err := k.openAnchor(anchor)
+	must(f, err)
+	file := old[topName(gen)]
+	top, err := openTop(file, gen, &topKey)
+	must(f, err)
+	e := top.buckets[0]
+	segment := old[packName(e.pack)][e.off : e.off+e.len]
 	for _, b := range [][]byte{anchor, file, segment} {
 		f.Add(b)
 	}
@@ -107,10 +143,10 @@ func FuzzSealed(f *testing.F) {
 		if _, _, err := k.openAnchor(b); err == nil && !bytes.Equal(b, anchor) {
 			t.Fatal("anchor")
 		}
-		if _, err := openTop(b, 5, &key); err == nil && !bytes.Equal(b, file) {
+		if _, err := openTop(b, gen, &topKey); err == nil && !bytes.Equal(b, file) {
 			t.Fatal("top")
 		}
-		if _, err := openSegment(b, 5, 9, &key); err == nil && !bytes.Equal(b, segment) {
+		if _, err := openSegment(b, e.pack, e.id, &e.key); err == nil && !bytes.Equal(b, segment) {
 			t.Fatal("segment")
 		}
 	})

@@ -37,7 +37,7 @@ func (w *Wheel) Level() Assurance {
 	}
 	for _, b := range w.buckets {
 		if b.born <= w.doubt {
-			return Assurance{LevelC, "messages from before may be recoverable from this disk: the key file was copied or moved, as by a snapshot"}
+			return Assurance{LevelC, "messages from before may be recoverable from this disk: an older key file was left on it, as by a snapshot or a move"}
 		}
 	}
 	if w.options.OffDisk {

@@ -328,8 +328,7 @@ func (w *Wheel) secret(out *[96]byte, bucket, leaf uint32, conv [16]byte) error 
 	return nil
 }
 
-// Alive reports whether [Wheel.Key] would give a key, at a hundredth of the
-// cost.
+// Alive reports whether [Wheel.Key] would give a key, at a fraction of the cost.
 func (w *Wheel) Alive(bucket, leaf uint32, conv [16]byte) bool {
 	w.mu.RLock()
 	defer w.mu.RUnlock()

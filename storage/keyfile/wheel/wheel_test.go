@@ -3,6 +3,7 @@ package wheel
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -355,5 +356,40 @@ func TestLocked(t *testing.T) {
 	w := testWheel(t)
 	if _, err := Open(w.dir, testKek, Options{}); !errors.Is(err, ErrLocked) {
 		t.Fatal(err)
+	}
+}
+
+// Keys are given while commits wait for the disk.
+func TestConcurrent(t *testing.T) {
+	w := testWheel(t)
+	want := key(t, w, 2, 5, convA)
+	stop, done := make(chan struct{}), make(chan error)
+	for range 3 {
+		go func() {
+			for n := uint32(0); ; n++ {
+				select {
+				case <-stop:
+					done <- nil
+					return
+				default:
+				}
+				if k, err := w.Key(2, 5, convA, []byte("id")); err != nil || k != want {
+					done <- fmt.Errorf("key: %w", err)
+					return
+				}
+				_, _ = w.Key(1, n%50, convA, nil)
+				w.Level()
+				w.Buckets()
+				w.Alive(1, n%50, convB)
+			}
+		}()
+	}
+	for n := range uint32(20) {
+		must(t, w.Ensure(100+n/4))
+		must(t, w.Commit(Forget{Leaves: []Ref{{1, n}}, Buckets: []uint32{100 + n/8}}))
+	}
+	close(stop)
+	for range 3 {
+		must(t, <-done)
 	}
 }
