@@ -71,6 +71,10 @@ type Engine interface {
 	// when it isn't the one told before.
 	Reached(ctx context.Context, account identity.AccountID, device identity.DeviceID, peerID, addr []byte)
 
+	// Waits reports whether there is anything to say to the account: parcels
+	// that are pending, ones that become so once the other side has told its
+	// counters, or a bundle to ask for.
+	Waits(account identity.AccountID) bool
 	// WantsBundle reports whether the account's sessions need new keys.
 	WantsBundle(account identity.AccountID) bool
 	// PersonalBundle makes a one-time bundle for the device alone; empty when

@@ -165,7 +165,7 @@ func (c *caller) finish(o outcome, now time.Time) {
 // the streams that this opens until they end.
 func (m *Manager) attempt(ctx context.Context, account identity.AccountID, greet bool, free lines) outcome {
 	o := outcome{account: account}
-	needed := m.needed(account)
+	needed := m.engine.Waits(account)
 	if m.Connected(account) || !greet && !needed {
 		o.idle = true
 		return o
@@ -188,20 +188,10 @@ func (m *Manager) attempt(ctx context.Context, account identity.AccountID, greet
 		})
 	}
 	wg.Wait()
-	if !o.worked && !m.needed(account) {
+	if !o.worked && !m.engine.Waits(account) {
 		o.idle = true
 	}
 	return o
-}
-
-// needed reports whether there is something to say to the account.
-func (m *Manager) needed(account identity.AccountID) bool {
-	ps, err := m.engine.Pending(account, 0, 1)
-	if err != nil {
-		m.log.Error("reading what is pending failed", "error", err)
-		return false
-	}
-	return len(ps) > 0 || m.engine.WantsBundle(account)
 }
 
 // call opens a stream to one peer and stays on it. worked says that somebody

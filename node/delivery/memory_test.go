@@ -284,6 +284,11 @@ func (e *memory) Reached(_ context.Context, _ identity.AccountID, _ identity.Dev
 	e.change()
 }
 
+func (e *memory) Waits(a identity.AccountID) bool {
+	ps, err := e.Pending(a, 0, 1)
+	return err == nil && len(ps) > 0 || e.WantsBundle(a)
+}
+
 func (e *memory) WantsBundle(identity.AccountID) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

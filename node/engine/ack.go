@@ -149,7 +149,7 @@ func (e *Engine) Refused(ctx context.Context, a identity.AccountID, _ identity.D
 		}
 		switch code {
 		case parcel.CodeUnknown:
-			t.after = append(t.after, func() { t.e.rekey.want(a, t.now) })
+			t.after = append(t.after, func() { t.e.rekey.want(a) })
 			t.wake[a] = struct{}{}
 			return nil
 		case parcel.CodeRefused, parcel.CodeTooBig, parcel.CodeClass:

@@ -99,6 +99,9 @@ func (t *txn) checkIndex(ctx context.Context, r *Report) error {
 			r.fault("message index", "an entry can't be read: %v", err)
 			return true, ctx.Err()
 		}
+		if len(x.Key) == 0 {
+			return true, ctx.Err() // a deleted message
+		}
 		if has, err := t.Has(x.Key); err != nil || !has {
 			r.fault("message index", "an entry has no message")
 		}

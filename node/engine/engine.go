@@ -53,6 +53,7 @@ type Engine struct {
 	// Owned by the loop.
 	tags      tagIndex
 	openers   map[[16]byte]opener
+	compared  map[[16]byte]bool // sessions known in this run to be as new as the other side's
 	nextEvent uint64
 	lastClock uint64
 	backlog   map[identity.AccountID]struct{} // outboxes that may need sealing anew
@@ -75,8 +76,9 @@ type Engine struct {
 func Open(store *storage.Store, o Options) (*Engine, error) {
 	e := &Engine{
 		store: store, log: o.Logger, hints: o.Hints,
-		closed:  make(chan struct{}),
-		backlog: map[identity.AccountID]struct{}{}, refused: map[identity.AccountID]uint8{},
+		closed:   make(chan struct{}),
+		compared: map[[16]byte]bool{},
+		backlog:  map[identity.AccountID]struct{}{}, refused: map[identity.AccountID]uint8{},
 	}
 	e.inbox.init()
 	if e.log == nil {
@@ -127,8 +129,9 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 		e.inbox.stop(err)
 		close(e.closed)
 	}()
-	house := time.NewTicker(houseEvery)
+	house, nudge := time.NewTicker(houseEvery), time.NewTicker(nudgeEvery)
 	defer house.Stop()
+	defer nudge.Stop()
 	work := e.housekeeping()
 	for {
 		var idle <-chan struct{}
@@ -144,6 +147,9 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 			return nil
 		case <-house.C:
 			work = append(work, e.housekeeping()...)
+			continue
+		case <-nudge.C:
+			e.nudge()
 			continue
 		case <-e.inbox.bell:
 			steps = e.inbox.take(maxGather)

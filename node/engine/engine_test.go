@@ -110,6 +110,7 @@ func accept(t testing.TB, a, b *device, link string) {
 func (d *device) carry(other *device) (taken int) {
 	d.t.Helper()
 	ctx := d.t.Context()
+	d.hello(other)
 	after := uint64(0)
 	for {
 		parcels, err := d.Pending(other.Account(), after, 64)
@@ -135,6 +136,17 @@ func (d *device) carry(other *device) (taken int) {
 		if err := d.Acked(ctx, other.Account(), other.Device(), acks); err != nil {
 			d.t.Fatal(err)
 		}
+	}
+}
+
+// hello is what opens a stream: both say how far their sessions have come.
+func (d *device) hello(other *device) {
+	d.t.Helper()
+	if err := d.PeerCounters(d.t.Context(), other.Device(), other.Counters(d.Device())); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := other.PeerCounters(d.t.Context(), d.Device(), d.Counters(other.Device())); err != nil {
+		d.t.Fatal(err)
 	}
 }
 

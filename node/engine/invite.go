@@ -60,8 +60,8 @@ func (e *Engine) CreateInvite(ctx context.Context, o InviteOptions) (link string
 		return "", time.Time{}, fmt.Errorf("making an invite: %w", err)
 	}
 	err = e.do(ctx, 32<<10, func(t *txn) error {
-		if len(e.openers)+len(rec.Uses) > maxOpeners {
-			return ErrTooManyInvites
+		if n, err := t.openUses(); err != nil || n+len(rec.Uses) > maxOpeners {
+			return errors.Join(err, ErrTooManyInvites)
 		}
 		if err := t.put(record.InviteKey(rec.ID), rec.Marshal()); err != nil {
 			return err
@@ -74,6 +74,26 @@ func (e *Engine) CreateInvite(ctx context.Context, o InviteOptions) (link string
 		return nil
 	})
 	return link, time.Unix(int64(inv.Expires), 0), err
+}
+
+// openUses counts the first flights that would still be answered.
+func (t *txn) openUses() (n int, err error) {
+	if err := t.Scan(record.InvitePrefix(), nil, false, func(_ storage.Key, v []byte) (bool, error) {
+		inv, err := record.ParseInvite(v)
+		if err != nil {
+			return false, fmt.Errorf("reading an invite: %w", err)
+		}
+		for _, u := range inv.Uses {
+			if !u.Used && t.now.Unix() < inv.Expires {
+				n++
+			}
+		}
+		return true, nil
+	}); err != nil {
+		return 0, err
+	}
+	err = t.ScanKeys(record.PrekeyPrefix(), nil, false, func(storage.Key) (bool, error) { n++; return true, nil })
+	return n, err
 }
 
 // offers remembers which bundle of an invite was shown to somebody lately, so

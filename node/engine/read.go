@@ -245,11 +245,19 @@ func (e *Engine) Unread() (n int, err error) {
 	return n, err
 }
 
+// tombstones is how many of the newest messages of a deleted conversation stay
+// known by their ids, so that what the other side writes next finds its place.
+const tombstones = 32
+
 // dropMessages deletes messages of a conversation, a bounded number a call.
 func (t *txn) dropMessages(a identity.AccountID) (more bool, err error) {
 	const chunk = 200
 	id := t.e.direct(a)
-	var keys []storage.Key
+	type entry struct {
+		key, number storage.Key
+		id          message.ID
+	}
+	var all []entry
 	if err := t.Scan(record.MessagePrefix(t, id), nil, false, func(k storage.Key, v []byte) (bool, error) {
 		rec, err := record.ParseMessage(v)
 		if err != nil {
@@ -259,17 +267,29 @@ func (t *txn) dropMessages(a identity.AccountID) (more bool, err error) {
 		if err != nil {
 			return false, fmt.Errorf("reading a message: %w", err)
 		}
-		keys = append(keys, k, record.IndexKey(m.ID()), record.NumberKey(t, id, m.Author, m.Seq))
-		return len(keys) < 3*chunk, nil
+		all = append(all, entry{k, record.NumberKey(t, id, m.Author, m.Seq), m.ID()})
+		return len(all) < chunk+tombstones, nil
 	}); err != nil {
 		return false, err
 	}
-	for _, k := range keys {
-		if err := t.del(k); err != nil {
+	more = len(all) == chunk+tombstones
+	for i, m := range all {
+		if more && i >= chunk {
+			break // they may be the newest
+		}
+		if err := t.del(m.key); err != nil {
+			return false, err
+		}
+		if !more && i >= len(all)-tombstones {
+			err = t.entomb(m.id)
+		} else {
+			err = errors.Join(t.del(record.IndexKey(m.id)), t.del(m.number))
+		}
+		if err != nil {
 			return false, err
 		}
 	}
-	if len(keys) == 3*chunk {
+	if more {
 		return true, nil
 	}
 	// The numbering goes on: a number used twice would look like a copied
@@ -281,4 +301,14 @@ func (t *txn) dropMessages(a identity.AccountID) (more bool, err error) {
 	conv.Unread, conv.FirstNew, conv.Waiting = 0, nil, 0
 	conv.dirty, t.wrote = true, true
 	return false, nil
+}
+
+// entomb leaves of a message's index entry that it was there.
+func (t *txn) entomb(id message.ID) error {
+	x, err := t.index(id)
+	if err != nil || x == nil {
+		return err
+	}
+	x.Key, x.Missing = nil, 0
+	return t.put(record.IndexKey(id), x.Marshal())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,8 +16,12 @@ import (
 	"rushlight/storage/record"
 )
 
-// rekeyEvery is how often a new session with one contact is started at most.
-const rekeyEvery = 30 * time.Second
+// rekeyEvery is how often a new session with one contact is started at most,
+// and nudgeEvery how often it is looked whether one is due.
+const (
+	rekeyEvery = 30 * time.Second
+	nudgeEvery = 10 * time.Second
+)
 
 // Personal bundles: how many one contact may hold, and how long each lives.
 const (
@@ -32,22 +37,28 @@ type rekeying struct {
 	last   map[identity.AccountID]time.Time
 }
 
-// want asks for a new session, unless one was started just now.
-func (k *rekeying) want(a identity.AccountID, now time.Time) {
+// want asks for a new session, as soon as the last one is old enough.
+func (k *rekeying) want(a identity.AccountID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.wanted == nil {
 		k.wanted, k.last = map[identity.AccountID]bool{}, map[identity.AccountID]time.Time{}
 	}
-	if now.Sub(k.last[a]) >= rekeyEvery {
-		k.wanted[a] = true
-	}
+	k.wanted[a] = true
 }
 
-func (k *rekeying) wants(a identity.AccountID) bool {
+// wants reports whether a new session is due.
+func (k *rekeying) wants(a identity.AccountID, now time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.wanted[a]
+	return k.wanted[a] && now.Sub(k.last[a]) >= rekeyEvery
+}
+
+// all lists whom a new session is wanted with.
+func (k *rekeying) all() []identity.AccountID {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Collect(maps.Keys(k.wanted))
 }
 
 // started notes that a new session is there.
@@ -61,7 +72,43 @@ func (k *rekeying) started(a identity.AccountID, now time.Time) {
 }
 
 // WantsBundle reports whether the sessions with an account need new keys.
-func (e *Engine) WantsBundle(a identity.AccountID) bool { return e.rekey.wants(a) }
+func (e *Engine) WantsBundle(a identity.AccountID) bool { return e.rekey.wants(a, time.Now()) }
+
+// Waits reports whether there is anything to say to an account: something is
+// pending, or waits to be sealed until the other side's counters were compared,
+// or new keys are needed.
+func (e *Engine) Waits(a identity.AccountID) (waits bool) {
+	if c := e.Contact(a); c == nil || c.State == record.ContactBlocked {
+		return false
+	}
+	if e.WantsBundle(a) {
+		return true
+	}
+	err := e.store.View(func(tx *storage.Tx) error {
+		c, err := e.viewTxn(tx).chain(a)
+		if err != nil || len(c.Sessions) == 0 {
+			return err
+		}
+		return tx.ScanKeys(record.OutboxPrefix(tx, a), record.OutboxKey(tx, a, c.Pending), false, func(storage.Key) (bool, error) {
+			waits = true
+			return false, nil
+		})
+	})
+	if err != nil {
+		e.log.Error("reading the outbox", "err", err)
+	}
+	return waits
+}
+
+// nudge tells the courier of new sessions that are due.
+func (e *Engine) nudge() {
+	c := e.courier.Load()
+	for _, a := range e.rekey.all() {
+		if c != nil && e.WantsBundle(a) {
+			(*c).Wake(a)
+		}
+	}
+}
 
 // PersonalBundle makes a one-time bundle for a contact's device, which has
 // proved itself on the stream that asks. Empty when it can't have one now.
@@ -74,8 +121,8 @@ func (e *Engine) PersonalBundle(ctx context.Context, d identity.DeviceID) (out [
 		if err := t.trimPrekeys(a); err != nil {
 			return err
 		}
-		if len(e.openers) >= maxOpeners {
-			return nil
+		if n, err := t.openUses(); err != nil || n >= maxOpeners {
+			return err
 		}
 		b, s, err := handshake.NewOneTimeBundle(e.self.device, e.self.manifest, t.now, prekeyLife)
 		if err != nil {
@@ -134,7 +181,7 @@ func (e *Engine) AcceptBundle(ctx context.Context, a identity.AccountID, d ident
 		if c == nil || c.State == record.ContactBlocked || b.Device != d || b.Account != a {
 			return ErrRefused
 		}
-		if !e.rekey.wants(a) {
+		if !e.rekey.wants(a, time.Now()) {
 			return nil
 		}
 		card, err := identity.ParseCard(c.Card)
@@ -159,10 +206,11 @@ func (e *Engine) AcceptBundle(ctx context.Context, a identity.AccountID, d ident
 }
 
 // PeerCounters compares what the other side of a stream counted in its
-// sessions with this device. Who has seen more than this device remembers to
-// have sent proves that this device was put back to an older state: what it
-// would send next might use keys again, so nothing more is sent in that
-// session. A session that the other side no longer has is replaced too.
+// sessions with this device, before anything new is sealed in them in this run.
+// Who has seen more than this device remembers to have sent proves that this
+// device was put back to an older state: what it would send next might use keys
+// and numbers again, so nothing more is sent in that session. Nor in one that
+// the other side no longer has. A new session takes their place.
 func (e *Engine) PeerCounters(ctx context.Context, d identity.DeviceID, counters []parcel.Counter) error {
 	a, ok := e.people.Load().devices[d]
 	if !ok {
@@ -172,36 +220,60 @@ func (e *Engine) PeerCounters(ctx context.Context, d identity.DeviceID, counters
 	for _, c := range counters {
 		theirs[c.Session] = c
 	}
-	return e.do(ctx, 64<<10, func(t *txn) error {
-		all, err := t.sessionsWith(a)
-		if err != nil {
-			return err
+	return e.do(ctx, refileChunk*8192, func(t *txn) error { return t.compare(a, d, theirs) })
+}
+
+func (t *txn) compare(a identity.AccountID, d identity.DeviceID, theirs map[[16]byte]parcel.Counter) error {
+	all, err := t.sessionsWith(a)
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if s.Device != d || s.Dead || s.ratchet == nil {
+			continue
 		}
-		best, err := t.current(a)
-		if err != nil {
-			return err
-		}
-		need := len(all) > 0 && best == nil
-		for _, s := range all {
-			if s.Device != d || s.Dead || s.ratchet == nil {
-				continue
+		their, has := theirs[s.ID]
+		switch {
+		case has && their.Seen > s.ratchet.Sent():
+			s.Dead = true
+			t.touch(s)
+			t.e.log.Warn("this profile is older than it was; starting a new session with a contact")
+			if err := t.skipNumbers(a, their.Seen-s.ratchet.Sent()); err != nil {
+				return err
 			}
-			their, has := theirs[s.ID]
-			if has && their.Seen > s.ratchet.Sent() {
-				s.Dead, need = true, true
-				t.touch(s)
-				e.log.Warn("this profile is older than it was; starting a new session with a contact")
-			}
-			if !has && s == best && s.Proved {
-				need = true
-			}
+		case !has && s.Proved:
+			s.Dead = true
+			t.touch(s)
+		default:
+			t.e.compared[s.ID] = true
 		}
-		if need {
-			t.after = append(t.after, func() { e.rekey.want(a, t.now) })
-			t.wake[a] = struct{}{}
-		}
+	}
+	best, err := t.current(a)
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 && best == nil {
+		t.after = append(t.after, func() { t.e.rekey.want(a) })
+		t.wake[a] = struct{}{}
 		return nil
-	})
+	}
+	return t.refile(a, nil)
+}
+
+// skipMargin is how many numbers are left out beyond those that are known to
+// have been used in a life that this profile does not remember.
+const skipMargin = 1000
+
+// skipNumbers makes this device's next message in a conversation leave out
+// numbers that it may have used.
+func (t *txn) skipNumbers(a identity.AccountID, used uint64) error {
+	conv, err := t.conversation(t.e.direct(a))
+	if err != nil {
+		return err
+	}
+	conv.Skip += used + skipMargin
+	conv.dirty, t.wrote = true, true
+	return nil
 }
 
 // housekeeping drops what time has made useless: invites and bundles that are

@@ -11,7 +11,8 @@ import (
 )
 
 // enqueue puts a packet for an account into the outbox: sealed in the current
-// session, or waiting for the first one. A logged message is named by its id;
+// session, or waiting for the first one, or, after a start, until the other
+// side has said how far the session had come (see [Engine.PeerCounters]). A logged message is named by its id;
 // a control packet has none and is kept itself.
 func (t *txn) enqueue(a identity.AccountID, packet []byte, id message.ID) error {
 	c, err := t.chain(a)
@@ -26,7 +27,7 @@ func (t *txn) enqueue(a identity.AccountID, packet []byte, id message.ID) error 
 	if err != nil {
 		return err
 	}
-	if s != nil {
+	if s != nil && t.e.compared[s.ID] {
 		if err := t.seal(o, s, c, packet); err != nil {
 			return err
 		}
@@ -99,7 +100,7 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 			return err
 		}
 	}
-	if s == nil {
+	if s == nil || !t.e.compared[s.ID] {
 		return nil
 	}
 	var old []*record.Outbox

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -146,9 +147,12 @@ func TestPutBackProfileStartsNewSession(t *testing.T) {
 	a.dir = copied
 	a.open()
 	a.start()
-	if err := a.PeerCounters(t.Context(), b.Device(), b.Counters(a.Device())); err != nil {
-		t.Fatal(err)
+	// What is written before the sides have compared is not sealed yet.
+	a.say(b, "written at once")
+	if ps, err := a.Pending(b.Account(), 0, 10); err != nil || len(ps) != 0 {
+		t.Fatal("sealed before the sides have compared:", len(ps), err)
 	}
+	a.hello(b)
 	if !a.WantsBundle(b.Account()) {
 		t.Fatal("nobody noticed that the profile is older than it was")
 	}
@@ -173,8 +177,10 @@ func TestPutBackProfileStartsNewSession(t *testing.T) {
 		t.Fatal("left in an outbox:", a.Queued(), b.Queued())
 	}
 	got := b.texts(a)
-	want := []string{"before the copy", "after", "the", "copy", "from the copy", "welcome back"}
-	if len(got) != len(want) {
+	want := []string{"before the copy", "after", "the", "copy", "written at once", "from the copy", "welcome back"}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
 		t.Fatalf("bob has %q", got)
 	}
 }
@@ -238,5 +244,52 @@ func TestChangedKeyBlocksSending(t *testing.T) {
 	}
 	if c := a.Contact(b2.Account()); c.State != record.ContactApproved || !c.Verified {
 		t.Fatalf("%+v", c)
+	}
+}
+
+// TestRemovedAndAddedAgain forgets a contact and adds it again: the
+// conversation goes on from nothing, and both sides can write.
+func TestRemovedAndAddedAgain(t *testing.T) {
+	a, b := newDevice(t, "ann"), newDevice(t, "bob")
+	join(t, a, b)
+	for range 40 {
+		a.say(b, "old")
+		b.say(a, "old")
+	}
+	a.carry(b)
+	b.carry(a)
+	if err := b.Remove(t.Context(), a.Account()); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.texts(a); len(got) != 0 {
+		t.Fatalf("%d messages are left", len(got))
+	}
+	join(t, a, b)
+	a.hello(b)
+	if a.WantsBundle(b.Account()) { // the old session is gone on the other side
+		bundle, err := b.PersonalBundle(t.Context(), a.Device())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.AcceptBundle(t.Context(), b.Account(), b.Device(), bundle); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.say(a, "new from b")
+	b.carry(a)
+	a.say(b, "new from a")
+	a.carry(b)
+	b.carry(a)
+	views, err := b.Read(t.Context(), engine.Read{With: a.Account()})
+	if err != nil || len(views) != 2 || views[0].Waiting || views[1].Waiting {
+		t.Fatalf("%v, %+v", err, views)
+	}
+	if a.Queued() != 0 || b.Queued() != 0 {
+		t.Fatal("left in an outbox:", a.Queued(), b.Queued())
+	}
+	for _, d := range []*device{a, b} {
+		if r, err := d.Check(t.Context()); err != nil || len(r.Faults) != 0 {
+			t.Fatalf("%v %+v", err, r)
+		}
 	}
 }

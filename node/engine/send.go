@@ -98,6 +98,10 @@ func (t *txn) sendText(s Send, body []byte) (Sent, error) {
 		return Sent{}, err
 	}
 	m := &message.Message{Header: conv.history.Next(t.e.self.id, t.clock()), Type: message.TypeText, Body: body}
+	if l, ok := conv.history.Log(t.e.self.id); ok && conv.Skip > 0 && l.Held.Last() > 0 {
+		m.Seq += conv.Skip
+	}
+	conv.Skip = 0
 	content, err := m.Marshal()
 	if err != nil {
 		return Sent{}, err
@@ -195,6 +199,9 @@ func (t *txn) message(id message.ID) (*record.Message, *record.Index, storage.Ke
 	x, err := t.index(id)
 	if err != nil || x == nil {
 		return nil, nil, nil, err
+	}
+	if len(x.Key) == 0 {
+		return nil, x, nil, nil
 	}
 	b, err := t.get(x.Key)
 	if err != nil || b == nil {

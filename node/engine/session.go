@@ -114,6 +114,7 @@ func (t *txn) addSession(a identity.AccountID, peer identity.DeviceID, generatio
 		Account: a, Device: peer, ID: r.ID(), Generation: generation, Created: t.now.Unix(),
 	}}
 	t.touch(s)
+	t.e.compared[s.ID] = true // nothing is older than a session made now
 	t.sessions[sessionID{peer, s.ID}] = s
 	t.peers[a] = append(all, s)
 

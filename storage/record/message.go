@@ -55,7 +55,7 @@ func ParseMessage(b []byte) (*Message, error) {
 
 // Index finds a message by its id and carries what changes about it.
 type Index struct {
-	Key     storage.Key // of the [Message]
+	Key     storage.Key // of the [Message]; empty once it was deleted
 	Order   uint64
 	State   MessageState
 	Changed int64 // unix milliseconds of the last change of State
@@ -122,6 +122,7 @@ func WaitingPrefix(parent message.ID) storage.Key { return key(FamilyWaiting, pa
 // Conversation is the state of one conversation.
 type Conversation struct {
 	History  []byte      // history.State
+	Skip     uint64      // numbers that the next own message leaves out
 	Waiting  uint32      // messages whose parents are missing
 	Unread   uint32      // messages of others not yet shown
 	FirstNew storage.Key // key of the oldest of them, empty if none
@@ -138,14 +139,14 @@ func ConversationPrefix() storage.Key { return key(FamilyConversation) }
 
 // Marshal encodes c.
 func (c *Conversation) Marshal() []byte {
-	return wire.NewWriter(nil).U8(1).Vec24(c.History).U32(c.Waiting).U32(c.Unread).Vec8(c.FirstNew).Out()
+	return wire.NewWriter(nil).U8(1).Vec24(c.History).U64(c.Skip).U32(c.Waiting).U32(c.Unread).Vec8(c.FirstNew).Out()
 }
 
 // ParseConversation decodes a [Conversation].
 func ParseConversation(b []byte) (*Conversation, error) {
 	r := wire.NewReader(b)
 	version(r)
-	c := &Conversation{History: r.Vec24(1 << 18), Waiting: r.U32(), Unread: r.U32(), FirstNew: storage.Key(r.Vec8(255))}
+	c := &Conversation{History: r.Vec24(1 << 18), Skip: r.U64(), Waiting: r.U32(), Unread: r.U32(), FirstNew: storage.Key(r.Vec8(255))}
 	return c, r.Close()
 }
 

@@ -35,7 +35,7 @@ var examples = []marshaler{
 	&record.Chain{LastOutbox: 5, Pending: 3, State: []byte{1}, Sessions: []record.SessionRef{{Floor: 8}}},
 	&record.Window{Chains: []record.WindowChain{{State: []byte{1}, Behind: []byte{2}}, {}}},
 	&record.Outbox{Kind: record.OutboxSession, Packet: []byte{1}, Envelope: []byte{2}, MAC: [16]byte{3}},
-	&record.Conversation{History: []byte{1}, Waiting: 1, Unread: 2, FirstNew: []byte{0x41}},
+	&record.Conversation{History: []byte{1}, Skip: 4, Waiting: 1, Unread: 2, FirstNew: []byte{0x41}},
 	&record.Message{Mine: true, Received: 3, Content: []byte{1}},
 	&record.Index{Key: []byte{0x41, 1}, Order: 1, State: record.StateRead, Missing: 1},
 	&record.Number{ID: [16]byte{1}, Prev: [32]byte{2}},
