@@ -55,11 +55,16 @@ func (e *Engine) loadOpeners(tx *storage.Tx) error {
 }
 
 // receiveFirst takes an envelope that belongs to no session: a first flight to
-// an invite or to a bundle that a contact was given (spec §5.6).
+// an invite or to a bundle that a contact was given (spec §5.6). One that was
+// answered before is acknowledged again as long as its session is there.
 func (t *txn) receiveFirst(class envelope.Class, env []byte) (mac [16]byte, err error) {
 	answered := record.AnsweredKey(sha256.Sum256(env))
-	if b, err := t.get(answered); err != nil || len(b) == 16 {
-		return [16]byte(append(b, make([]byte, 16)...)), err
+	b, err := t.get(answered)
+	if err != nil {
+		return mac, err
+	}
+	if b != nil {
+		return t.answeredBefore(b)
 	}
 	tag := envelope.TagOf(env)
 	o, ok := t.e.openers[tag]
@@ -74,17 +79,35 @@ func (t *txn) receiveFirst(class envelope.Class, env []byte) (mac [16]byte, err 
 	if err != nil {
 		return mac, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	receipts, err := t.answer(o, sealed)
+	s, err := t.answer(o, sealed)
 	if err != nil {
 		return mac, err
 	}
-	mac = envelope.AckMAC(receipts, tag, t.e.self.id)
-	return mac, t.putExpiring(answered, mac[:], answeredLife)
+	mac = envelope.AckMAC(s.ratchet.Export(labelReceipts), tag, t.e.self.id)
+	rec := record.Answered{Account: s.Account, Device: s.Device, Session: s.ID, MAC: mac}
+	return mac, t.putExpiring(answered, rec.Marshal(), answeredLife)
+}
+
+func (t *txn) answeredBefore(b []byte) (mac [16]byte, err error) {
+	rec, err := record.ParseAnswered(b)
+	if err != nil {
+		return mac, fmt.Errorf("reading an answer: %w", err)
+	}
+	all, err := t.sessionsWith(rec.Account)
+	if err != nil {
+		return mac, err
+	}
+	for _, s := range all {
+		if s.ID == rec.Session {
+			return rec.MAC, nil
+		}
+	}
+	return mac, ErrUnknownTag
 }
 
 // answer opens a first flight and starts its session. The one-time secrets it
 // used are destroyed in the same transaction.
-func (t *txn) answer(o opener, sealed []byte) (receipts [32]byte, err error) {
+func (t *txn) answer(o opener, sealed []byte) (s *session, err error) {
 	var g grant
 	if o.invite != ([16]byte{}) {
 		g, err = t.inviteGrant(o)
@@ -92,16 +115,16 @@ func (t *txn) answer(o opener, sealed []byte) (receipts [32]byte, err error) {
 		g, err = t.prekeyGrant(o)
 	}
 	if err != nil {
-		return receipts, err
+		return nil, err
 	}
-	refuse := func(err error) ([32]byte, error) { return receipts, fmt.Errorf("%w: %w", ErrRefused, err) }
+	refuse := func(err error) (*session, error) { return nil, fmt.Errorf("%w: %w", ErrRefused, err) }
 	secrets, err := handshake.ParseSecrets(g.secret)
 	if err != nil {
-		return receipts, fmt.Errorf("reading one-time secrets: %w", err)
+		return nil, fmt.Errorf("reading one-time secrets: %w", err)
 	}
 	bundle, err := handshake.ParseBundle(g.bundle)
 	if err != nil {
-		return receipts, fmt.Errorf("reading a bundle: %w", err)
+		return nil, fmt.Errorf("reading a bundle: %w", err)
 	}
 	plain, err := handshake.OpenFirst(o.key, secrets, sealed)
 	if err != nil {
@@ -157,7 +180,7 @@ func firstCard(packet []byte, f *handshake.Flight) (*identity.Card, *message.Pro
 }
 
 // accept makes or updates the contact that a first flight comes from.
-func (t *txn) accept(g grant, card *identity.Card, profile *message.Profile, f *handshake.Flight, r *ratchet.Session) (receipts [32]byte, err error) {
+func (t *txn) accept(g grant, card *identity.Card, profile *message.Profile, f *handshake.Flight, r *ratchet.Session) (*session, error) {
 	account := card.ID()
 	rec := record.Contact{Account: account, State: record.ContactApproved, Added: t.now.Unix(), Invite: g.invite}
 	if g.needsApproval {
@@ -165,12 +188,12 @@ func (t *txn) accept(g grant, card *identity.Card, profile *message.Profile, f *
 	}
 	if c := t.contact(account); c != nil {
 		if c.State == record.ContactBlocked {
-			return receipts, ErrUnknownTag
+			return nil, ErrUnknownTag
 		}
 		known := c.Contact
 		if len(known.Card) > 0 {
 			if err := follows(card, known.Card); err != nil {
-				return receipts, fmt.Errorf("%w: %w", ErrRefused, err)
+				return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 			}
 		}
 		rec = known
@@ -183,27 +206,27 @@ func (t *txn) accept(g grant, card *identity.Card, profile *message.Profile, f *
 		rec.Presence = presence(r)
 	}
 	if err := g.use(); err != nil {
-		return receipts, err
+		return nil, err
 	}
 	if err := t.putContact(&rec); err != nil {
-		return receipts, err
+		return nil, err
 	}
 	s, err := t.addSession(account, f.Device, f.Generation, r)
 	if err != nil {
-		return receipts, err
+		return nil, err
 	}
 	s.Proved = true
 	if err := t.approve(account); err != nil {
-		return receipts, err
+		return nil, err
 	}
 	if err := t.settle(account); err != nil {
-		return receipts, err
+		return nil, err
 	}
 	t.after = append(t.after, func() { t.e.rekey.started(account, t.now) })
 	if err := t.refile(account, nil); err != nil {
-		return receipts, err
+		return nil, err
 	}
-	return r.Export(labelReceipts), t.introduce(account)
+	return s, t.introduce(account)
 }
 
 // follows reports whether a card may come after the one that is known.

@@ -230,6 +230,11 @@ func (t *txn) joined(a identity.AccountID, id [16]byte) error {
 			t.touch(s)
 		}
 	}
+	// Only who has the session acknowledges its flight.
+	t.e.compared[id] = true
+	if err := t.refile(a, nil); err != nil {
+		return err
+	}
 	return t.approve(a)
 }
 

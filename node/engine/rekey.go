@@ -244,7 +244,7 @@ func (t *txn) compare(a identity.AccountID, d identity.DeviceID, theirs map[[16]
 		case !has && s.Proved:
 			s.Dead = true
 			t.touch(s)
-		default:
+		case has:
 			t.e.compared[s.ID] = true
 		}
 	}

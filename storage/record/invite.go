@@ -113,6 +113,27 @@ func ParsePrekey(b []byte) (*Prekey, error) {
 	return p, r.Close()
 }
 
-// AnsweredKey is the key under which the acknowledgement of a first flight is
-// kept, by the hash of its envelope, so that it can be given again.
+// AnsweredKey is the key of one [Answered], by the hash of the flight's
+// envelope.
 func AnsweredKey(hash [32]byte) storage.Key { return key(FamilyAnswered, hash[:]) }
+
+// Answered is a first flight that started a session.
+type Answered struct {
+	Account identity.AccountID
+	Device  identity.DeviceID
+	Session [16]byte
+	MAC     [16]byte // its acknowledgement
+}
+
+// Marshal encodes a.
+func (a *Answered) Marshal() []byte {
+	return wire.NewWriter(nil).U8(1).Raw(a.Account[:]).Raw(a.Device[:]).Raw(a.Session[:]).Raw(a.MAC[:]).Out()
+}
+
+// ParseAnswered decodes an [Answered].
+func ParseAnswered(b []byte) (*Answered, error) {
+	r := wire.NewReader(b)
+	version(r)
+	a := &Answered{Account: r.A32(), Device: r.A16(), Session: r.A16(), MAC: r.A16()}
+	return a, r.Close()
+}

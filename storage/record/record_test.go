@@ -20,7 +20,7 @@ var parsers = []func([]byte) (marshaler, error){
 	parser(record.ParseJoin), parser(record.ParseNode), parser(record.ParseSession), parser(record.ParseChain),
 	parser(record.ParseWindow), parser(record.ParseOutbox), parser(record.ParseConversation),
 	parser(record.ParseMessage), parser(record.ParseIndex), parser(record.ParseNumber), parser(record.ParseEvent),
-	parser(record.ParseCounter), parser(record.ParsePeer),
+	parser(record.ParseCounter), parser(record.ParsePeer), parser(record.ParseAnswered),
 }
 
 // examples has one filled-in record of each kind, in the order of parsers.
@@ -42,6 +42,7 @@ var examples = []marshaler{
 	&record.Event{Type: record.EventState, At: 1, State: record.StateDelivered},
 	&record.Counter{NextEvent: 1, Clock: 2},
 	&record.Peer{Seen: 4},
+	&record.Answered{MAC: [16]byte{1}},
 }
 
 func TestEveryRecordComesBack(t *testing.T) {

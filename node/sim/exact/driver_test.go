@@ -96,7 +96,7 @@ var actions = []action{
 		w.reopened(p, "restarted")
 	}},
 	{"back up", 4, func(w *world) {
-		if p := w.anybody(); w.settledIn && w.shared(p) {
+		if p := w.anybody(); w.settledIn {
 			w.copies[p.n] = w.backUp(p)
 			w.note("%d is copied", p.n)
 		}
@@ -109,24 +109,6 @@ var actions = []action{
 			w.reopened(p, "restored")
 		}
 	}},
-}
-
-// shared reports whether the others have every session of p. A copy with a
-// session that p has only begun isn't restored here: its flight is acknowledged
-// again, also when the other side has dropped the session since.
-func (w *world) shared(p *profile) bool {
-	for _, q := range w.people {
-		theirs := map[[16]byte]bool{}
-		for _, c := range q.eng.Counters(p.device) {
-			theirs[c.Session] = true
-		}
-		for _, c := range p.eng.Counters(q.device) {
-			if !theirs[c.Session] {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 func in(list []int, n int) bool {

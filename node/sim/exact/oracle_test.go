@@ -72,7 +72,7 @@ func (w *world) conversation(p, q *profile, limit int) (out []line) {
 // its answer; what it wrote is there nevertheless.
 func (w *world) say(a, b *profile, death int) {
 	c := a.eng.Contact(b.account)
-	if c == nil || a.wary[b.n] && !w.faults.eager {
+	if c == nil {
 		return
 	}
 	n := &note{label: fmt.Sprintf("%d>%d/%d", a.n, b.n, len(w.oracle.notes)), from: a.n, to: b.n}
@@ -142,7 +142,6 @@ func (w *world) restore(c *copyOf) {
 	p.rolled++
 	for _, q := range w.people {
 		if q != p {
-			p.wary[q.n] = true
 			// What its lost life had on the wire ended with its streams.
 			w.lanes[p.n][q.n].parcels, w.lanes[p.n][q.n].archive = nil, nil
 		}

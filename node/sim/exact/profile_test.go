@@ -29,11 +29,7 @@ type profile struct {
 
 	// life counts how often the profile was opened. What is answered to an
 	// earlier life never arrives: its streams ended with it.
-	life int
-	// wary are the people to whom nothing is written or sent since an older
-	// copy was restored, until counters were compared and the session replaced
-	// where that is wanted (see TestRestoredCopyComparesFirst).
-	wary   map[int]bool
+	life   int
 	rolled int // how often an older copy was restored
 
 	// kill, when set, is the directory into which the next commit that queues
@@ -45,7 +41,7 @@ var root = [32]byte{1}
 
 // newProfile makes a profile with a fresh identity.
 func (w *world) newProfile() *profile {
-	p := &profile{w: w, n: len(w.people), dir: w.newDir(), wary: map[int]bool{}}
+	p := &profile{w: w, n: len(w.people), dir: w.newDir()}
 	p.openStore()
 	w.must(engine.Create(p.store, identity.NewRecoveryCode(), string(rune('a'+p.n)), time.Now()))
 	p.start()

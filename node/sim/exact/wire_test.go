@@ -40,7 +40,7 @@ const (
 
 // pickUp takes what waits in a's outbox for b onto the wire.
 func (w *world) pickUp(a, b *profile, limit int) int {
-	if w.apart(a, b) || a.wary[b.n] && !w.faults.eager {
+	if w.apart(a, b) {
 		return 0
 	}
 	ps, err := a.eng.Pending(b.account, 0, limit)
@@ -188,27 +188,17 @@ func (w *world) hello(a, b *profile, loss int) {
 		return
 	}
 	ofA, ofB := a.eng.Counters(b.device), b.eng.Counters(a.device)
-	heard := [2]int{}
-	for i, d := range []struct {
+	for _, d := range []struct {
 		at, of   *profile
 		counters []parcel.Counter
 	}{{a, b, ofB}, {b, a, ofA}} {
 		if w.chance(loss) {
 			continue
 		}
-		if !d.at.mortal(loss/2, func() { w.must(d.at.eng.PeerCounters(w.ctx, d.of.device, d.counters)) }) {
-			heard[i] = d.at.life
-		}
+		d.at.mortal(loss/2, func() { w.must(d.at.eng.PeerCounters(w.ctx, d.of.device, d.counters)) })
 	}
 	w.rekey(a, b, loss)
 	w.rekey(b, a, loss)
-	// A session that the other side no longer has isn't sent in either.
-	if heard[0] == a.life && !a.eng.WantsBundle(b.account) {
-		delete(a.wary, b.n)
-	}
-	if heard[1] == b.life && !b.eng.WantsBundle(a.account) {
-		delete(b.wary, a.n)
-	}
 }
 
 // rekey lets a fetch a bundle from b if its engine wants one.

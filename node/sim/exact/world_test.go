@@ -39,7 +39,6 @@ type world struct {
 // faults are the broken variants that the positive controls turn on.
 type faults struct {
 	loseAcks bool // no acknowledgement ever arrives
-	eager    bool // a restored profile sends before it has compared counters
 }
 
 // simulate runs f in a world of n profiles, in virtual time and with
