@@ -21,7 +21,7 @@ type air struct {
 	dark    []bool            // without power or cable
 	walls   []*wall
 	loss    int // of packets, in a hundred
-	count   struct{ carried, lost, walled, bytes int }
+	count   counts
 	order   uint64
 }
 
@@ -116,10 +116,12 @@ func (a *air) carry(from, to netip.AddrPort, b []byte) {
 	s.push(packet{from: from, data: append([]byte(nil), b...), due: now.Add(late), order: a.order})
 }
 
-// carried is how many packets have passed so far.
-func (a *air) carried() (n int) {
-	a.change(func() { n = a.count.carried })
-	return n
+// counts is what became of the packets so far.
+type counts struct{ carried, lost, walled, bytes int }
+
+func (a *air) counted() (c counts) {
+	a.change(func() { c = a.count })
+	return c
 }
 
 // bind gives out an address, which must be free.

@@ -61,10 +61,12 @@ var actions = []action{
 		p := w.anybodyOn()
 		p.halt()
 		p.start()
+		w.must(p.checkStore())
 	}},
 	{"switch on", 12, func(w *world) {
 		if p := w.people[w.rng.IntN(len(w.people))]; p.node == nil {
 			p.start()
+			w.must(p.checkStore())
 		}
 	}},
 }
@@ -133,9 +135,6 @@ func TestWorld(t *testing.T) {
 		w.air.wall(people - 1) // who accepts everybody's invite, and so calls
 		w.befriendAll()
 		w.drive(steps)
-		for _, p := range w.people {
-			p.start()
-		}
 		w.makeWhole()
 		began := time.Now()
 		inner := w.people[people-1]

@@ -101,13 +101,20 @@ func OutboxDrains(w *world) (err error) {
 // StoreChecks: everybody's own check finds no fault.
 func StoreChecks(w *world) error {
 	for _, p := range w.people {
-		r, err := p.node.Check(w.ctx)
-		if err != nil {
+		if err := p.checkStore(); err != nil {
 			return err
 		}
-		if !r.OK {
-			return fmt.Errorf("person %d: %+v", p.n, r.Problems)
-		}
+	}
+	return nil
+}
+
+func (p *person) checkStore() error {
+	r, err := p.node.Check(p.w.ctx)
+	if err != nil {
+		return err
+	}
+	if !r.OK {
+		return fmt.Errorf("person %d: %+v", p.n, r.Problems)
 	}
 	return nil
 }

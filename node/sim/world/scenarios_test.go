@@ -95,31 +95,40 @@ func TestBothRestart(t *testing.T) {
 // A network that falls in two halves: everybody goes on writing, and when it
 // is whole again everything arrives.
 func TestPartitionHeals(t *testing.T) {
-	few(t, 4, func(w *world) {
-		half := func(p *person) int { return p.n / 2 }
-		w.each(func(a, b *person) {
-			if half(a) != half(b) {
-				w.air.setCut(a.n, b.n, true)
-			}
+	for _, c := range []struct{ gap, within time.Duration }{
+		{0, callPause},
+		{5 * time.Minute, callPause},
+		{time.Hour, 5*time.Minute + callPause}, // by then calls are 5 minutes apart
+	} {
+		t.Run(c.gap.String(), func(t *testing.T) {
+			few(t, 4, func(w *world) {
+				half := func(p *person) int { return p.n / 2 }
+				w.each(func(a, b *person) {
+					if half(a) != half(b) {
+						w.air.setCut(a.n, b.n, true)
+					}
+				})
+				var same, other []*note
+				w.each(func(a, b *person) {
+					n := w.say(a, b)
+					if half(a) == half(b) {
+						same = append(same, n)
+					} else {
+						other = append(other, n)
+					}
+				})
+				w.arrive("within a half", time.Second, same...)
+				for _, n := range other {
+					if _, ok := w.delivered(n, 10*time.Second); ok {
+						w.fatal("%s crossed the gap", n.label)
+					}
+				}
+				time.Sleep(c.gap)
+				w.air.heal()
+				w.arrive("whole after "+c.gap.String(), c.within, other...)
+			})
 		})
-		var same, other []*note
-		w.each(func(a, b *person) {
-			n := w.say(a, b)
-			if half(a) == half(b) {
-				same = append(same, n)
-			} else {
-				other = append(other, n)
-			}
-		})
-		w.arrive("within a half", time.Second, same...)
-		for _, n := range other {
-			if _, ok := w.delivered(n, 10*time.Second); ok {
-				w.fatal("%s crossed the gap", n.label)
-			}
-		}
-		w.air.heal()
-		w.arrive("whole again", callPause, other...)
-	})
+	}
 }
 
 // callPause bounds how long two devices that are both on take to notice that
@@ -184,7 +193,7 @@ func TestFirewall(t *testing.T) {
 
 		time.Sleep(10 * time.Minute) // the stream has ended for want of use
 		n = w.say(out, in)
-		if _, ok := w.delivered(n, time.Minute); ok || w.air.count.walled == 0 {
+		if _, ok := w.delivered(n, time.Minute); ok || w.air.counted().walled == 0 {
 			w.fatal("control: the firewall lets calls in")
 		}
 		w.arrive("after the inner side has spoken", atOnce, w.say(in, out), n)
@@ -199,9 +208,9 @@ func TestIdleConnectionEnds(t *testing.T) {
 	few(t, 2, func(w *world) {
 		a, b := w.people[0], w.people[1]
 		packets := func(d time.Duration) int {
-			before := w.air.carried()
+			before := w.air.counted().carried
 			time.Sleep(d)
-			return w.air.carried() - before
+			return w.air.counted().carried - before
 		}
 		for i := range 4 {
 			time.Sleep(time.Second / 4)

@@ -71,7 +71,7 @@ func simulate(t *testing.T, n int, f func(w *world)) {
 			for _, p := range w.people {
 				p.halt()
 			}
-			c := w.air.count
+			c := w.air.counted()
 			virtual = time.Since(w.born)
 			t.Logf("seed %d: %d messages, %d packets carried (%d kB), %d lost, %d at firewalls; %v",
 				seed, len(w.oracle.notes), c.carried, c.bytes>>10, c.lost, c.walled, w.count)
