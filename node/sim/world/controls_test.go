@@ -2,7 +2,6 @@ package world
 
 import (
 	"testing"
-	"time"
 
 	"rushlight/node/api"
 	"rushlight/storage"
