@@ -71,20 +71,46 @@ func (t *txn) acked(a identity.AccountID, ack parcel.Ack) error {
 	if err != nil || o == nil || o.Kind == record.OutboxUnsealed {
 		return err
 	}
-	if subtle.ConstantTimeCompare(o.MAC[:], ack.MAC[:]) != 1 {
-		t.e.log.Debug("acknowledgement without proof ignored")
-		return nil
+	fresh := subtle.ConstantTimeCompare(o.MAC[:], ack.MAC[:]) == 1
+	if !fresh {
+		again, err := t.ackedAgain(a, o, ack.MAC)
+		if err != nil {
+			return err
+		}
+		if !again {
+			t.e.log.Debug("acknowledgement without proof ignored")
+			return nil
+		}
 	}
 	if err := t.leave(a, ack.Seq); err != nil {
 		return err
 	}
 	if o.Kind == record.OutboxFirst {
-		return t.joined(a, o.Session)
+		return t.joined(a, o.Session, fresh)
 	}
 	if o.Message == [16]byte{} {
 		return nil
 	}
 	return t.setState(o.Message, record.StateDelivered)
+}
+
+// ackedAgain reports whether a first flight is acknowledged as one that was
+// answered before.
+func (t *txn) ackedAgain(a identity.AccountID, o *record.Outbox, mac [16]byte) (bool, error) {
+	if o.Kind != record.OutboxFirst {
+		return false, nil
+	}
+	all, err := t.sessionsWith(a)
+	if err != nil {
+		return false, err
+	}
+	for _, s := range all {
+		if s.ID == o.Session && s.ratchet != nil {
+			want := s.acknowledge(envelope.TagOf(o.Envelope), s.Device, true)
+			return subtle.ConstantTimeCompare(want[:], mac[:]) == 1, nil
+		}
+	}
+	return false, nil
 }
 
 // leave takes an entry out of the outbox, and notes from where on there may be

@@ -64,7 +64,7 @@ func (t *txn) receiveFirst(class envelope.Class, env []byte) (mac [16]byte, err 
 		return mac, err
 	}
 	if b != nil {
-		return t.answeredBefore(b)
+		return t.answeredBefore(b, envelope.TagOf(env))
 	}
 	tag := envelope.TagOf(env)
 	o, ok := t.e.openers[tag]
@@ -83,12 +83,20 @@ func (t *txn) receiveFirst(class envelope.Class, env []byte) (mac [16]byte, err 
 	if err != nil {
 		return mac, err
 	}
-	mac = envelope.AckMAC(s.ratchet.Export(labelReceipts), tag, t.e.self.id)
-	rec := record.Answered{Account: s.Account, Device: s.Device, Session: s.ID, MAC: mac}
-	return mac, t.putExpiring(answered, rec.Marshal(), answeredLife)
+	rec := record.Answered{Account: s.Account, Device: s.Device, Session: s.ID}
+	return s.acknowledge(tag, t.e.self.id, false), t.putExpiring(answered, rec.Marshal(), answeredLife)
 }
 
-func (t *txn) answeredBefore(b []byte) (mac [16]byte, err error) {
+// acknowledge is the proof for a first flight that started the session.
+func (s *session) acknowledge(tag [16]byte, recipient identity.DeviceID, again bool) [16]byte {
+	receipts := s.ratchet.Export(labelReceipts)
+	if again {
+		return envelope.AckAgainMAC(receipts, tag, recipient)
+	}
+	return envelope.AckMAC(receipts, tag, recipient)
+}
+
+func (t *txn) answeredBefore(b []byte, tag [16]byte) (mac [16]byte, err error) {
 	rec, err := record.ParseAnswered(b)
 	if err != nil {
 		return mac, fmt.Errorf("reading an answer: %w", err)
@@ -98,8 +106,8 @@ func (t *txn) answeredBefore(b []byte) (mac [16]byte, err error) {
 		return mac, err
 	}
 	for _, s := range all {
-		if s.ID == rec.Session {
-			return rec.MAC, nil
+		if s.ID == rec.Session && s.ratchet != nil {
+			return s.acknowledge(tag, t.e.self.id, true), nil
 		}
 	}
 	return mac, ErrUnknownTag

@@ -218,8 +218,9 @@ func (t *txn) join(a identity.AccountID) (*record.Join, error) {
 	return j, nil
 }
 
-// joined is called when a first flight was acknowledged.
-func (t *txn) joined(a identity.AccountID, id [16]byte) error {
+// joined is called when a first flight was acknowledged, fresh when it was not
+// answered before.
+func (t *txn) joined(a identity.AccountID, id [16]byte, fresh bool) error {
 	all, err := t.sessionsWith(a)
 	if err != nil {
 		return err
@@ -230,10 +231,11 @@ func (t *txn) joined(a identity.AccountID, id [16]byte) error {
 			t.touch(s)
 		}
 	}
-	// Only who has the session acknowledges its flight.
-	t.e.compared[id] = true
-	if err := t.refile(a, nil); err != nil {
-		return err
+	if fresh {
+		t.e.compared[id] = true
+		if err := t.refile(a, nil); err != nil {
+			return err
+		}
 	}
 	return t.approve(a)
 }

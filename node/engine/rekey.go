@@ -228,6 +228,7 @@ func (t *txn) compare(a identity.AccountID, d identity.DeviceID, theirs map[[16]
 	if err != nil {
 		return err
 	}
+	older := uint64(0) // how much the other side has seen that is not remembered here
 	for _, s := range all {
 		if s.Device != d || s.Dead || s.ratchet == nil {
 			continue
@@ -235,17 +236,18 @@ func (t *txn) compare(a identity.AccountID, d identity.DeviceID, theirs map[[16]
 		their, has := theirs[s.ID]
 		switch {
 		case has && their.Seen > s.ratchet.Sent():
-			s.Dead = true
-			t.touch(s)
-			t.e.log.Warn("this profile is older than it was; starting a new session with a contact")
-			if err := t.skipNumbers(a, their.Seen-s.ratchet.Sent()); err != nil {
-				return err
-			}
+			older += their.Seen - s.ratchet.Sent()
 		case !has && s.Proved:
 			s.Dead = true
 			t.touch(s)
 		case has:
 			t.e.compared[s.ID] = true
+		}
+	}
+	if older > 0 {
+		t.e.log.Warn("this profile is older than it was; starting a new session with a contact")
+		if err := t.disown(a, older); err != nil {
+			return err
 		}
 	}
 	best, err := t.current(a)
@@ -258,6 +260,21 @@ func (t *txn) compare(a identity.AccountID, d identity.DeviceID, theirs map[[16]
 		return nil
 	}
 	return t.refile(a, nil)
+}
+
+// disown gives up all sessions with an account after one was found to be older
+// than it was: the delivery chain, whose numbers would be used twice, may come
+// from any of them.
+func (t *txn) disown(a identity.AccountID, used uint64) error {
+	all, err := t.sessionsWith(a)
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		s.Dead = true
+		t.touch(s)
+	}
+	return t.skipNumbers(a, used)
 }
 
 // skipMargin is how many numbers are left out beyond those that are known to

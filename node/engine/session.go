@@ -61,7 +61,7 @@ func (t *txn) loadSession(a identity.AccountID, ref record.SessionRef) (*session
 	s := &session{Session: *rec}
 	s.ratchet, err = ratchet.Load(rec.State, ref.Floor)
 	if errors.Is(err, ratchet.ErrRolledBack) {
-		s.Dead = true // its keys may have been used
+		s.Dead, s.ratchet = true, nil // its keys may have been used
 		return s, nil
 	}
 	if err != nil {

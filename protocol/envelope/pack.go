@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	labelBody suite.Label = "rushlight/envelope/body/1"
-	labelAck  suite.Label = "rushlight/envelope/ack/1"
+	labelBody     suite.Label = "rushlight/envelope/body/1"
+	labelAck      suite.Label = "rushlight/envelope/ack/1"
+	labelAckAgain suite.Label = "rushlight/envelope/ack-again/1"
 )
 
 // Kind says what a payload holds: its first byte (spec §7.4).
@@ -162,6 +163,15 @@ func OpenBody(c Class, content [32]byte, payload []byte) ([]byte, error) {
 // purpose alone (spec §8.3).
 func AckMAC(secret [32]byte, tag, device [16]byte) (mac [16]byte) {
 	full := suite.MAC(secret[:], labelAck, tag[:], device[:])
+	copy(mac[:], full[:])
+	return mac
+}
+
+// AckAgainMAC is the proof for a first flight that was answered before: its
+// session may have gone on since, so a sender that has started anew must not
+// take it for new (spec §8.3).
+func AckAgainMAC(secret [32]byte, tag, device [16]byte) (mac [16]byte) {
+	full := suite.MAC(secret[:], labelAckAgain, tag[:], device[:])
 	copy(mac[:], full[:])
 	return mac
 }

@@ -19,7 +19,7 @@ import (
 // Limits of a [State] (spec §9.5).
 const (
 	MaxAuthors = 256 // author devices in one conversation
-	MaxForks   = 4   // second messages kept for one author device
+	MaxForks   = 64  // second messages kept for one author device
 	maxHeads   = message.MaxParents
 )
 

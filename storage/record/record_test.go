@@ -42,7 +42,7 @@ var examples = []marshaler{
 	&record.Event{Type: record.EventState, At: 1, State: record.StateDelivered},
 	&record.Counter{NextEvent: 1, Clock: 2},
 	&record.Peer{Seen: 4},
-	&record.Answered{MAC: [16]byte{1}},
+	&record.Answered{Session: [16]byte{1}},
 }
 
 func TestEveryRecordComesBack(t *testing.T) {
