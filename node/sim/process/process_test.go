@@ -18,12 +18,14 @@ import (
 	"time"
 
 	"rushlight/node/api"
+	"rushlight/storage/keyfile"
 )
 
 // program is the program under test, built once.
 var program string
 
 func TestMain(m *testing.M) {
+	keyfile.RunChildIfAsked()
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "rushlight-process-")
 		if err != nil {
