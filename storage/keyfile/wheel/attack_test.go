@@ -41,21 +41,39 @@ func each(raw []byte, magic [4]byte, f func(at int, rest []byte)) {
 	}
 }
 
-// unauthenticated decrypts what [suite.Seal] made as far as it goes, if the
-// key fits.
-func unauthenticated(key *[32]byte, sealed []byte, limit int) []byte {
+// A keychain finds the key that a text of [suite.Seal] was sealed with by the
+// commitment in front of it.
+type keychain[K comparable] map[[32]byte]map[K]opener
+
+type opener [44]byte // cipher's key and nonce
+
+func (c keychain[K]) add(what K, key [32]byte) {
 	o := suite.Derive(key[:], nil, 76, "rushlight/suite/seal/1")
-	if len(sealed) < 32 || !bytes.Equal(o[44:], sealed[:32]) {
-		return nil
+	commitment := [32]byte(o[44:])
+	if c[commitment] == nil {
+		c[commitment] = map[K]opener{}
 	}
-	c, err := chacha20.NewUnauthenticatedCipher(o[:32], o[32:44])
-	if err != nil {
-		panic(err)
-	}
-	c.SetCounter(1)
-	out := make([]byte, min(limit, len(sealed)-32))
-	c.XORKeyStream(out, sealed[32:][:len(out)])
-	return out
+	c[commitment][what] = opener(o)
+}
+
+// open decrypts what follows each head in raw, as far as it goes and without
+// asking for the tag, whatever its generation, and however long it was.
+func (c keychain[K]) open(raw []byte, magic [4]byte, f func(what K, pt []byte)) {
+	each(raw, magic, func(_ int, b []byte) {
+		if len(b) < 8+32 {
+			return
+		}
+		for what, o := range c[[32]byte(b[8:])] {
+			cipher, err := chacha20.NewUnauthenticatedCipher(o[:32], o[32:])
+			if err != nil {
+				panic(err)
+			}
+			cipher.SetCounter(1)
+			pt := make([]byte, min(1<<20, len(b)-40))
+			cipher.XORKeyStream(pt, b[40:][:len(pt)])
+			f(what, pt)
+		}
+	})
 }
 
 func carve(raw []byte, kek [32]byte) *attack {
@@ -65,42 +83,30 @@ func carve(raw []byte, kek [32]byte) *attack {
 		convs:  map[[16]byte]map[[32]byte]bool{},
 	}
 	ring := newRing(kek)
-	topKeys := map[uint64]map[[32]byte]bool{}
+	tops, segments := keychain[uint64]{}, keychain[uint32]{}
 	each(raw, magicAnchor, func(at int, _ []byte) {
 		const size = headSize + 16 + 32 + suite.BoxOverhead
 		if at+size > len(raw) {
 			return
 		}
 		if gen, key, err := ring.openAnchor(raw[at : at+size]); err == nil {
-			add(topKeys, gen, key)
+			tops.add(gen, key)
 		}
 	})
-	for _, keys := range topKeys {
-		a.anchors += len(keys)
-	}
-	entries := map[uint64]map[entry]bool{}
-	each(raw, magicTop, func(_ int, b []byte) {
-		if len(b) < 8 {
-			return
-		}
-		for key := range topKeys[binary.BigEndian.Uint64(b)] {
-			if pt := unauthenticated(&key, b[8:], 4<<20); len(pt) >= topFixed {
-				a.tops++
-				a.readTop(pt, entries)
-			}
-		}
+	a.anchors = len(tops)
+	tops.open(raw, magicTop, func(_ uint64, pt []byte) {
+		a.tops++
+		a.readTop(pt, segments)
 	})
-	each(raw, magicSegment, func(_ int, b []byte) {
-		if len(b) < 8 {
-			return
-		}
-		for e := range entries[binary.BigEndian.Uint64(b)] {
-			if pt := unauthenticated(&e.key, b[8:], int(e.len)-segmentOver); pt != nil {
-				a.segments++
-				for ; len(pt) >= nodeSize; pt = pt[nodeSize:] {
-					add(a.nodes, e.id, found{pt[0], binary.BigEndian.Uint32(pt) & (Leaves - 1), [32]byte(pt[4:])})
-				}
+	segments.open(raw, magicSegment, func(bucket uint32, pt []byte) {
+		a.segments++
+		for next := uint32(0); len(pt) >= nodeSize; pt = pt[nodeSize:] {
+			n := found{pt[0], binary.BigEndian.Uint32(pt) & (Leaves - 1), [32]byte(pt[4:])}
+			if n.depth > depth || n.first < next { // here it ended
+				break
 			}
+			next = n.first + 1
+			add(a.nodes, bucket, n)
 		}
 	})
 	each(raw, magicShards, func(_ int, b []byte) {
@@ -112,12 +118,14 @@ func carve(raw []byte, kek [32]byte) *attack {
 	return a
 }
 
-func (a *attack) readTop(pt []byte, entries map[uint64]map[entry]bool) {
+func (a *attack) readTop(pt []byte, segments keychain[uint32]) {
+	if len(pt) < topFixed {
+		return
+	}
 	nb, nc := binary.BigEndian.Uint32(pt[26:]), binary.BigEndian.Uint32(pt[30:])
 	pt = pt[topFixed:]
 	for ; nb > 0 && len(pt) >= entrySize; nb-- {
-		e := entry{id: binary.BigEndian.Uint32(pt), pack: binary.BigEndian.Uint64(pt[12:]), len: binary.BigEndian.Uint32(pt[24:]), key: [32]byte(pt[28:])}
-		add(entries, e.pack, e)
+		segments.add(binary.BigEndian.Uint32(pt), [32]byte(pt[28:]))
 		pt = pt[entrySize:]
 	}
 	for ; nc > 0 && len(pt) >= convSize; nc-- {

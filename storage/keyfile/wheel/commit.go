@@ -141,11 +141,7 @@ func (w *Wheel) lacks(buckets []uint32, convs [][16]byte) bool {
 // commit writes the wheel as it is in memory, with what is added, under fresh
 // keys. What is added can be used when it returns nil.
 func (w *Wheel) commit(add map[uint32]*bucket, convs map[[16]byte]*[32]byte) error {
-	again, err := w.turn(add, convs)
-	if err == nil && again {
-		_, err = w.turn(nil, nil)
-	}
-	if err != nil {
+	if err := w.turn(add, convs); err != nil {
 		return w.poison(err)
 	}
 	return nil
@@ -158,9 +154,8 @@ func (w *Wheel) poison(err error) error {
 	return w.err
 }
 
-// turn is one commit. It asks for one more when the old anchor record was found
-// not to be erased, so that the disk remembers that too.
-func (w *Wheel) turn(add map[uint32]*bucket, convs map[[16]byte]*[32]byte) (again bool, err error) {
+// turn is one commit.
+func (w *Wheel) turn(add map[uint32]*bucket, convs map[[16]byte]*[32]byte) error {
 	gen := w.gen + 1
 	all, allConvs := maps.Clone(w.buckets), maps.Clone(w.convs)
 	maps.Copy(all, add)
@@ -170,7 +165,7 @@ func (w *Wheel) turn(add map[uint32]*bucket, convs map[[16]byte]*[32]byte) (agai
 	}
 	pack, err := w.segments(gen, all)
 	if err != nil {
-		return false, err
+		return err
 	}
 	t := w.top(gen, all, allConvs)
 	var topKey [32]byte
@@ -181,28 +176,29 @@ func (w *Wheel) turn(add map[uint32]*bucket, convs map[[16]byte]*[32]byte) (agai
 
 	if len(pack) > 0 {
 		if err := w.disk.write(packName(gen), pack); err != nil {
-			return false, fmt.Errorf("writing a pack: %w", err)
+			return fmt.Errorf("writing a pack: %w", err)
 		}
 	}
 	if err := w.disk.write(topName(gen), file); err != nil {
-		return false, fmt.Errorf("writing a top: %w", err)
+		return fmt.Errorf("writing a top: %w", err)
 	}
 	if err := w.disk.syncDir(); err != nil {
-		return false, fmt.Errorf("syncing the directory: %w", err)
+		return fmt.Errorf("syncing the directory: %w", err)
 	}
 	if err := w.notWiped(); err != nil {
-		return false, err
+		return err
 	}
 	if err := w.anchor.Replace(slot); err != nil { // from here on the new one counts
-		return false, fmt.Errorf("writing the anchor: %w", err)
+		return fmt.Errorf("writing the anchor: %w", err)
 	}
 	if err := w.anchor.Scrub(); err != nil { // from here on the old one is erased
-		return false, fmt.Errorf("erasing the old anchor: %w", err)
+		return fmt.Errorf("erasing the old anchor: %w", err)
 	}
 
 	now := w.disk.locate()
 	if now.problem != "" || now.place != w.site.place {
-		again = w.doubt != gen
+		// The next top, or Open, which finds the anchor elsewhere than this top
+		// says, will note it on the disk.
 		w.setSite(now, gen)
 	}
 	w.gen = gen
@@ -210,7 +206,7 @@ func (w *Wheel) turn(add map[uint32]*bucket, convs map[[16]byte]*[32]byte) (agai
 	w.buckets, w.convs = all, allConvs
 	w.mu.Unlock()
 	w.sweep()
-	return again, nil
+	return nil
 }
 
 // setSite notes where the anchor is, and that erasures up to gen are in doubt.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -71,7 +73,8 @@ type faulty struct {
 	left int // changes until it dies; negative: never
 	how  how
 	dead bool
-	n    int // changes so far
+	// saw is told of each change before it is done.
+	saw func(change string)
 }
 
 func newFaulty(dir string) *faulty { return &faulty{directory: directory(dir), left: -1} }
@@ -80,8 +83,10 @@ func (f *faulty) failAt(n int, h how) { f.left, f.how = n, h }
 func (f *faulty) heal()               { f.left, f.dead = -1, false }
 
 // change does one change to a file, or as much of it as happens.
-func (f *faulty) change(name string, do func() error) error {
-	f.n++
+func (f *faulty) change(what, name string, do func() error) error {
+	if f.saw != nil {
+		f.saw(what + " " + name)
+	}
 	if f.left > 0 {
 		f.left--
 	}
@@ -124,21 +129,21 @@ func (f *faulty) change(name string, do func() error) error {
 }
 
 func (f *faulty) write(name string, b []byte) error {
-	return f.change(name, func() error { return f.directory.write(name, b) })
+	return f.change("write", name, func() error { return f.directory.write(name, b) })
 }
 
 func (f *faulty) remove(name string) error {
-	return f.change(name, func() error { return f.directory.remove(name) })
+	return f.change("remove", name, func() error { return f.directory.remove(name) })
 }
 
-func (f *faulty) syncDir() error { return f.change("", f.directory.syncDir) }
+func (f *faulty) syncDir() error { return f.change("sync", "", f.directory.syncDir) }
 
 func (f *faulty) createSlots(name string, body []byte) (s slotFile, err error) {
 	h := f.how
 	if f.how == torn {
 		f.how = before // it appears whole or not at all
 	}
-	err = f.change(name, func() error { s, err = f.directory.createSlots(name, body); return err })
+	err = f.change("create", name, func() error { s, err = f.directory.createSlots(name, body); return err })
 	f.how = h
 	return &faultySlots{s, f, name}, err
 }
@@ -158,10 +163,10 @@ type faultySlots struct {
 }
 
 func (s *faultySlots) Replace(b []byte) error {
-	return s.f.change(s.name, func() error { return s.slotFile.Replace(b) })
+	return s.f.change("replace", s.name, func() error { return s.slotFile.Replace(b) })
 }
 
-func (s *faultySlots) Scrub() error { return s.f.change(s.name, s.slotFile.Scrub) }
+func (s *faultySlots) Scrub() error { return s.f.change("scrub", s.name, s.slotFile.Scrub) }
 
 func (s *faultySlots) Close() error {
 	if s.slotFile == nil {
@@ -201,6 +206,15 @@ func crashWorld(t *testing.T) (files, []target) {
 // and the operation can be repeated.
 func crashes(t *testing.T, dies func(target) bool, operation func(d *faulty) error, needKek bool) {
 	world, targets := crashWorld(t)
+	// What a disk keeps of files that are overwritten in place is what is in
+	// them; of all others, everything.
+	stale := files{}
+	for name, b := range world {
+		if name != fileAnchor && name != shardsName(0) {
+			stale[name] = b
+		}
+	}
+	medium := func(dir string) *attack { return carve(append(stale.raw(), snapshot(t, dir).raw()...), testKek) }
 	steps := 0
 	for _, h := range []how{before, torn, after} {
 		for n := 1; ; n++ {
@@ -216,21 +230,26 @@ func crashes(t *testing.T, dies func(target) bool, operation func(d *faulty) err
 			died := d.dead
 			where := fmt.Sprintf("step %d, %v", n, h)
 			if acked && !needKek {
-				checkTargets(t, where+" before opening", nil, snapshot(t, dir), targets, dies, true)
+				checkTargets(t, where+" before opening", nil, medium(dir), targets, dies, true)
 			}
 			d = newFaulty(dir)
 			w, err := open(d, testKek, Options{})
 			if err != nil {
 				t.Fatalf("%s: %v", where, err)
 			}
-			checkTargets(t, where, w, nil, targets, dies, acked)
+			// What the wheel has forgotten the files have forgotten too.
+			forgotten := checkTargets(t, where, w, nil, targets, dies, acked)
 			must(t, w.Close())
-			checkTargets(t, where, w, snapshot(t, dir), targets, dies, acked)
+			a := medium(dir)
+			checkTargets(t, where+" in the files", nil, a, targets, dies, forgotten)
+			if !needKek && forgotten && len(a.shares[2])+len(a.shares[4]) > 0 {
+				t.Fatalf("%s: shares are left", where)
+			}
 			must(t, operation(newFaulty(dir)))
 			w = openAt(t, dir)
 			checkTargets(t, where+" repeated", w, nil, targets, dies, true)
 			must(t, w.Close())
-			checkTargets(t, where+" repeated", w, snapshot(t, dir), targets, dies, true)
+			checkTargets(t, where+" repeated", nil, medium(dir), targets, dies, true)
 			if !died {
 				break
 			}
@@ -243,14 +262,11 @@ func crashes(t *testing.T, dies func(target) bool, operation func(d *faulty) err
 	}
 }
 
-// checkTargets looks through the wheel, or through an attacker's eyes at files.
-func checkTargets(t *testing.T, where string, w *Wheel, f files, targets []target, dies func(target) bool, acked bool) {
+// checkTargets looks through the wheel, or through an attacker's eyes,
+// and reports whether what dies is dead. It must be when gone.
+func checkTargets(t *testing.T, where string, w *Wheel, a *attack, targets []target, dies func(target) bool, gone bool) (dead bool) {
 	t.Helper()
-	var a *attack
-	if f != nil {
-		a = carve(f.raw(), testKek)
-	}
-	dead, alive := 0, 0
+	over, alive := 0, 0
 	for _, x := range targets {
 		found := false
 		if a != nil {
@@ -267,12 +283,13 @@ func checkTargets(t *testing.T, where string, w *Wheel, f files, targets []targe
 		case dies(x) && found:
 			alive++
 		case dies(x):
-			dead++
+			over++
 		}
 	}
-	if dead > 0 && alive > 0 || acked && alive > 0 {
-		t.Fatalf("%s: %d of %d to be forgotten are there, acknowledged: %v", where, alive, alive+dead, acked)
+	if over > 0 && alive > 0 || gone && alive > 0 {
+		t.Fatalf("%s: %d of %d to be forgotten are there, though they must not: %v", where, alive, alive+over, gone)
 	}
+	return alive == 0
 }
 
 func TestCrashInCommit(t *testing.T) {
@@ -347,5 +364,46 @@ func TestCrashInCreate(t *testing.T) {
 			w = openAt(t, d.path("."))
 			must(t, w.Ensure(1))
 		}
+	}
+}
+
+// A commit is five syncs in this order, and what is new can't be used before.
+func TestOrder(t *testing.T) {
+	d := newFaulty(filepath.Join(t.TempDir(), "w"))
+	w, err := open(d, testKek, Options{})
+	must(t, err)
+	defer func() { _ = w.Close() }()
+	must(t, w.Ensure(1))
+	var got []string
+	d.saw = func(change string) {
+		got = append(got, change)
+		if !strings.HasPrefix(change, "remove") && (w.Alive(2, 0, [16]byte{}) || w.Alive(1, 0, convA)) {
+			t.Errorf("%s: what is new can be used", change)
+		}
+	}
+	want := func(what string, want ...string) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q", what, got)
+		}
+		got = nil
+	}
+	must(t, w.Commit(Forget{Leaves: []Ref{{1, 7}}}))
+	want("burn", "write "+packName(3), "write "+topName(3), "sync ", "replace anchor", "scrub anchor", "remove "+packName(2), "remove "+topName(2))
+	must(t, w.EnsureConversations(convA))
+	want("conversation", "write "+topName(4), "sync ", "replace anchor", "scrub anchor", "remove "+topName(3))
+	must(t, w.Commit(Forget{Conversations: [][16]byte{convA}}))
+	got = nil
+	must(t, w.Ensure(2))
+	want("bucket", "replace shards.0", "write "+packName(6), "write "+topName(6), "sync ", "replace anchor", "scrub anchor", "remove "+topName(5))
+	must(t, w.Commit(Forget{Buckets: []uint32{2}}))
+	got = nil
+	must(t, w.Ensure(3))
+	if len(got) < 2 || got[0] != "replace shards.0" || got[1] != "scrub shards.0" {
+		t.Errorf("the share of a forgotten bucket stays: %q", got)
+	}
+	must(t, w.Close())
+	if ids, err := Shards(string(d.directory)); err != nil || !slices.Equal(ids, []uint32{1, 3}) {
+		t.Errorf("shares of %v, %v", ids, err)
 	}
 }

@@ -1,6 +1,7 @@
 package wheel
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,11 @@ func TestSnapshotIsNoticed(t *testing.T) {
 	must(t, w.Ensure(1))
 	if l := w.Level(); l.Level != LevelB {
 		t.Fatalf("control: before: %v", l)
+	}
+	plain := filepath.Join(i.dir, "plain")
+	must(t, os.WriteFile(plain, make([]byte, 8192), 0o600))
+	if locate(plain).problem == "" {
+		t.Error("a file that is copied on write is fine")
 	}
 	k := key(t, w, 1, 1, [16]byte{})
 	if out, err := exec.Command("btrfs", "subvolume", "snapshot", "-r", i.dir, filepath.Join(i.dir, "snapshot")).CombinedOutput(); err != nil {
