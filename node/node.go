@@ -19,8 +19,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/libp2p/go-libp2p"
-
 	"rushlight/node/delivery"
 	"rushlight/node/discovery"
 	"rushlight/node/engine"
@@ -48,8 +46,8 @@ type Config struct {
 	Version     string
 	// Store is how the store behaves; its Dir, Root and Logger are ignored.
 	Store storage.Options
-	// Libp2p are more options of the network host; see [host.Config].
-	Libp2p []libp2p.Option
+	// Host are more options of the network host; see [host.Config].
+	Host []host.Option
 }
 
 // Node is an open profile.
@@ -77,8 +75,7 @@ func Open(cfg Config) (*Node, error) {
 	}
 	n.joins.init()
 	if err := n.open(); err != nil {
-		n.Close()
-		return nil, err
+		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }
@@ -106,7 +103,7 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return fmt.Errorf("reading the profile: %w", err)
 	}
-	n.host, err = host.New(host.Config{Key: n.engine.HostKey(), Listen: n.cfg.Listen, Port: int(port), Logger: n.log, Libp2p: n.cfg.Libp2p})
+	n.host, err = host.New(host.Config{Key: n.engine.HostKey(), Listen: n.cfg.Listen, Port: int(port), Logger: n.log, Libp2p: n.cfg.Host})
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}

@@ -68,7 +68,6 @@ type Engine struct {
 
 	refusals refusals
 	queued   atomic.Int64 // outbox entries not yet acknowledged
-	fatal    atomic.Pointer[error]
 }
 
 // Open reads the device's identity and directory out of the store. It returns

@@ -62,8 +62,11 @@ type Config struct {
 	Logger *slog.Logger
 	// Libp2p are more options, after all others. A simulation puts the host
 	// on a network of its own with them; a running node has none.
-	Libp2p []libp2p.Option
+	Libp2p []Option
 }
+
+// Option is an option of libp2p's.
+type Option = libp2p.Option
 
 // Host is a running libp2p host.
 type Host struct {
@@ -120,7 +123,10 @@ func New(cfg Config) (*Host, error) {
 		libp2p.ResourceManager(rm),
 		libp2p.ConnectionManager(cm),
 		libp2p.AddrsFactory(announced),
-		libp2p.UDPBlackHoleSuccessCounter(b.udpBlackHole),
+		// A few contacts who are away for long are enough to make libp2p believe
+		// that UDP, or IPv6, never gets through; then it refuses to call anybody.
+		libp2p.UDPBlackHoleSuccessCounter(nil),
+		libp2p.IPv6BlackHoleSuccessCounter(nil),
 		libp2p.WithDialTimeout(b.dialTimeout),
 		libp2p.DisableIdentifyAddressDiscovery(),
 		libp2p.DisableRelay(),

@@ -9,7 +9,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
-	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/x/rate"
 )
 
@@ -35,9 +34,6 @@ type budget struct {
 	low, high   int           // idle connections kept, and tolerated
 	dialTimeout time.Duration // for one address
 	peer        rcmgr.ResourceLimits
-	// udpBlackHole turns QUIC off for public addresses where UDP never gets
-	// through; nil never does, for nodes that people reach by QUIC alone.
-	udpBlackHole *swarm.BlackHoleSuccessCounter
 }
 
 func (p Profile) budget() (budget, error) {
@@ -46,8 +42,7 @@ func (p Profile) budget() (budget, error) {
 		return budget{
 			memory: 512 << 20, files: 1024, conns: 256, inbound: 128,
 			perAddress: 16, perSecond: 1, burst: 32, low: 4, high: 24,
-			dialTimeout:  10 * time.Second,
-			udpBlackHole: &swarm.BlackHoleSuccessCounter{N: 512, MinSuccesses: 2, Name: "UDP"},
+			dialTimeout: 10 * time.Second,
 		}, nil
 	case Relay:
 		return budget{

@@ -3,6 +3,7 @@ package history_test
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -231,7 +232,7 @@ func TestRefused(t *testing.T) {
 	}
 	refused(forge(one, 1000, "x"), history.ErrTooManyGaps)
 	for i := range history.MaxForks {
-		b.take(t, forge(one, 2, string(rune('a'+i))), t0)
+		b.take(t, forge(one, 2, strings.Repeat("y", 1+i)), t0)
 	}
 	refused(forge(one, 2, "one more"), history.ErrTooManyForks)
 	for i := range history.MaxAuthors - 1 {

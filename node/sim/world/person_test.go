@@ -49,7 +49,7 @@ func (p *person) start() {
 	n, err := node.Open(node.Config{
 		Dir: p.dir, Root: root, Name: fmt.Sprint("person ", p.n), NewIdentity: &code, NoLAN: true,
 		Listen: []string{fmt.Sprintf("/ip4/%v/udp/%d/quic-v1", addrOf(p.n).Addr(), port)},
-		Libp2p: p.w.air.on(p.n, &p.quic),
+		Host:   p.w.air.on(p.n, &p.quic),
 		Store:  storeOptions(), Logger: slog.New(logged{p.w, p.n}),
 	})
 	p.w.must(err)

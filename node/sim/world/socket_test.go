@@ -145,10 +145,9 @@ type source struct{ ip net.IP }
 func (s source) PreferredSourceIPForDestination(*net.UDPAddr) (net.IP, error) { return s.ip, nil }
 
 // on makes a host use the simulated network. What it leaves in cm is closed
-// after the host. There is only QUIC here, so the detector that would rather
-// use TCP after many calls in vain is off.
+// after the host.
 func (a *air) on(n int, cm **quicreuse.ConnManager) []libp2p.Option {
-	return []libp2p.Option{libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.QUICReuse(func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
+	return []libp2p.Option{libp2p.QUICReuse(func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
 		c, err := quicreuse.NewConnManager(reset, token,
 			quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) {
 				return source{addrOf(n).Addr().AsSlice()}, nil
