@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
 )
 
 // sizes are the keys and values, in bytes, that one message of 100 bytes makes
@@ -82,8 +83,13 @@ func badgerAlone(b *testing.B, n int) float64 {
 // writeAlone is group commit and nothing else: whatever waits goes into one
 // synced transaction.
 func writeAlone(dir string, records [][2]int, n int) error {
-	db, err := badger.Open(badger.DefaultOptions(dir).WithSyncWrites(true).WithDetectConflicts(false).
-		WithLogger(nil).WithMemTableSize(8 << 20).WithValueThreshold(256 << 10))
+	// As package storage opens its database.
+	db, err := badger.Open(badger.DefaultOptions(dir).
+		WithLogger(nil).WithSyncWrites(true).WithDetectConflicts(false).WithMetricsEnabled(false).
+		WithMemTableSize(8 << 20).WithNumMemtables(1).WithValueThreshold(97 << 10).WithValueLogFileSize(1 << 20).
+		WithBaseTableSize(2 << 20).WithNumLevelZeroTables(3).WithNumLevelZeroTablesStall(8).WithNumCompactors(2).
+		WithCompression(options.None).WithBlockCacheSize(1 << 20).WithIndexCacheSize(2 << 20).
+		WithEncryptionKey(make([]byte, 32)))
 	if err != nil {
 		return err
 	}

@@ -67,6 +67,7 @@ type sender struct {
 	*engine.Engine
 	to    identity.AccountID
 	acked chan time.Time
+	stop  func()
 }
 
 // Acked notes when a proof has arrived, before anything is saved about it.
@@ -105,12 +106,13 @@ func newSender(b *testing.B, y *daemon) *sender {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = e.Run(ctx) })
 	wg.Go(func() { _ = m.Run(ctx) })
-	b.Cleanup(func() {
+	x.stop = sync.OnceFunc(func() {
 		cancel()
 		wg.Wait()
 		_ = h.Close()
 		_ = store.Close()
 	})
+	b.Cleanup(x.stop)
 	var made api.Invite
 	y.call("invite", nil, &made)
 	inv, err := identity.ParseInvite(made.Link)
@@ -196,34 +198,24 @@ func newCommitter(b *testing.B) func() time.Duration {
 	}
 }
 
-// pipeline is how many messages are under way at once.
-const pipeline = 512
-
-// BenchmarkThroughput sends 100-byte texts as fast as both daemons take them,
-// until each is delivered, and compares with what Badger's group commit alone
-// reaches when two processes write records of the same sizes. Run it with
-// -benchtime=20000x.
+// BenchmarkThroughput sends 100-byte texts as fast as both sides take them,
+// until each is delivered: the sender in this process, the recipient a daemon
+// in its own. It compares with what Badger's group commit alone reaches when
+// two processes write records of the same sizes into databases with the same
+// options. Run it with -benchtime=20000x.
 func BenchmarkThroughput(b *testing.B) {
-	x, y := newDaemon(b, "ann"), newDaemon(b, "bob")
-	befriend(b, x, y)
-	text := strings.Repeat("x", 100)
+	y := newDaemon(b, "bob")
+	x := newSender(b, y)
 	n := max(b.N, 2000)
-	began := time.Now()
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, pipeline)
-	for range n {
-		slots <- struct{}{}
-		wg.Go(func() {
-			if _, err := x.send(y, text, ""); err != nil {
-				b.Error(err)
-			}
-			<-slots
-		})
-	}
-	wg.Wait()
-	x.drained()
-	ours := float64(n) / time.Since(began).Seconds()
-	x.kill()
+	ours := pipelined(b, n, func(text string) error {
+		_, err := x.Send(context.Background(), engine.Send{To: x.to, Text: text})
+		return err
+	}, func() {
+		for x.Queued() > 0 {
+			<-time.After(time.Millisecond)
+		}
+	})
+	x.stop()
 	y.kill()
 	floor := badgerAlone(b, n)
 	b.ReportMetric(0, "ns/op")
@@ -231,6 +223,42 @@ func BenchmarkThroughput(b *testing.B) {
 	b.ReportMetric(floor, "badger-msg/s")
 	b.ReportMetric(ours/floor, "ratio")
 }
+
+// BenchmarkThroughputRPC is the same between two daemons, with a third process
+// that sends over the unix socket and shares their processors.
+func BenchmarkThroughputRPC(b *testing.B) {
+	x, y := newDaemon(b, "ann"), newDaemon(b, "bob")
+	befriend(b, x, y)
+	b.ReportMetric(pipelined(b, max(b.N, 2000), func(text string) error {
+		_, err := x.send(y, text, "")
+		return err
+	}, x.drained), "msg/s")
+	b.ReportMetric(0, "ns/op")
+}
+
+// pipelined sends n texts with many under way at once, waits until all are
+// delivered, and returns how many a second that was.
+func pipelined(b *testing.B, n int, send func(text string) error, drain func()) float64 {
+	text := strings.Repeat("x", 100)
+	began := time.Now()
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, pipeline)
+	for range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			if err := send(text); err != nil {
+				b.Error(err)
+			}
+			<-slots
+		})
+	}
+	wg.Wait()
+	drain()
+	return float64(n) / time.Since(began).Seconds()
+}
+
+// pipeline is how many messages are under way at once.
+const pipeline = 512
 
 // BenchmarkStart measures from the start of the process to ready, the
 // passphrase hash alone, and the resident memory once idle.
