@@ -47,15 +47,16 @@ type Engine struct {
 	self  *self
 
 	inbox   inbox
+	turn    sync.Mutex // held by who commits: the loop, or a caller that found it idle
+	broken  chan error // what the commit of a caller failed with
 	courier atomic.Pointer[Courier]
 	closed  chan struct{}
 
-	// Owned by the loop.
+	// Owned by who has the turn.
 	tags      tagIndex
 	openers   map[[16]byte]opener
 	compared  map[[16]byte]bool // sessions known in this run to be as new as the other side's
 	nextEvent uint64
-	lastClock uint64
 	backlog   map[identity.AccountID]struct{} // outboxes that may need sealing anew
 	refused   map[identity.AccountID]uint8    // joins whose undoing is not finished, and why
 
@@ -125,25 +126,29 @@ func (e *Engine) Queued() int { return int(e.queued.Load()) }
 // that was acknowledged is lost.
 func (e *Engine) Run(ctx context.Context) (err error) {
 	defer func() {
+		e.turn.Lock() // and never unlocked: nobody commits after this
 		e.inbox.stop(err)
 		close(e.closed)
 	}()
 	house, nudge := time.NewTicker(houseEvery), time.NewTicker(nudgeEvery)
 	defer house.Stop()
 	defer nudge.Stop()
+	e.inbox.start()
 	work := e.housekeeping()
 	for {
-		var idle <-chan struct{}
 		if len(work) == 0 {
 			work = e.chores()
 		}
+		var idle <-chan struct{}
 		if len(work) > 0 {
 			idle = ready
 		}
-		var steps []*step
+		chosen := 0
 		select {
 		case <-ctx.Done():
 			return nil
+		case err := <-e.broken:
+			return err
 		case <-house.C:
 			work = append(work, e.housekeeping()...)
 			continue
@@ -151,11 +156,15 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 			e.nudge()
 			continue
 		case <-e.inbox.bell:
-			steps = e.inbox.take(maxGather)
 		case <-idle:
-			steps, work = work[:1], work[1:]
+			chosen = 1
 		}
-		if err := e.commit(steps); err != nil {
+		e.turn.Lock()
+		steps := e.inbox.take(maxGather)
+		steps, work = append(steps, work[:chosen]...), work[chosen:]
+		err := e.commit(steps)
+		e.turn.Unlock()
+		if err != nil {
 			return err
 		}
 	}
@@ -179,6 +188,8 @@ func (e *Engine) chore(cost int, run func(t *txn) error) *step {
 
 // chores returns what is left over from earlier transactions.
 func (e *Engine) chores() (out []*step) {
+	e.turn.Lock()
+	defer e.turn.Unlock()
 	for a := range e.backlog {
 		out = append(out, e.chore(refileChunk*8192, func(t *txn) error { return t.refile(a, nil) }))
 	}
@@ -223,8 +234,32 @@ func (e *Engine) hand(ctx context.Context, group []*step, entered func()) error 
 	if err != nil {
 		return err
 	}
+	e.commitOwn()
 	done.Wait()
 	return nil
+}
+
+// commitOwn commits what waits, in the goroutine of a caller, if nobody else is
+// at it: that saves two changes of goroutine where messages come one by one.
+// Otherwise it is left to the loop, which takes everything that has come
+// meanwhile into one transaction.
+func (e *Engine) commitOwn() {
+	if !e.inbox.started() || !e.turn.TryLock() {
+		e.inbox.ring()
+		return
+	}
+	err := e.commit(e.inbox.take(maxGather))
+	left := len(e.backlog) > 0 || len(e.refused) > 0
+	e.turn.Unlock()
+	if err != nil {
+		select {
+		case e.broken <- err:
+		default:
+		}
+	}
+	if left {
+		e.inbox.ring()
+	}
 }
 
 // maxGather bounds how many steps one commit takes.

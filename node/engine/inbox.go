@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // ErrStopped is returned by every call once the engine's loop has ended.
@@ -22,6 +23,8 @@ type step struct {
 type inbox struct {
 	bell chan struct{} // has a token when steps wait
 
+	running atomic.Bool
+
 	mu      sync.Mutex
 	steps   []*step
 	stopped error
@@ -37,9 +40,18 @@ func (b *inbox) put(steps []*step) error {
 		return b.stopped
 	}
 	b.steps = append(b.steps, steps...)
-	b.ring()
 	return nil
 }
+
+// start lets steps be committed; until then they wait.
+func (b *inbox) start() {
+	b.running.Store(true)
+	b.ring()
+}
+
+func (b *inbox) started() bool { return b.running.Load() }
+
+// ring tells the loop that steps wait.
 
 func (b *inbox) ring() {
 	select {

@@ -47,8 +47,7 @@ func (e *Engine) load(tx *storage.Tx) (err error) {
 	return e.loadCounters(tx)
 }
 
-// loadCounters finds the next event number, the size of the outbox and the
-// latest time this device wrote.
+// loadCounters finds the next event number and the size of the outbox.
 func (e *Engine) loadCounters(tx *storage.Tx) error {
 	e.nextEvent = 1
 	if err := tx.ScanKeys(record.EventPrefix(), nil, true, func(k storage.Key) (bool, error) {
@@ -64,7 +63,6 @@ func (e *Engine) loadCounters(tx *storage.Tx) error {
 			return fmt.Errorf("reading the counters: %w", err)
 		}
 		e.nextEvent = max(e.nextEvent, c.NextEvent)
-		e.lastClock = c.Clock
 	}
 	e.events.last = e.nextEvent - 1
 	n := int64(0)

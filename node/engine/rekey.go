@@ -296,11 +296,20 @@ func (t *txn) skipNumbers(a identity.AccountID, used uint64) error {
 // housekeeping drops what time has made useless: invites and bundles that are
 // over, and sessions that lost to another long ago.
 func (e *Engine) housekeeping() []*step {
-	steps := []*step{e.chore(64<<10, func(t *txn) error { return errors.Join(t.dropInvites(), t.dropPrekeys()) })}
+	steps := []*step{e.chore(64<<10, func(t *txn) error {
+		return errors.Join(t.dropInvites(), t.dropPrekeys(), t.keepCounter())
+	})}
 	for a := range e.people.Load().contacts {
 		steps = append(steps, e.chore(64<<10, func(t *txn) error { return t.settle(a) }))
 	}
 	return steps
+}
+
+// keepCounter saves the number of the next event, long before the events that
+// it follows have expired.
+func (t *txn) keepCounter() error {
+	n := record.Counter{NextEvent: t.nextEvent}
+	return t.put(record.CounterKey(), n.Marshal())
 }
 
 // houseEvery is how often housekeeping runs.

@@ -97,7 +97,7 @@ func (t *txn) sendText(s Send, body []byte) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
-	m := &message.Message{Header: conv.history.Next(t.e.self.id, t.clock()), Type: message.TypeText, Body: body}
+	m := &message.Message{Header: conv.history.Next(t.e.self.id, t.now), Type: message.TypeText, Body: body}
 	if l, ok := conv.history.Log(t.e.self.id); ok && conv.Skip > 0 && l.Held.Last() > 0 {
 		m.Seq += conv.Skip
 	}
@@ -136,15 +136,6 @@ func (t *txn) sentBefore(id message.ID) (Sent, error) {
 	return Sent{ID: id, State: x.State, At: message.ClockTime(p.HLC)}, nil
 }
 
-// clock is the time of this transaction, never before one that this device has
-// written earlier.
-func (t *txn) clock() time.Time {
-	if last := message.ClockTime(t.lastClock); last.After(t.now) {
-		return last
-	}
-	return t.now
-}
-
 // insertOwn places a message of this device in its conversation.
 func (t *txn) insertOwn(conv *conversation, m *message.Message, content []byte) (message.ID, error) {
 	t.wrote, conv.dirty = true, true
@@ -155,7 +146,6 @@ func (t *txn) insertOwn(conv *conversation, m *message.Message, content []byte) 
 	if out.Verdict != history.New {
 		return message.ID{}, fmt.Errorf("engine: own message was not new")
 	}
-	t.lastClock = max(t.lastClock, m.HLC)
 	rec := &record.Message{Account: t.e.self.account, Mine: true, Received: t.now.UnixMilli(), Content: content}
 	if err := t.putMessage(m, rec, out, record.StateQueued); err != nil {
 		return message.ID{}, err

@@ -33,7 +33,6 @@ type txn struct {
 
 	names     map[name][16]byte
 	nextEvent uint64
-	lastClock uint64
 	queued    int64
 	wake      map[identity.AccountID]struct{}
 	after     []func()
@@ -91,7 +90,7 @@ func (t *txn) reset(tx *storage.Tx) {
 }
 
 // resume takes over what the loop counts. Only the loop may call it.
-func (t *txn) resume() { t.nextEvent, t.lastClock = t.e.nextEvent, t.e.lastClock }
+func (t *txn) resume() { t.nextEvent = t.e.nextEvent }
 
 // Pseudonym is that of the store, worked out once a transaction.
 func (t *txn) Pseudonym(label string, id []byte) [16]byte {
@@ -186,11 +185,7 @@ func (t *txn) flush() error {
 			return err
 		}
 	}
-	if t.nextEvent == t.e.nextEvent && t.lastClock == t.e.lastClock {
-		return nil
-	}
-	n := record.Counter{NextEvent: t.nextEvent, Clock: t.lastClock}
-	return t.put(record.CounterKey(), n.Marshal())
+	return nil
 }
 
 // publish makes a committed transaction visible to the rest of the process.
@@ -200,7 +195,6 @@ func (t *txn) publish() {
 		e.people.Store(e.people.Load().with(t.contacts, t.known))
 	}
 	e.queued.Add(t.queued)
-	e.lastClock = t.lastClock
 	if t.nextEvent != e.nextEvent {
 		e.nextEvent = t.nextEvent
 		e.events.advance(t.nextEvent - 1)

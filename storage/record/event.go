@@ -55,10 +55,9 @@ func ParseEvent(b []byte) (*Event, error) {
 }
 
 // Counter is what must go on after a restart although the records it was
-// counted from have expired.
+// counted from have expired. It is saved now and then.
 type Counter struct {
 	NextEvent uint64
-	Clock     uint64 // hybrid logical time of the newest own message
 }
 
 // CounterKey is the key of the one [Counter].
@@ -66,13 +65,13 @@ func CounterKey() storage.Key { return key(FamilyCounter) }
 
 // Marshal encodes c.
 func (c *Counter) Marshal() []byte {
-	return wire.NewWriter(nil).U8(1).U64(c.NextEvent).U64(c.Clock).Out()
+	return wire.NewWriter(nil).U8(1).U64(c.NextEvent).Out()
 }
 
 // ParseCounter decodes a [Counter].
 func ParseCounter(b []byte) (*Counter, error) {
 	r := wire.NewReader(b)
 	version(r)
-	c := &Counter{NextEvent: r.U64(), Clock: r.U64()}
+	c := &Counter{NextEvent: r.U64()}
 	return c, r.Close()
 }

@@ -35,7 +35,7 @@ const (
 	FamilyWaiting      = 0x44 // missing parent id[16] ‖ message id[16]
 	FamilyNumber       = 0x45 // conversation pseudonym[16] ‖ device pseudonym[16] ‖ seq u64
 	FamilyEvent        = 0x50 // sequence number u64
-	FamilyCounter      = 0x51 // one record: the next event number and the clock
+	FamilyCounter      = 0x51 // one record: the next event number
 	FamilyPeer         = 0x60 // device pseudonym[16]: addresses that worked
 )
 

@@ -40,7 +40,7 @@ var examples = []marshaler{
 	&record.Index{Key: []byte{0x41, 1}, Order: 1, State: record.StateRead, Missing: 1},
 	&record.Number{ID: [16]byte{1}, Prev: [32]byte{2}},
 	&record.Event{Type: record.EventState, At: 1, State: record.StateDelivered},
-	&record.Counter{NextEvent: 1, Clock: 2},
+	&record.Counter{NextEvent: 1},
 	&record.Peer{Seen: 4},
 	&record.Answered{Session: [16]byte{1}},
 }
