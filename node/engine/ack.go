@@ -35,11 +35,11 @@ func (e *Engine) Pending(a identity.AccountID, after uint64, limit int) ([]parce
 			if o.Kind == record.OutboxUnsealed {
 				return true, nil
 			}
-			class, err := envelope.ParseClass(len(o.Envelope))
+			class, env, err := o.Sealed()
 			if err != nil {
 				return false, fmt.Errorf("reading the outbox: %w", err)
 			}
-			out = append(out, parcel.Parcel{Seq: record.OutboxSeq(k), Class: class, Envelope: o.Envelope})
+			out = append(out, parcel.Parcel{Seq: record.OutboxSeq(k), Class: class, Envelope: env})
 			return len(out) < limit, nil
 		})
 	})

@@ -12,7 +12,7 @@ import (
 
 // enqueue puts a packet for an account into the outbox: sealed in the current
 // session, or waiting for the first one, or, after a start, until the other
-// side has said how far the session had come (see [Engine.PeerCounters]). A logged message is named by its id;
+// side has said how far the session had come (spec §8.4). A logged message is named by its id;
 // a control packet has none and is kept itself.
 func (t *txn) enqueue(a identity.AccountID, packet []byte, id message.ID) error {
 	c, err := t.chain(a)
@@ -61,20 +61,11 @@ func (t *txn) seal(o *record.Outbox, s *session, c *chain, packet []byte) error 
 	if err != nil {
 		return err
 	}
-	return t.wrap(o, s, c, class, payload, record.OutboxSession)
-}
-
-// wrap puts a payload under the next keys of the delivery chain.
-func (t *txn) wrap(o *record.Outbox, s *session, c *chain, class envelope.Class, payload []byte, kind record.OutboxKind) error {
-	c.dirty, t.wrote = true, true
+	c.dirty = true
 	_, mk := c.chain.Next()
-	keys := envelope.KeysFor(mk, envelope.Direct)
-	env, err := envelope.Seal(make([]byte, 0, class.Size()), keys, class, payload)
-	if err != nil {
-		return err
-	}
-	o.Kind, o.Session, o.Device, o.Envelope = kind, s.ID, s.Device, env
-	o.MAC = envelope.AckMAC(c.Receipts, keys.Tag, s.Device)
+	o.Kind, o.Session, o.Device = record.OutboxSession, s.ID, s.Device
+	o.Class, o.Key, o.Content, o.Folded = class, mk, content, envelope.Fold(class, 1, payload)
+	o.MAC = envelope.AckMAC(c.Receipts, envelope.TagFor(mk, envelope.Direct), s.Device)
 	return nil
 }
 
@@ -113,7 +104,7 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 		}
 		if o.Session != s.ID {
 			old, keys = append(old, o), append(keys, k)
-			size += len(o.Envelope)
+			size += len(o.Folded) + len(o.Envelope)
 		}
 		return len(old) < refileChunk && size < refileChunk*2048, nil
 	}); err != nil {

@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"fmt"
+	"slices"
 
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
@@ -10,6 +11,7 @@ import (
 const (
 	labelBody     suite.Label = "rushlight/envelope/body/1"
 	labelAck      suite.Label = "rushlight/envelope/ack/1"
+	labelFill     suite.Label = "rushlight/envelope/fill/1"
 	labelAckAgain suite.Label = "rushlight/envelope/ack-again/1"
 )
 
@@ -61,8 +63,8 @@ func NewContentKey() (key [32]byte) {
 
 // Pack builds the payload of a class from a body and the slots: the content
 // key, encrypted by the ratchet for each device, [SlotSize] bytes each. Slots
-// not used are filled with random bytes. A content key must be used for one
-// Pack only. Errors: [ErrTooLarge], or that a slot has the wrong length.
+// not used are filled with bytes that follow from the content key and look
+// random to everybody else. A content key must be used for one Pack only. Errors: [ErrTooLarge], or that a slot has the wrong length.
 func Pack(c Class, content [32]byte, slots [][]byte, body []byte) ([]byte, error) {
 	if !c.Valid() || len(slots) > c.Slots() || len(body) > c.MaxBody() {
 		return nil, fmt.Errorf("packing a payload: %w", ErrTooLarge)
@@ -77,8 +79,30 @@ func Pack(c Class, content [32]byte, slots [][]byte, body []byte) ([]byte, error
 		}
 		at += copy(out[at:], s)
 	}
-	suite.Random(out[at:])
+	suite.Stream(out[at:], content[:], labelFill)
 	return suite.Seal(out, content[:], bodyAD(c, out), body), nil
+}
+
+// Fold leaves out of a payload of [Pack] what follows from the content key: the
+// slots beyond the used ones. [Unfold] puts it back. An outbox keeps payloads
+// folded.
+func Fold(c Class, used int, payload []byte) []byte {
+	return slices.Concat(payload[1:1+used*SlotSize], payload[1+c.Slots()*SlotSize:])
+}
+
+// Unfold reverses [Fold].
+func Unfold(c Class, content [32]byte, used int, folded []byte) ([]byte, error) {
+	keep := used * SlotSize
+	if !c.Valid() || used < 0 || used > c.Slots() || len(folded) < keep+suite.SealOverhead ||
+		len(folded)-keep-suite.SealOverhead > c.MaxBody() {
+		return nil, fmt.Errorf("unfolding a payload: %w", wire.ErrMalformed)
+	}
+	head := 1 + c.Slots()*SlotSize
+	out := make([]byte, head, head+len(folded)-keep)
+	out[0] = byte(KindSession)
+	copy(out[1:], folded[:keep])
+	suite.Stream(out[1+keep:], content[:], labelFill)
+	return append(out, folded[keep:]...), nil
 }
 
 // bodyAD binds a body to the class and to all slots.

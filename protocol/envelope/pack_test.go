@@ -206,3 +206,26 @@ func BenchmarkUnpack(b *testing.B) {
 		}
 	}
 }
+
+func TestFold(t *testing.T) {
+	for _, c := range []envelope.Class{envelope.S, envelope.M, envelope.L} {
+		for used := range c.Slots() + 1 {
+			key := envelope.NewContentKey()
+			p, err := envelope.Pack(c, key, slotsOf(used), []byte("a body"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			folded := envelope.Fold(c, used, p)
+			if want := len(p) - 1 - (c.Slots()-used)*envelope.SlotSize; len(folded) != want {
+				t.Errorf("class %d, %d slots: %d bytes, want %d", c, used, len(folded), want)
+			}
+			got, err := envelope.Unfold(c, key, used, folded)
+			if err != nil || !bytes.Equal(got, p) {
+				t.Errorf("class %d, %d slots: comes back as something else, %v", c, used, err)
+			}
+			if _, err := envelope.Unfold(c, key, used, folded[:used*envelope.SlotSize]); err == nil {
+				t.Error("unfolded without a body")
+			}
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"golang.org/x/crypto/chacha20"
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
@@ -194,6 +195,18 @@ func OpenOnce(dst, key, ad, sealed []byte) ([]byte, error) {
 		return nil, ErrOpen
 	}
 	return pt, nil
+}
+
+// Stream fills b with bytes that only who has the key can tell from random
+// ones: the ChaCha20 keystream (RFC 8439) of a key derived under the label,
+// which must be used for nothing else.
+func Stream(b, key []byte, l Label) {
+	c, err := chacha20.NewUnauthenticatedCipher(Derive(key, nil, chacha20.KeySize, l), make([]byte, chacha20.NonceSize))
+	if err != nil {
+		panic("suite: " + err.Error())
+	}
+	clear(b)
+	c.XORKeyStream(b, b)
 }
 
 // Random fills b from the operating system's generator.

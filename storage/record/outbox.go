@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/binary"
 
+	"rushlight/protocol/envelope"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/wire"
 	"rushlight/storage"
@@ -27,10 +28,18 @@ type Outbox struct {
 	Made    int64    // unix seconds
 
 	// Set once sealed:
-	Session  [16]byte
-	Device   identity.DeviceID // who must acknowledge
-	Envelope []byte            // as it goes over a direct connection
-	MAC      [16]byte          // what the acknowledgement must carry
+	Session [16]byte
+	Device  identity.DeviceID // who must acknowledge
+	MAC     [16]byte          // what the acknowledgement must carry
+
+	// A first flight is kept as the envelope that goes over a direct
+	// connection. What was sealed in a session is kept folded, with the keys
+	// that make the same envelope of it each time.
+	Envelope []byte
+	Class    envelope.Class
+	Key      [32]byte // of the message in its delivery chain
+	Content  [32]byte
+	Folded   []byte // envelope.Fold of a payload with one slot
 }
 
 // OutboxKey is the key of one entry; entries of an account stand in the order
@@ -51,21 +60,49 @@ func OutboxSeq(k storage.Key) uint64 { return binary.BigEndian.Uint64(k[len(k)-8
 
 // Marshal encodes o.
 func (o *Outbox) Marshal() []byte {
-	return wire.NewWriter(make([]byte, 0, len(o.Envelope)+len(o.Packet)+96)).U8(1).U8(uint8(o.Kind)).Raw(o.Message[:]).
-		Vec24(o.Packet).U64(uint64(o.Made)).Raw(o.Session[:]).Raw(o.Device[:]).Vec24(o.Envelope).Raw(o.MAC[:]).Out()
+	w := wire.NewWriter(make([]byte, 0, len(o.Envelope)+len(o.Packet)+len(o.Folded)+192)).U8(1).U8(uint8(o.Kind)).Raw(o.Message[:]).
+		Vec24(o.Packet).U64(uint64(o.Made))
+	switch o.Kind {
+	case OutboxFirst:
+		w.Raw(o.Session[:]).Raw(o.Device[:]).Raw(o.MAC[:]).Vec24(o.Envelope)
+	case OutboxSession:
+		w.Raw(o.Session[:]).Raw(o.Device[:]).Raw(o.MAC[:]).U8(uint8(o.Class)).Raw(o.Key[:]).Raw(o.Content[:]).Vec24(o.Folded)
+	case OutboxUnsealed:
+	}
+	return w.Out()
 }
 
 // ParseOutbox decodes an [Outbox].
 func ParseOutbox(b []byte) (*Outbox, error) {
 	r := wire.NewReader(b)
 	version(r)
-	o := &Outbox{Kind: OutboxKind(r.U8())}
-	if o.Kind < OutboxUnsealed || o.Kind > OutboxFirst {
+	o := &Outbox{Kind: OutboxKind(r.U8()), Message: r.A16(), Packet: r.Vec24(1 << 17), Made: int64(r.U64())}
+	switch o.Kind {
+	case OutboxFirst:
+		o.Session, o.Device, o.MAC, o.Envelope = r.A16(), r.A16(), r.A16(), r.Vec24(1<<17)
+	case OutboxSession:
+		o.Session, o.Device, o.MAC, o.Class = r.A16(), r.A16(), r.A16(), envelope.Class(r.U8())
+		o.Key, o.Content, o.Folded = r.A32(), r.A32(), r.Vec24(1<<17)
+	case OutboxUnsealed:
+	default:
 		r.Fail("unknown outbox kind")
 	}
-	o.Message, o.Packet, o.Made, o.Session = r.A16(), r.Vec24(1<<17), int64(r.U64()), r.A16()
-	o.Device, o.Envelope, o.MAC = r.A16(), r.Vec24(1<<17), r.A16()
 	return o, r.Close()
+}
+
+// Sealed makes the class and the envelope that go over a direct connection,
+// the same each time.
+func (o *Outbox) Sealed() (envelope.Class, []byte, error) {
+	if o.Kind == OutboxFirst {
+		c, err := envelope.ParseClass(len(o.Envelope))
+		return c, o.Envelope, err
+	}
+	payload, err := envelope.Unfold(o.Class, o.Content, 1, o.Folded)
+	if err != nil {
+		return 0, nil, err
+	}
+	env, err := envelope.Seal(make([]byte, 0, o.Class.Size()), envelope.KeysFor(o.Key, envelope.Direct), o.Class, payload)
+	return o.Class, env, err
 }
 
 // OutboxFamily is the prefix of all entries.

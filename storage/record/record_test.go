@@ -34,7 +34,7 @@ var examples = []marshaler{
 	&record.Session{Generation: 2, Created: 1, Lost: 2, Dead: true, State: []byte{1, 2, 3}},
 	&record.Chain{LastOutbox: 5, Pending: 3, State: []byte{1}, Sessions: []record.SessionRef{{Floor: 8}}},
 	&record.Window{Chains: []record.WindowChain{{State: []byte{1}, Behind: []byte{2}}, {}}},
-	&record.Outbox{Kind: record.OutboxSession, Packet: []byte{1}, Envelope: []byte{2}, MAC: [16]byte{3}},
+	&record.Outbox{Kind: record.OutboxSession, Packet: []byte{1}, Class: 1, Folded: []byte{2}, MAC: [16]byte{3}},
 	&record.Conversation{History: []byte{1}, Skip: 4, Waiting: 1, Unread: 2, FirstNew: []byte{0x41}},
 	&record.Message{Mine: true, Received: 3, Content: []byte{1}},
 	&record.Index{Key: []byte{0x41, 1}, Order: 1, State: record.StateRead, Missing: 1},
