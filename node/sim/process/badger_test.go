@@ -1,6 +1,8 @@
 package process_test
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -14,33 +16,44 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 )
 
-// sizes are the keys and values, in bytes, that one message of 100 bytes makes
-// each side write, as the store seals them. A zero value is a deletion.
-var sizes = map[string][][2]int{
+// record is the size of one record in bytes, as the store seals it. A zero
+// value is a deletion. The keys of some records follow each other, those of
+// others are hashes.
+type recordSize struct {
+	key, value int
+	hashed     bool
+}
+
+// sizes are the records that one message of 100 bytes makes each side write.
+var sizes = map[string][]recordSize{
 	"sender": {
-		{49, 350},  // message
-		{17, 140},  // index, queued
-		{41, 120},  // number
-		{25, 2260}, // outbox entry
-		{9, 140},   // event
-		{25, 0},    // outbox entry leaves
-		{17, 140},  // index, delivered
-		{9, 140},   // event
+		{41, 430, false},  // message
+		{17, 115, true},   // index, queued
+		{41, 90, false},   // number
+		{25, 1010, false}, // outbox entry
+		{9, 135, false},   // event
+		{25, 0, false},    // outbox entry leaves
+		{17, 115, true},   // index, delivered
+		{9, 135, false},   // event
 	},
 	"recipient": {
-		{49, 350}, // message
-		{17, 140}, // index
-		{41, 120}, // number
-		{9, 140},  // event
+		{41, 430, false}, // message
+		{17, 115, true},  // index
+		{41, 90, false},  // number
+		{9, 135, false},  // event
 	},
 }
 
 // perGroup is what every commit writes besides: the session, the chain or
 // window, the conversation.
-var perGroup = [][2]int{{49, 6500}, {17, 400}, {17, 400}}
+var perGroup = []recordSize{{49, 3000, false}, {17, 400, false}, {17, 300, false}, {9, 100, false}}
 
-// serveChild makes this test binary a writer for [badgerAlone].
+// serveChild makes this test binary a writer for [badgerAlone], or the other
+// side of [newEcho].
 func serveChild() (served bool, code int) {
+	if os.Getenv("RUSHLIGHT_ECHO") != "" {
+		return true, serveEcho()
+	}
 	side, dir := os.Getenv("RUSHLIGHT_BADGER_SIDE"), os.Getenv("RUSHLIGHT_BADGER_DIR")
 	if side == "" {
 		return false, 0
@@ -82,7 +95,7 @@ func badgerAlone(b *testing.B, n int) float64 {
 
 // writeAlone is group commit and nothing else: whatever waits goes into one
 // synced transaction.
-func writeAlone(dir string, records [][2]int, n int) error {
+func writeAlone(dir string, records []recordSize, n int) error {
 	// As package storage opens its database.
 	db, err := badger.Open(badger.DefaultOptions(dir).
 		WithLogger(nil).WithSyncWrites(true).WithDetectConflicts(false).WithMetricsEnabled(false).
@@ -107,14 +120,21 @@ func writeAlone(dir string, records [][2]int, n int) error {
 		close(queue)
 	}()
 	seq := uint64(0)
-	put := func(tx *badger.Txn, size [2]int) error {
-		key := make([]byte, size[0])
-		key[0] = byte(size[0])
-		binary.BigEndian.PutUint64(key[len(key)-8:], seq)
-		if size[1] == 0 {
+	random := make([]byte, 4096)
+	_, _ = rand.Read(random)
+	put := func(tx *badger.Txn, r recordSize, number uint64) error {
+		key := make([]byte, r.key)
+		if r.hashed {
+			sum := sha256.Sum256(binary.BigEndian.AppendUint64(nil, number))
+			copy(key[1:], sum[:])
+		} else {
+			binary.BigEndian.PutUint64(key[len(key)-8:], number)
+		}
+		key[0] = byte(r.key)
+		if r.value == 0 {
 			return tx.Delete(key)
 		}
-		return tx.Set(key, make([]byte, size[1]))
+		return tx.Set(key, random[:r.value])
 	}
 	for first := range queue {
 		group := []func(){first}
@@ -131,14 +151,14 @@ func writeAlone(dir string, records [][2]int, n int) error {
 		err := db.Update(func(tx *badger.Txn) error {
 			for range group {
 				seq++
-				for _, size := range records {
-					if err := put(tx, size); err != nil {
+				for _, r := range records {
+					if err := put(tx, r, seq); err != nil {
 						return err
 					}
 				}
 			}
-			for _, size := range perGroup {
-				if err := put(tx, size); err != nil {
+			for _, r := range perGroup {
+				if err := put(tx, r, 0); err != nil {
 					return err
 				}
 			}

@@ -1,12 +1,13 @@
 package process_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,8 +49,8 @@ func BenchmarkLatency(b *testing.B) {
 			ours = append(ours, took)
 			base = append(base, trip()+commit()+commit())
 		}
-		for x.Queued() > 0 {
-			runtime.Gosched()
+		for x.Queued() > 0 { // until what is outside has been saved
+			<-time.After(100 * time.Microsecond)
 		}
 	}
 	slices.Sort(ours)
@@ -134,34 +135,42 @@ func newSender(b *testing.B, y *daemon) *sender {
 	return x
 }
 
-// newEcho returns a function that measures one round trip of 2 KiB out and a
-// few bytes back on one libp2p stream over loopback QUIC.
+// newEcho returns a function that measures one round trip, of an envelope out
+// and an acknowledgement back, on one libp2p stream over loopback QUIC to
+// another process.
 func newEcho(b *testing.B) func() time.Duration {
-	var hs [2]*host.Host
-	for i := range hs {
-		h, err := host.New(host.Config{Key: [32]byte{byte(i + 1)}, Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1"}})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { _ = h.Close() })
-		hs[i] = h
-	}
-	hs[1].Libp2p().SetStreamHandler("/echo", func(s network.Stream) {
-		buf := make([]byte, 2048)
-		for {
-			if _, err := io.ReadFull(s, buf); err != nil {
-				return
-			}
-			if _, err := s.Write(buf[:24]); err != nil {
-				return
-			}
-		}
-	})
-	ctx := context.Background()
-	if err := hs[0].Connect(ctx, peer.AddrInfo{ID: hs[1].ID(), Addrs: hs[1].Libp2p().Addrs()}); err != nil {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "RUSHLIGHT_ECHO=1")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := hs[0].Libp2p().NewStream(ctx, hs[1].ID(), "/echo")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = stdin.Close(); _ = cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	to, err := peer.AddrInfoFromString(strings.TrimSpace(line))
+	if err != nil {
+		b.Fatal(err)
+	}
+	h, err := host.New(host.Config{Key: [32]byte{1}, Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = h.Close() })
+	ctx := context.Background()
+	if err := h.Connect(ctx, *to); err != nil {
+		b.Fatal(err)
+	}
+	s, err := h.Libp2p().NewStream(ctx, to.ID, "/echo")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -176,6 +185,30 @@ func newEcho(b *testing.B) func() time.Duration {
 		}
 		return time.Since(began)
 	}
+}
+
+// serveEcho answers [newEcho] until its standard input ends.
+func serveEcho() (code int) {
+	h, err := host.New(host.Config{Key: [32]byte{2}, Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1"}})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer h.Close()
+	h.Libp2p().SetStreamHandler("/echo", func(s network.Stream) {
+		buf := make([]byte, 2048)
+		for {
+			if _, err := io.ReadFull(s, buf); err != nil {
+				return
+			}
+			if _, err := s.Write(buf[:24]); err != nil {
+				return
+			}
+		}
+	})
+	fmt.Println(h.Addrs()[0])
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return 0
 }
 
 // newCommitter returns a function that measures one synced commit of one
