@@ -3,6 +3,7 @@ package ratchet
 import (
 	"crypto/ecdh"
 	"crypto/rand"
+	"errors"
 	"testing"
 	"time"
 )
@@ -117,6 +118,29 @@ func BenchmarkSkip(b *testing.B) {
 			b.Fatal(err)
 		}
 		if _, err := s.Decrypt(c); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkForgedJump refuses a header that claims 2^20 missing messages, from
+// somebody who has the header keys; it must stay far below 5 ms.
+func BenchmarkForgedJump(b *testing.B) {
+	p := talking(b)
+	for range 3 {
+		deliver(b, p[0], p[1])
+	}
+	victim := p[1]
+	stranger, err := newPair()
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := header{previous: 4, n: 1 << 20, total: 1 << 20, dh: stranger.public}
+	h.braid.Epoch = victim.pq.sending() + 1
+	msg := forge(victim, victim.ec.nextRecv[:], &h, [32]byte{}, [32]byte{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := victim.Decrypt(msg); !errors.Is(err, ErrTooFar) {
 			b.Fatal(err)
 		}
 	}
