@@ -130,11 +130,12 @@ func BenchmarkForgedJump(b *testing.B) {
 	for range 3 {
 		deliver(b, p[0], p[1])
 	}
-	victim := p[1]
+	victim := reloaded(b, p[1])
 	stranger, err := newPair()
 	if err != nil {
 		b.Fatal(err)
 	}
+	victim.ec.turn, victim.ec.own = on, stranger
 	h := header{previous: 4, n: 1 << 20, total: 1 << 20, dh: stranger.public}
 	h.braid.Epoch = victim.pq.sending() + 1
 	msg := forge(victim, victim.ec.nextRecv[:], &h, [32]byte{}, [32]byte{})
