@@ -112,6 +112,8 @@ func refusedInvite(code uint8) error {
 		return api.Errorf(api.CodeInviteUsed, "the invite was used already").WithHint("ask for a new one")
 	case parcel.CodeExpired:
 		return expiredInvite
+	case parcel.CodeTime:
+		return api.Errorf(api.CodeInviteExpired, "the invite is not valid at this time").WithHint("set the clocks of both devices, and ask for a new one")
 	case parcel.CodeUnknown:
 		return api.Errorf(api.CodeInviteUsed, "whoever made the invite no longer knows it").WithHint("ask for a new one")
 	}

@@ -123,10 +123,14 @@ func (n *Node) tryJoin(ctx context.Context, inv *identity.Invite) error {
 		return err
 	}
 	if code == 0 {
-		if err = n.engine.Offered(ctx, inv, reply); err == nil || !errors.Is(err, engine.ErrInviteDenied) {
+		switch err = n.engine.Offered(ctx, inv, reply); {
+		case errors.Is(err, engine.ErrInviteDenied):
+			code = parcel.CodeRefused
+		case errors.Is(err, engine.ErrClock):
+			code = parcel.CodeTime
+		default:
 			return err
 		}
-		code = parcel.CodeRefused
 	}
 	return errors.Join(err, n.engine.JoinFailed(ctx, inv.Account, code))
 }

@@ -8,6 +8,8 @@ import (
 
 	"rushlight/node/delivery/parcel"
 	"rushlight/node/engine"
+	"rushlight/protocol/envelope"
+	"rushlight/protocol/suite"
 )
 
 // BenchmarkPipelined sends 100-byte texts from one engine to another and takes
@@ -52,4 +54,18 @@ func BenchmarkPipelined(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
+
+// BenchmarkUnknownTags takes envelopes of a contact's device under tags that
+// mean nothing: the work for each must not hold up other people's messages.
+func BenchmarkUnknownTags(b *testing.B) {
+	x, y := newDevice(b, "ann"), newDevice(b, "bob")
+	join(b, x, y)
+	env := make([]byte, envelope.S.Size())
+	for b.Loop() {
+		suite.Random(env[:16])
+		if r := y.ReceiveBatch(context.Background(), x.Device(), [][]byte{env})[0]; r.Err == nil {
+			b.Fatal("accepted")
+		}
+	}
 }

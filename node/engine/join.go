@@ -20,6 +20,7 @@ import (
 var (
 	ErrOwnInvite    = errors.New("engine: the invite is this account's own")
 	ErrNameTaken    = errors.New("engine: another contact has this name")
+	ErrClock        = errors.New("engine: the invite is not valid at this time; one of the two clocks is wrong")
 	ErrInviteDenied = errors.New("engine: whoever answered is not who made the invite")
 )
 
@@ -144,6 +145,9 @@ func (e *Engine) Offered(ctx context.Context, inv *identity.Invite, reply []byte
 			return errors.Join(err, t.del(record.JoinKey(t, inv.Account)))
 		}
 		f, keys, err := handshake.Initiate(t.now, t.e.self.device, t.e.self.manifest, b, card.Manifest)
+		if errors.Is(err, handshake.ErrExpired) {
+			return ErrClock
+		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrInviteDenied, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"rushlight/node/delivery/parcel"
 	"rushlight/node/engine"
 	"rushlight/protocol/identity"
+	"rushlight/storage"
 	"rushlight/storage/record"
 )
 
@@ -304,6 +305,49 @@ func TestRemovedAndAddedAgain(t *testing.T) {
 	for _, d := range []*device{a, b} {
 		if r, err := d.Check(t.Context()); err != nil || len(r.Faults) != 0 {
 			t.Fatalf("%v %+v", err, r)
+		}
+	}
+}
+
+// TestSessionPutBackAlone puts only the record of a session back to an older
+// state, behind the engine's back. It is noticed at once: the version stands
+// elsewhere too, and nothing more is sent in that session. Without that second
+// record, as the control, nothing is noticed.
+func TestSessionPutBackAlone(t *testing.T) {
+	for _, control := range []bool{false, true} {
+		a, b := newDevice(t, "ann"), newDevice(t, "bob")
+		join(t, a, b)
+		prefixes := []storage.Key{record.SessionFamily()}
+		if control {
+			prefixes = append(prefixes, storage.Key{record.FamilyChain})
+		}
+		old := map[string][]byte{}
+		for _, p := range prefixes {
+			if err := a.store.View(func(tx *storage.Tx) error {
+				return tx.Scan(p, nil, false, func(k storage.Key, v []byte) (bool, error) { old[string(k)] = v; return true, nil })
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.say(b, "later")
+		a.carry(b)
+		a.stop()
+		if err := <-a.done; err != nil {
+			t.Fatal(err)
+		}
+		if err := a.store.Update(func(tx *storage.Tx) error {
+			for k, v := range old {
+				if err := tx.Put(storage.Key(k), v); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		a.start()
+		if n := len(a.Counters(b.Device())); (n == 0) == control {
+			t.Errorf("control %v: %d sessions are taken for good", control, n)
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package engine
 
 import (
+	"time"
+
+	"golang.org/x/time/rate"
+
 	"rushlight/protocol/envelope"
 	"rushlight/protocol/identity"
 	"rushlight/storage"
@@ -15,6 +19,25 @@ type tagIndex struct {
 	awaited map[[16]byte]place
 	seen    map[[16]byte]place // received: to be acknowledged again
 	order   [][16]byte         // of seen, oldest first
+	search  map[identity.DeviceID]*rate.Limiter
+}
+
+// A search for a tag that is not in the index costs milliseconds. It finds what
+// came before a restart, or lies far ahead; a contact that sends tags of its
+// own invention gets no more of them.
+const (
+	searchRate  rate.Limit = 2 // a second, for one device
+	searchBurst            = 20
+)
+
+// maySearch reports whether a device's unknown tag is worth a search now.
+func (x *tagIndex) maySearch(d identity.DeviceID, now time.Time) bool {
+	l := x.search[d]
+	if l == nil {
+		l = rate.NewLimiter(searchRate, searchBurst)
+		x.search[d] = l
+	}
+	return l.AllowN(now, 1)
 }
 
 // place is one index of one delivery chain.
@@ -30,6 +53,7 @@ const maxSeen = 1 << 14
 func (x *tagIndex) init() {
 	x.awaited = map[[16]byte]place{}
 	x.seen = map[[16]byte]place{}
+	x.search = map[identity.DeviceID]*rate.Limiter{}
 }
 
 func (x *tagIndex) addWindow(d identity.DeviceID, session [16]byte, w *envelope.Window) {
@@ -75,7 +99,7 @@ func (t *txn) locate(tag [16]byte, from identity.DeviceID) (place, bool, error) 
 		return place{}, false, nil
 	}
 	w, err := t.window(from)
-	if err != nil || w == nil {
+	if err != nil || w == nil || !x.maySearch(from, t.now) {
 		return place{}, false, err
 	}
 	for i, c := range w.chains {
