@@ -26,8 +26,8 @@ type tagIndex struct {
 // came before a restart, or lies far ahead; a contact that sends tags of its
 // own invention gets no more of them.
 const (
-	searchRate  rate.Limit = 2 // a second, for one device
-	searchBurst            = 20
+	searchRate  = 2 // a second, for one device
+	searchBurst = 20
 )
 
 // maySearch reports whether a device's unknown tag is worth a search now.
