@@ -10,25 +10,26 @@ package host
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
-	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/metrics"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
-	"github.com/libp2p/go-libp2p/p2p/security/noise"
-	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
-	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
-	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
-	ws "github.com/libp2p/go-libp2p/p2p/transport/websocket"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // agent is the only name the host gives itself; the default would be the
@@ -49,14 +50,30 @@ type Config struct {
 	// is random for each device and says nothing about the account.
 	Key [32]byte
 	// Listen are the multiaddrs to listen on. Empty means QUIC and TCP on all
-	// interfaces, IPv4 and IPv6, on Port.
+	// interfaces, IPv4 and IPv6, on Port, and for a relay also WebSocket on
+	// loopback, for a reverse proxy. A hidden host does not listen.
 	Listen []string
 	// Port is used when Listen is empty; keep the result of [Host.Port] and
 	// give it again, so that the device's addresses survive a restart. Zero,
 	// or a port that somebody else holds, means a free one.
 	Port int
-	// Profile sets limits and what is announced.
+	// Profile sets transports, limits and what is announced.
 	Profile Profile
+	// SOCKS is the host:port of the proxy through which a hidden host dials.
+	SOCKS string
+	// Announce are the addresses told to others in place of those the host
+	// sees itself: those of a relay with a name, or behind a reverse proxy.
+	Announce []string
+	// NetworkKey closes the network to all who don't have it. There is then
+	// no QUIC, which can't be closed in this way.
+	NetworkKey *[32]byte
+	// PortMap asks the router to pass calls on (UPnP, NAT-PMP). That can be
+	// heard on the local network.
+	PortMap bool
+	// Circuits are circuit relays at which to keep a place, and Candidates,
+	// which may be nil, is asked for more when too few of them work.
+	Circuits   []peer.AddrInfo
+	Candidates func() []peer.AddrInfo
 	// Logger receives what the person running the node should know; nil
 	// discards it.
 	Logger *slog.Logger
@@ -70,36 +87,41 @@ type Option = libp2p.Option
 
 // Host is a running libp2p host.
 type Host struct {
-	h       host.Host
-	port    int
-	traffic *metrics.BandwidthCounter
+	h        host.Host
+	profile  Profile
+	port     int
+	announce []ma.Multiaddr
+	traffic  *metrics.BandwidthCounter
+	gate     *gate
+	circuits *circuits // nil where there are none
+	puncher  *puncher  // nil where there is none
+	reach    atomic.Int32
 }
 
 // New starts a host. libp2p begins to listen and starts its goroutines here;
-// [Host.Close] ends them. An error means nothing is left running.
+// [Host.Close] ends them. An error means nothing is left running. What takes
+// longer is begun by [Host.Run].
 func New(cfg Config) (*Host, error) {
 	log := cfg.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	b, err := cfg.Profile.budget()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	h := &Host{profile: cfg.Profile, port: cfg.Port, gate: newGate(), traffic: metrics.NewBandwidthCounter()}
+	if cfg.Profile == Desktop {
+		h.circuits = newCircuits(h, cfg.Candidates)
+	}
+	var err error
+	if h.announce, err = parseAll(cfg.Announce); err != nil {
+		return nil, err
+	}
+	listen, err := cfg.listen(h, log)
 	if err != nil {
 		return nil, err
 	}
-	key, err := crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(cfg.Key[:]))
-	if err != nil {
-		return nil, fmt.Errorf("host: reading the key: %w", err)
-	}
-	port, listen := cfg.Port, cfg.Listen
-	if len(listen) == 0 {
-		if port, err = choosePort(cfg.Port); err != nil {
-			return nil, err
-		}
-		if cfg.Port != 0 && port != cfg.Port {
-			log.Warn("the port used before is taken; listening on another")
-		}
-		listen = everywhere(port)
-	}
+	b := budgets[cfg.Profile]
 	rm, err := b.resourceManager()
 	if err != nil {
 		return nil, err
@@ -108,42 +130,68 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, errors.Join(err, rm.Close())
 	}
-	traffic := metrics.NewBandwidthCounter()
-	h, err := libp2p.New(append([]libp2p.Option{
-		libp2p.Identity(key),
-		libp2p.BandwidthReporter(traffic),
-		libp2p.UserAgent(agent), libp2p.ProtocolVersion(agent),
-		libp2p.ListenAddrStrings(listen...),
-		libp2p.Transport(quic.NewTransport),
-		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Transport(ws.New), // to dial; it listens only where Listen says so
-		libp2p.Security(tls.ID, tls.New),
-		libp2p.Security(noise.ID, noise.New),
-		libp2p.Muxer(yamux.ID, muxer()),
-		libp2p.ResourceManager(rm),
-		libp2p.ConnectionManager(cm),
-		libp2p.AddrsFactory(announced),
-		// A few contacts who are away for long are enough to make libp2p believe
-		// that UDP, or IPv6, never gets through; then it refuses to call anybody.
-		libp2p.UDPBlackHoleSuccessCounter(nil),
-		libp2p.IPv6BlackHoleSuccessCounter(nil),
-		libp2p.WithDialTimeout(b.dialTimeout),
-		libp2p.DisableIdentifyAddressDiscovery(),
-		libp2p.DisableRelay(),
-		libp2p.Ping(false),
-		libp2p.DisableMetrics(),
-	}, cfg.Libp2p...)...)
+	options, err := cfg.options(h, b, listen)
+	if err == nil {
+		options = append(options, libp2p.ResourceManager(rm), libp2p.ConnectionManager(cm))
+		h.h, err = libp2p.New(append(options, cfg.Libp2p...)...)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("host: starting: %w", errors.Join(err, cm.Close(), rm.Close()))
 	}
 	// Starting succeeds when one of the addresses works.
-	if n := len(h.Network().ListenAddresses()); n < len(listen) {
-		log.Info("not every listen address works", "listening", n, "wanted", len(listen))
+	own := h.listening()
+	if len(own) < len(listen) {
+		log.Info("not every listen address works", "listening", len(own), "wanted", len(listen))
 	}
 	if len(cfg.Listen) > 0 {
-		port = firstPort(h.Network().ListenAddresses())
+		h.port = firstPort(own)
 	}
-	return &Host{h: h, port: port, traffic: traffic}, nil
+	h.gate.only = func() bool { return len(listen) > 0 && !slices.ContainsFunc(h.interfaces(), notLoopback) }
+	if cfg.Profile == Desktop {
+		h.circuits.offer(cfg.Circuits)
+		if ids, ok := h.h.(interface{ IDService() identify.IDService }); ok {
+			h.puncher = newPuncher(h, ids.IDService())
+		}
+	}
+	for _, p := range cfg.Circuits {
+		h.Trust(p)
+	}
+	return h, nil
+}
+
+// Run keeps the host reachable until ctx ends: places at circuit relays, holes
+// in routers. All its goroutines have ended when it returns.
+func (h *Host) Run(ctx context.Context) error {
+	sub, err := h.h.EventBus().Subscribe(new(event.EvtLocalReachabilityChanged), eventbus.Name("host"))
+	if err != nil {
+		return Opaque("host: listening to events", err)
+	}
+	var wg sync.WaitGroup
+	var punching error
+	if h.circuits != nil {
+		wg.Go(func() { h.circuits.run(ctx) })
+	}
+	if h.puncher != nil {
+		wg.Go(func() { punching = h.puncher.run(ctx) })
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			wg.Wait()
+			return errors.Join(punching, sub.Close())
+		case e, ok := <-sub.Out():
+			if ok {
+				h.reach.Store(int32(e.(event.EvtLocalReachabilityChanged).Reachability))
+			}
+		}
+	}
+}
+
+// Trust lets the host dial the peer at addresses that the person named, even
+// inside a private network.
+func (h *Host) Trust(p peer.AddrInfo) {
+	h.gate.trust(p)
+	h.h.Peerstore().AddAddrs(p.ID, p.Addrs, peerstore.PermanentAddrTTL)
 }
 
 // Traffic returns how many bytes the host's streams have carried since it
@@ -181,7 +229,11 @@ func (h *Host) Close() error {
 // Connect returns when a connection to the peer stands, QUIC being tried a
 // moment before TCP. Unlike libp2p's own Connect it does not refuse an address
 // because an earlier attempt failed: how often to try is the caller's decision.
+// The peer is dialled at these addresses and those of [Host.Trust] alone; one
+// inside a private network counts only if this machine is in it, too. A
+// connection by way of a circuit relay is enough if ctx allows it.
 func (h *Host) Connect(ctx context.Context, p peer.AddrInfo) error {
+	h.gate.tell(p)
 	if s, ok := h.h.Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(p.ID)
 	}

@@ -49,7 +49,7 @@ func TestPortAndIDSurviveARestart(t *testing.T) {
 	if port == 0 {
 		t.Fatal("no port")
 	}
-	for _, a := range h.Libp2p().Network().ListenAddresses() {
+	for _, a := range h.listening() {
 		if !strings.Contains(a.String(), fmt.Sprintf("/%d", port)) {
 			t.Errorf("another port: %v", a)
 		}

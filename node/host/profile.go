@@ -7,8 +7,11 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/x/rate"
 )
 
@@ -34,27 +37,50 @@ type budget struct {
 	low, high   int           // idle connections kept, and tolerated
 	dialTimeout time.Duration // for one address
 	peer        rcmgr.ResourceLimits
+	system      rcmgr.ResourceLimits
+	circuits    rcmgr.ResourceLimits // of the circuit service
 }
 
-func (p Profile) budget() (budget, error) {
-	switch p {
-	case Desktop:
-		return budget{
-			memory: 512 << 20, files: 1024, conns: 256, inbound: 128,
-			perAddress: 16, perSecond: 1, burst: 32, low: 4, high: 24,
-			dialTimeout: 10 * time.Second,
-		}, nil
-	case Relay:
-		return budget{
-			memory: 4 << 30, files: 32768, conns: 8192, inbound: 6144,
-			perAddress: 64, perSecond: 5, burst: 128, low: 4000, high: 5000,
-			dialTimeout: 15 * time.Second,
-			peer:        rcmgr.ResourceLimits{Streams: 512, StreamsInbound: 256, StreamsOutbound: 512, Memory: 64 << 20},
-		}, nil
-	case Hidden:
-		return budget{}, fmt.Errorf("%w: hidden", ErrUnsupported)
+// budgets of the profiles.
+var budgets = map[Profile]budget{
+	Desktop: {
+		memory: 512 << 20, files: 1024, conns: 256, inbound: 128,
+		perAddress: 16, perSecond: 1, burst: 32, low: 4, high: 24,
+		dialTimeout: 10 * time.Second,
+	},
+	Relay: {
+		memory: 4 << 30, files: 32768, conns: 8192, inbound: 6144,
+		perAddress: 64, perSecond: 5, burst: 128, low: 4000, high: 5000,
+		dialTimeout: 15 * time.Second,
+		peer:        rcmgr.ResourceLimits{Streams: 512, StreamsInbound: 256, StreamsOutbound: 512, Memory: 64 << 20},
+		system:      rcmgr.ResourceLimits{Streams: 65536, StreamsInbound: 32768, StreamsOutbound: 65536, Memory: 3 << 30},
+		circuits:    rcmgr.ResourceLimits{Streams: 2 * maxReservations, StreamsInbound: 2 * maxReservations, StreamsOutbound: 2 * maxReservations, Memory: 256 << 20},
+	},
+	Hidden: {
+		memory: 256 << 20, files: 512, conns: 128, inbound: 64,
+		perAddress: 16, perSecond: 1, burst: 32, low: 16, high: 32,
+		dialTimeout: 60 * time.Second,
+	},
+}
+
+// ParseProfile reads the name of a profile.
+func ParseProfile(name string) (Profile, error) {
+	for p, n := range profileNames {
+		if n == name {
+			return Profile(p), nil
+		}
 	}
-	return budget{}, fmt.Errorf("%w: number %d", ErrUnsupported, p)
+	return 0, fmt.Errorf("%w: no such name", ErrUnsupported)
+}
+
+var profileNames = [...]string{Desktop: "desktop", Relay: "relay", Hidden: "hidden"}
+
+// String is the profile's name.
+func (p Profile) String() string {
+	if int(p) < len(profileNames) {
+		return profileNames[p]
+	}
+	return "unknown"
 }
 
 // loopback is exempt from the limits for one address: a person's own
@@ -67,7 +93,11 @@ var loopback = []rate.PrefixLimit{
 func (b budget) resourceManager() (network.ResourceManager, error) {
 	scaling := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&scaling)
-	var limits rcmgr.PartialLimitConfig
+	limits := rcmgr.PartialLimitConfig{System: b.system}
+	if b.circuits != (rcmgr.ResourceLimits{}) {
+		limits.Service = map[string]rcmgr.ResourceLimits{relay.ServiceName: b.circuits}
+		limits.Protocol = map[protocol.ID]rcmgr.ResourceLimits{proto.ProtoIDv2Hop: b.circuits, proto.ProtoIDv2Stop: b.circuits}
+	}
 	limits.System.Conns = rcmgr.LimitVal(b.conns)
 	limits.System.ConnsInbound = rcmgr.LimitVal(b.inbound)
 	limits.System.ConnsOutbound = rcmgr.LimitVal(b.conns)

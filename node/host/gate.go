@@ -1,0 +1,295 @@
+package host
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/control"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+	"golang.org/x/time/rate"
+)
+
+// gate decides which addresses are dialled, whatever libp2p has heard of them:
+//
+//   - An address that the person named is dialled ([Host.Trust]).
+//   - A peer that [Host.Connect] was given addresses for, which are those of a
+//     contact's card or invite or of the local network, is dialled at these and
+//     nowhere else: what it says of itself later counts for nothing.
+//   - Any other peer, one that the DHT named, is dialled at public addresses,
+//     and no public address is dialled often for the sake of strangers.
+//   - A private address is dialled only inside a network that this machine is
+//     in itself, and loopback only by a host that listens nowhere else.
+//
+// So nobody can use this device to call into its own network, or to send
+// packets to a third party in numbers.
+type gate struct {
+	only      func() bool // the host has no address but loopback
+	subnets   func() []netip.Prefix
+	now       func() time.Time
+	mu        sync.Mutex
+	vouched   map[peer.ID]*vouched
+	strangers map[netip.Prefix]*rate.Limiter
+}
+
+// vouched are the addresses at which a peer may be dialled.
+type vouched struct {
+	told    []ma.Multiaddr // replaced by each call
+	punched []ma.Multiaddr // while a hole is punched
+	trusted []ma.Multiaddr // named by the person; never forgotten
+	used    time.Time
+}
+
+const (
+	maxVouched   = 4096
+	maxStrangers = 4096
+	// Dials to one IPv4 address or IPv6 /56 on the word of strangers.
+	strangerDials, strangerBurst = 0.1, 8
+)
+
+var _ connmgr.ConnectionGater = (*gate)(nil)
+
+func newGate() *gate {
+	return &gate{
+		only: func() bool { return false }, subnets: subnets, now: time.Now,
+		vouched: map[peer.ID]*vouched{}, strangers: map[netip.Prefix]*rate.Limiter{},
+	}
+}
+
+// bare is the address without what follows the transport's own part.
+func bare(a ma.Multiaddr) ma.Multiaddr {
+	if rest, id := peer.SplitAddr(a); id != "" {
+		return rest
+	}
+	return a
+}
+
+// tell replaces the addresses at which the peer may be dialled. For an address
+// behind a circuit relay the relay's address is added to its own.
+func (g *gate) tell(p peer.AddrInfo) {
+	if len(p.Addrs) == 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	v := g.entry(p.ID)
+	v.told = v.told[:0:0]
+	for _, a := range p.Addrs {
+		v.told = append(v.told, bare(a))
+		if addr, relay, ok := splitCircuit(a); ok && relay != p.ID {
+			r := g.entry(relay)
+			if !slices.ContainsFunc(r.told, addr.Equal) && len(r.told) < 16 {
+				r.told = append(r.told, addr)
+			}
+		}
+	}
+}
+
+// trust adds addresses that the person named.
+func (g *gate) trust(p peer.AddrInfo) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	v := g.entry(p.ID)
+	for _, a := range p.Addrs {
+		v.trusted = append(v.trusted, bare(a))
+	}
+}
+
+// punch replaces the addresses to which a hole is being punched by those of
+// addrs that are public, of one IPv4 and one IPv6 host, and returns them.
+func (g *gate) punch(p peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
+	hosts := map[bool]netip.Addr{}
+	var out []ma.Multiaddr
+	for _, a := range addrs {
+		ip, ok := ipOf(a)
+		if !ok || len(out) == maxPunched || isCircuit(a) || !manet.IsPublicAddr(a) {
+			continue
+		}
+		if _, seen := hosts[ip.Is4()]; !seen {
+			if !g.stranger(ip) {
+				continue
+			}
+			hosts[ip.Is4()] = ip
+		}
+		if hosts[ip.Is4()] == ip {
+			out = append(out, bare(a))
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.entry(p).punched = out
+	return out
+}
+
+// entry returns the peer's entry. The caller holds the lock.
+func (g *gate) entry(p peer.ID) *vouched {
+	v := g.vouched[p]
+	if v == nil {
+		if len(g.vouched) >= maxVouched {
+			g.forgetOne()
+		}
+		v = &vouched{}
+		g.vouched[p] = v
+	}
+	v.used = g.now()
+	return v
+}
+
+// forgetOne drops the entry that was used longest ago.
+func (g *gate) forgetOne() {
+	var oldest peer.ID
+	for p, v := range g.vouched {
+		if len(v.trusted) == 0 && (oldest == "" || v.used.Before(g.vouched[oldest].used)) {
+			oldest = p
+		}
+	}
+	delete(g.vouched, oldest)
+}
+
+// InterceptAddrDial implements [connmgr.ConnectionGater].
+func (g *gate) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
+	a = bare(a)
+	addr := a
+	relay, _, circuit := splitCircuit(a)
+	if circuit {
+		addr = relay
+	}
+	named := false
+	g.mu.Lock()
+	if v := g.vouched[p]; v != nil {
+		v.used = g.now()
+		if slices.ContainsFunc(v.trusted, a.Equal) {
+			g.mu.Unlock()
+			return true
+		}
+		named = slices.ContainsFunc(v.told, a.Equal) || slices.ContainsFunc(v.punched, a.Equal)
+		// A name stands for the addresses it resolves to.
+		byName := slices.ContainsFunc(append(slices.Clone(v.told), v.trusted...), hasName)
+		if !named && !byName && len(v.told)+len(v.trusted)+len(v.punched) > 0 {
+			g.mu.Unlock()
+			return false
+		}
+	}
+	g.mu.Unlock()
+	if circuit && relay == nil {
+		return true // by way of a relay that a connection stands to
+	}
+	ip, ok := ipOf(addr)
+	switch {
+	case !ok:
+		return true // a name, or an onion address: for the transport to resolve
+	case ip.IsLoopback():
+		return named && g.only()
+	case ip.IsUnspecified() || ip.IsMulticast():
+		return false
+	case manet.IsPublicAddr(addr):
+		return named || circuit || g.stranger(ip)
+	}
+	return named && within(ip, g.subnets())
+}
+
+// stranger reports whether a public address may be dialled once more although
+// nobody who is known named it.
+func (g *gate) stranger(ip netip.Addr) bool {
+	bits := 32
+	if ip.Is6() {
+		bits = 56
+	}
+	net, err := ip.Prefix(bits)
+	if err != nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.strangers[net]
+	if l == nil {
+		if len(g.strangers) >= maxStrangers {
+			clear(g.strangers) // the burst is small: nothing is gained by many addresses
+		}
+		l = rate.NewLimiter(strangerDials, strangerBurst)
+		g.strangers[net] = l
+	}
+	return l.AllowN(g.now(), 1)
+}
+
+// InterceptPeerDial implements [connmgr.ConnectionGater].
+func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
+
+// InterceptAccept implements [connmgr.ConnectionGater].
+func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+
+// InterceptSecured implements [connmgr.ConnectionGater].
+func (g *gate) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddrs) bool { return true }
+
+// InterceptUpgraded implements [connmgr.ConnectionGater].
+func (g *gate) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
+
+func hasName(a ma.Multiaddr) bool {
+	for _, c := range a {
+		switch c.Protocol().Code {
+		case ma.P_DNS, ma.P_DNS4, ma.P_DNS6, ma.P_DNSADDR:
+			return true
+		}
+	}
+	return false
+}
+
+// splitCircuit takes the address of a circuit relay out of one behind it. The
+// address is nil when there is only the relay's name.
+func splitCircuit(a ma.Multiaddr) (addr ma.Multiaddr, relay peer.ID, ok bool) {
+	i := slices.IndexFunc(a, func(c ma.Component) bool { return c.Protocol().Code == ma.P_CIRCUIT })
+	if i < 0 {
+		return nil, "", false
+	}
+	addr, relay = peer.SplitAddr(a[:i])
+	return addr, relay, true
+}
+
+// ipOf is the IP address that an address begins with.
+func ipOf(a ma.Multiaddr) (netip.Addr, bool) {
+	ip, err := manet.ToIP(a)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	addr, ok := netip.AddrFromSlice(ip)
+	return addr.Unmap(), ok
+}
+
+// subnets are the networks that this machine is in. A single address, which is
+// what a tunnel has, stands for the smallest usual network around it.
+func subnets() []netip.Prefix {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var out []netip.Prefix
+	for _, a := range addrs {
+		n, ok := a.(*net.IPNet)
+		if !ok {
+			continue
+		}
+		ip, ok := netip.AddrFromSlice(n.IP)
+		if !ok {
+			continue
+		}
+		ip = ip.Unmap()
+		bits, _ := n.Mask.Size()
+		if bits == ip.BitLen() {
+			bits = map[bool]int{true: 24, false: 64}[ip.Is4()]
+		}
+		if p, err := ip.Prefix(bits); err == nil && bits > 0 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func within(ip netip.Addr, nets []netip.Prefix) bool {
+	return slices.ContainsFunc(nets, func(n netip.Prefix) bool { return n.Contains(ip) })
+}
