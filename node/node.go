@@ -38,7 +38,21 @@ type Config struct {
 	Root   [32]byte // opens the store; see package keyfile
 	Listen []string // multiaddrs; empty is QUIC and TCP on all interfaces
 	NoLAN  bool     // neither announce nor notice anything on the local network
-	Name   string   // the name this person claims, used when the identity is made
+	// Profile is what kind of node this is. A hidden one dials everything
+	// through the SOCKS5 proxy at SOCKS (host:port), listens nowhere and
+	// touches no local network, whatever else is set.
+	Profile host.Profile
+	SOCKS   string
+	// Announce are the addresses told to others in place of those the node
+	// sees itself.
+	Announce []string
+	// NetworkKey closes the network to all who don't have it.
+	NetworkKey *[32]byte
+	// Relays are full multiaddrs of relays to use, Bootstrap of peers through
+	// which to join the network.
+	Relays    []string
+	Bootstrap []string
+	Name      string // the name this person claims, used when the identity is made
 	// NewIdentity, when the store has no identity, is the recovery code to
 	// make one under.
 	NewIdentity *identity.RecoveryCode
@@ -103,17 +117,27 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return fmt.Errorf("reading the profile: %w", err)
 	}
-	n.host, err = host.New(host.Config{Key: n.engine.HostKey(), Listen: n.cfg.Listen, Port: int(port), Logger: n.log, Libp2p: n.cfg.Host})
+	relays, err := host.ParsePeers(n.cfg.Relays)
+	if err != nil {
+		return fmt.Errorf("reading the relays: %w", err)
+	}
+	hidden := n.cfg.Profile == host.Hidden
+	n.host, err = host.New(host.Config{
+		Key: n.engine.HostKey(), Listen: n.cfg.Listen, Port: int(port),
+		Profile: n.cfg.Profile, SOCKS: n.cfg.SOCKS, Announce: n.cfg.Announce, NetworkKey: n.cfg.NetworkKey,
+		PortMap:  n.cfg.Profile == host.Desktop && !n.cfg.NoLAN && len(n.cfg.Listen) == 0,
+		Circuits: relays, Logger: n.log, Libp2p: n.cfg.Host,
+	})
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
 	listening.Store(n.host)
-	cfg := delivery.Config{Logger: n.log}
-	if !n.cfg.NoLAN {
+	cfg := delivery.Config{Logger: n.log, NetworkChanged: n.host.Changed}
+	if !n.cfg.NoLAN && !hidden {
 		n.lan = discovery.NewLAN(discovery.Config{
 			Secrets: n.presence, Ports: func() (uint16, uint16) { return portsOf(n.host) }, Logger: n.log, Found: n.found,
 		})
-		cfg.NetworkChanged = n.lan.Refresh
+		cfg.NetworkChanged = func() { n.host.Changed(); n.lan.Refresh() }
 	}
 	n.delivery = delivery.New(n.host, n.engine, cfg)
 	n.engine.SetCourier(n.delivery)
@@ -136,6 +160,11 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	})
 	others.Go(func() {
+		if err := n.host.Run(ctx); err != nil && ctx.Err() == nil {
+			stop(fmt.Errorf("keeping the host reachable: %w", err))
+		}
+	})
+	others.Go(func() {
 		if err := n.delivery.Run(ctx); err != nil && ctx.Err() == nil {
 			stop(fmt.Errorf("delivering: %w", err))
 		}
@@ -150,7 +179,7 @@ func (n *Node) Run(ctx context.Context) error {
 	others.Go(func() { n.runJoins(ctx) })
 	others.Go(func() { n.trim(ctx) })
 
-	if err := n.engine.SetPort(ctx, uint16(n.host.Port())); err != nil && ctx.Err() == nil {
+	if err := n.keepPort(ctx); err != nil && ctx.Err() == nil {
 		stop(fmt.Errorf("saving: %w", err))
 	} else {
 		close(n.ready)
@@ -164,6 +193,15 @@ func (n *Node) Run(ctx context.Context) error {
 		err = nil
 	}
 	return errors.Join(err, n.Close())
+}
+
+// keepPort remembers the port that was chosen, so that addresses given out stay
+// good. A hidden node has none, and keeps that of the time before.
+func (n *Node) keepPort(ctx context.Context) error {
+	if n.host.Port() == 0 {
+		return nil
+	}
+	return n.engine.SetPort(ctx, uint16(n.host.Port()))
 }
 
 // trimEvery is how often memory that an idle node does not need is given back.

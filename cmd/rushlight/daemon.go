@@ -12,6 +12,7 @@ import (
 
 	"rushlight/node"
 	"rushlight/node/api"
+	"rushlight/node/host"
 	"rushlight/protocol/identity"
 	"rushlight/storage"
 	"rushlight/storage/keyfile"
@@ -29,10 +30,16 @@ type daemon interface {
 
 // settings are what up was told.
 type settings struct {
-	listen []string
-	noLAN  bool
-	name   string
-	logger *slog.Logger
+	profile    host.Profile
+	socks      string
+	listen     []string
+	announce   []string
+	bootstrap  []string
+	relays     []string
+	networkKey *[32]byte
+	noLAN      bool
+	name       string
+	logger     *slog.Logger
 }
 
 func keyDir(dir string) string   { return filepath.Join(dir, "keys") }
@@ -42,7 +49,9 @@ func storeDir(dir string) string { return filepath.Join(dir, "store") }
 // be made.
 func openDaemon(dir string, root [32]byte, code *identity.RecoveryCode, s settings) (daemon, error) {
 	n, err := node.Open(node.Config{
-		Dir: dir, Root: root, Listen: s.listen, NoLAN: s.noLAN, Name: s.name,
+		Dir: dir, Root: root, Name: s.name,
+		Profile: s.profile, SOCKS: s.socks, Listen: s.listen, Announce: s.announce,
+		Bootstrap: s.bootstrap, Relays: s.relays, NetworkKey: s.networkKey, NoLAN: s.noLAN,
 		NewIdentity: code, Logger: s.logger, Version: versionText(),
 	})
 	if err != nil {

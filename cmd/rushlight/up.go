@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"os/signal"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -23,17 +20,29 @@ import (
 
 // upFlags are the flags of up; no page and no browser is all there is yet.
 type upFlags struct {
-	listen []string
-	noLAN  bool
-	name   string
-	noPage bool
-	noOpen bool
+	profile    string
+	socks      string
+	listen     []string
+	announce   []string
+	bootstrap  []string
+	relays     []string
+	networkKey string
+	noLAN      bool
+	name       string
+	noPage     bool
+	noOpen     bool
 }
 
 func addUpFlags(cmd *cobra.Command) *upFlags {
 	u := &upFlags{}
 	f := cmd.Flags()
+	f.StringVar(&u.profile, "profile", "desktop", "desktop, relay (a public server) or hidden (everything through Tor)")
+	f.StringVar(&u.socks, "socks", "", "SOCKS5 proxy of a hidden profile (default 127.0.0.1:9050)")
 	f.StringArrayVar(&u.listen, "listen", nil, "address to listen on, a multiaddr; may be given several times")
+	f.StringArrayVar(&u.announce, "announce", nil, "address to tell others instead of one's own, a multiaddr; may be given several times")
+	f.StringArrayVar(&u.bootstrap, "bootstrap", nil, "peer through which to join the network, a multiaddr with /p2p/; may be given several times")
+	f.StringArrayVar(&u.relays, "relay", nil, "relay to use, a multiaddr with /p2p/; may be given several times")
+	f.StringVar(&u.networkKey, "network-key", "", "file with the key of a closed network")
 	f.BoolVar(&u.noLAN, "no-lan", false, "don't look for contacts on the local network")
 	f.StringVar(&u.name, "name", "", "first run: the name your contacts see until they choose one")
 	f.BoolVar(&u.noPage, "no-page", false, "don't serve the page")
@@ -70,13 +79,11 @@ func (a *app) up(ctx context.Context, flags upFlags) error {
 	if err != nil {
 		return err
 	}
-	s := settings{
-		listen: flags.listen, noLAN: flags.noLAN, name: flags.name,
-		logger: slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level})),
-	}
-	if err := s.check(); err != nil {
+	s, err := flags.settings()
+	if err != nil {
 		return err
 	}
+	s.logger = slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 	harden()
 	unlock, err := lockProfile(a.dir)
 	if err != nil {
@@ -88,35 +95,6 @@ func (a *app) up(ctx context.Context, flags upFlags) error {
 		return explain(err)
 	}
 	return explain(a.serve(ctx, d, code, s.logger))
-}
-
-func (s settings) check() error {
-	if s.name != "" && identity.CheckName(s.name) != nil {
-		return api.Errorf(api.CodeUsage, "that name can't be used").
-			WithHint("at most 64 bytes, no invisible characters, no spaces at the ends")
-	}
-	for _, l := range s.listen {
-		if !canListen(l) {
-			return api.Errorf(api.CodeUsage, "that is not an address to listen on").
-				WithHint("write it like /ip4/0.0.0.0/udp/4001/quic-v1")
-		}
-	}
-	return nil
-}
-
-// canListen tells whether addr begins like a multiaddr to listen on: an address
-// of this machine and a port. What follows is for the host to judge.
-func canListen(addr string) bool {
-	parts := strings.Split(addr, "/")
-	if len(parts) < 5 || parts[0] != "" || (parts[3] != "tcp" && parts[3] != "udp") {
-		return false
-	}
-	ip, err := netip.ParseAddr(parts[2])
-	if err != nil || ip.Zone() != "" || (parts[1] != "ip4" || !ip.Is4()) && (parts[1] != "ip6" || !ip.Is6()) {
-		return false
-	}
-	_, err = strconv.ParseUint(parts[4], 10, 16)
-	return err == nil
 }
 
 // open unlocks the profile, or makes it. code is not nil if it was made now.

@@ -248,7 +248,8 @@ func (m *Manager) dial(ctx context.Context, account identity.AccountID, p peer.A
 
 // openStream opens a stream to a peer, connecting first where needed.
 func (m *Manager) openStream(ctx context.Context, p peer.AddrInfo, proto protocol.ID, within time.Duration) (network.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
+	// A circuit will do: a message does not wait for a direct connection.
+	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(ctx, serviceMessages), within)
 	defer cancel()
 	if err := m.host.Connect(ctx, p); err != nil {
 		return nil, err

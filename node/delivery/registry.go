@@ -125,6 +125,9 @@ func (m *Manager) reached(ctx context.Context, x *session, c contact) {
 	conn := x.s.Conn()
 	addr := conn.RemoteMultiaddr()
 	if conn.Stat().Direction == network.DirInbound {
+		if _, err := addr.ValueForProtocol(ma.P_CIRCUIT); err == nil {
+			return // the caller is behind another circuit, if any
+		}
 		if _, err := addr.ValueForProtocol(ma.P_QUIC_V1); err != nil {
 			return
 		}

@@ -157,5 +157,9 @@ func (a *air) on(n int, cm **quicreuse.ConnManager) []libp2p.Option {
 			}))
 		*cm = c
 		return c, err
-	})}
+	}), func(c *libp2p.Config) error {
+		// Both look at real sockets and clocks of their own.
+		c.EnableAutoNATv2, c.DisableIdentifyAddressDiscovery = false, true
+		return nil
+	}}
 }
