@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -71,12 +72,11 @@ func (s *settings) checkProfile() error {
 }
 
 func readNetworkKey(name string) (*[32]byte, error) {
-	f, err := os.Open(name)
+	b, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading the network key: %w", bareFile(err))
 	}
-	defer f.Close()
-	key, err := host.ReadNetworkKey(f)
+	key, err := host.ReadNetworkKey(bytes.NewReader(b))
 	if err != nil {
 		return nil, api.Errorf(api.CodeUsage, "that file holds no network key").
 			WithHint("it has the lines /key/swarm/psk/1.0.0/ and /base16/, then 64 hex digits")

@@ -292,7 +292,9 @@ func (c *circuits) reach(ctx context.Context, r peer.AddrInfo) error {
 	}
 	if len(cheap) > 0 && len(cheap) < len(r.Addrs) {
 		short, cancel := context.WithTimeout(ctx, placeTime/4)
+		c.h.gate.narrow(r.ID, cheap)
 		err := c.h.Connect(short, peer.AddrInfo{ID: r.ID, Addrs: cheap})
+		c.h.gate.narrow(r.ID, nil)
 		cancel()
 		if err == nil {
 			return nil

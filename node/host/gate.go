@@ -43,6 +43,7 @@ type vouched struct {
 	told    []ma.Multiaddr // replaced by each call
 	punched []ma.Multiaddr // while a hole is punched
 	trusted []ma.Multiaddr // named by the person; never forgotten
+	only    []ma.Multiaddr // of these, those to dial for now; nil is all
 	used    time.Time
 }
 
@@ -98,6 +99,18 @@ func (g *gate) trust(p peer.AddrInfo) {
 	v := g.entry(p.ID)
 	for _, a := range p.Addrs {
 		v.trusted = append(v.trusted, bare(a))
+	}
+}
+
+// narrow lets the peer be dialled, of the addresses at which it may be, only at
+// these until it is called again with nil.
+func (g *gate) narrow(p peer.ID, addrs []ma.Multiaddr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	v := g.entry(p)
+	v.only = nil
+	for _, a := range addrs {
+		v.only = append(v.only, bare(a))
 	}
 }
 
@@ -164,6 +177,10 @@ func (g *gate) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
 	g.mu.Lock()
 	if v := g.vouched[p]; v != nil {
 		v.used = g.now()
+		if v.only != nil && !slices.ContainsFunc(v.only, a.Equal) {
+			g.mu.Unlock()
+			return false
+		}
 		if slices.ContainsFunc(v.trusted, a.Equal) {
 			g.mu.Unlock()
 			return true

@@ -30,7 +30,7 @@ const maxReservations = 2048
 var circuitLimits = relay.Resources{
 	Limit:          &relay.RelayLimit{Duration: 30 * time.Minute, Data: 64 << 20},
 	ReservationTTL: time.Hour, MaxReservations: maxReservations, MaxCircuits: 32, BufferSize: 16 << 10,
-	MaxReservationsPerPeer: 1, MaxReservationsPerIP: 32, MaxReservationsPerASN: 512,
+	MaxReservationsPerIP: 32, MaxReservationsPerASN: 512,
 }
 
 func (cfg *Config) check() error {

@@ -19,24 +19,24 @@ import (
 	"golang.org/x/net/websocket"
 )
 
-// socks is a transport that dials everything through one SOCKS5 proxy, Tor as
+// socksTransport dials everything through one SOCKS5 proxy, Tor as
 // a rule, and listens nowhere. Names are handed to the proxy as they are: this
 // machine resolves nothing. Each connection logs in to the proxy under a name
 // of its own, which is how Tor is told to give it a circuit of its own.
-type socks struct {
+type socksTransport struct {
 	up    transport.Upgrader
 	rcmgr network.ResourceManager
 	proxy string // host:port
 }
 
 var (
-	_ transport.Transport    = (*socks)(nil)
-	_ transport.SkipResolver = (*socks)(nil)
+	_ transport.Transport    = (*socksTransport)(nil)
+	_ transport.SkipResolver = (*socksTransport)(nil)
 )
 
-func newSOCKS(addr string) func(transport.Upgrader, network.ResourceManager) (*socks, error) {
-	return func(u transport.Upgrader, r network.ResourceManager) (*socks, error) {
-		return &socks{up: slowProbes{u}, rcmgr: r, proxy: addr}, nil
+func newSOCKS(addr string) func(transport.Upgrader, network.ResourceManager) (*socksTransport, error) {
+	return func(u transport.Upgrader, r network.ResourceManager) (*socksTransport, error) {
+		return &socksTransport{up: slowProbes{u}, rcmgr: r, proxy: addr}, nil
 	}
 }
 
@@ -94,24 +94,24 @@ func cutPort(v string) (host, port string, ok bool) {
 }
 
 // CanDial implements [transport.Transport].
-func (t *socks) CanDial(a ma.Multiaddr) bool { _, ok := parseTarget(a); return ok }
+func (t *socksTransport) CanDial(a ma.Multiaddr) bool { _, ok := parseTarget(a); return ok }
 
 // Protocols implements [transport.Transport].
-func (t *socks) Protocols() []int { return []int{ma.P_TCP, ma.P_ONION3, ma.P_WS, ma.P_WSS} }
+func (t *socksTransport) Protocols() []int { return []int{ma.P_TCP, ma.P_ONION3, ma.P_WS, ma.P_WSS} }
 
 // Proxy implements [transport.Transport]; it is about circuit relays.
-func (t *socks) Proxy() bool { return false }
+func (t *socksTransport) Proxy() bool { return false }
 
 // SkipResolve implements [transport.SkipResolver].
-func (t *socks) SkipResolve(context.Context, ma.Multiaddr) bool { return true }
+func (t *socksTransport) SkipResolve(context.Context, ma.Multiaddr) bool { return true }
 
 var errNoListen = errors.New("host: a hidden profile does not listen")
 
 // Listen implements [transport.Transport].
-func (t *socks) Listen(ma.Multiaddr) (transport.Listener, error) { return nil, errNoListen }
+func (t *socksTransport) Listen(ma.Multiaddr) (transport.Listener, error) { return nil, errNoListen }
 
 // Dial implements [transport.Transport].
-func (t *socks) Dial(ctx context.Context, raddr ma.Multiaddr, p peer.ID) (transport.CapableConn, error) {
+func (t *socksTransport) Dial(ctx context.Context, raddr ma.Multiaddr, p peer.ID) (transport.CapableConn, error) {
 	scope, err := t.rcmgr.OpenConnection(network.DirOutbound, true, raddr)
 	if err != nil {
 		return nil, Opaque("host: claiming a connection", err)
@@ -124,7 +124,7 @@ func (t *socks) Dial(ctx context.Context, raddr ma.Multiaddr, p peer.ID) (transp
 	return c, nil
 }
 
-func (t *socks) dial(ctx context.Context, raddr ma.Multiaddr, p peer.ID, scope network.ConnManagementScope) (transport.CapableConn, error) {
+func (t *socksTransport) dial(ctx context.Context, raddr ma.Multiaddr, p peer.ID, scope network.ConnManagementScope) (transport.CapableConn, error) {
 	if err := scope.SetPeer(p); err != nil {
 		return nil, Opaque("host: claiming a connection", err)
 	}
