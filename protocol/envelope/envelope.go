@@ -10,8 +10,10 @@
 package envelope
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
@@ -119,11 +121,13 @@ func Seal(dst []byte, keys Keys, c Class, payload []byte) ([]byte, error) {
 	if !c.Valid() || len(payload) > c.Capacity() {
 		return nil, fmt.Errorf("sealing an envelope: %w", ErrTooLarge)
 	}
-	pt := make([]byte, lengthSize+c.Capacity())
-	pt[0], pt[1] = byte(len(payload)>>8), byte(len(payload))
-	copy(pt[lengthSize:], payload)
+	dst = slices.Grow(dst, c.Size())
 	dst = append(dst, keys.Tag[:]...)
 	dst = append(dst, keys.CureHash[:]...)
+	// The plaintext is written where the ciphertext will stand.
+	pt := dst[len(dst):][:lengthSize+c.Capacity()]
+	pt[0], pt[1] = byte(len(payload)>>8), byte(len(payload))
+	clear(pt[lengthSize+copy(pt[lengthSize:], payload):])
 	return suite.SealOnce(dst, keys.Key[:], ad(&keys, c), pt), nil
 }
 
@@ -142,10 +146,9 @@ func Open(keys Keys, c Class, env []byte) ([]byte, error) {
 	if n > c.Capacity() {
 		return nil, ErrOpen
 	}
-	for _, b := range pt[lengthSize+n:] {
-		if b != 0 {
-			return nil, ErrOpen
-		}
+	// All bytes are zero when the first is and each equals the one before.
+	if pad := pt[lengthSize+n:]; len(pad) > 0 && (pad[0] != 0 || !bytes.Equal(pad[1:], pad[:len(pad)-1])) {
+		return nil, ErrOpen
 	}
 	return pt[lengthSize : lengthSize+n : lengthSize+n], nil
 }

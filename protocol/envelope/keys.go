@@ -3,9 +3,8 @@ package envelope
 import "rushlight/protocol/suite"
 
 const (
-	labelTag      suite.Label = "rushlight/envelope/tag/1"
+	labelTag      suite.Label = "rushlight/envelope/tag/2"
 	labelKey      suite.Label = "rushlight/envelope/key/1"
-	labelCure     suite.Label = "rushlight/envelope/cure/1"
 	labelCureHash suite.Label = "rushlight/envelope/cure-hash/1"
 	labelFirst    suite.Label = "rushlight/envelope/first/1"
 )
@@ -25,18 +24,23 @@ type Keys struct {
 // KeysFor derives the keys of the message with key mk for a relay, named by
 // its public key.
 func KeysFor(mk, relay [32]byte) Keys {
-	k := Keys{Tag: TagFor(mk, relay), Key: suite.MAC(mk[:], labelKey, relay[:])}
-	cure := suite.MAC(mk[:], labelCure, relay[:])
-	copy(k.Cure[:], cure[:])
+	k := Keys{Key: suite.MAC(mk[:], labelKey, relay[:])}
+	k.Tag, k.Cure = tagAndCure(mk, relay)
 	k.CureHash = CureHash(k.Cure)
 	return k
 }
 
 // TagFor derives only the tag of [KeysFor].
-func TagFor(mk, relay [32]byte) (tag [16]byte) {
-	m := suite.MAC(mk[:], labelTag, relay[:])
-	copy(tag[:], m[:])
+func TagFor(mk, relay [32]byte) [16]byte {
+	tag, _ := tagAndCure(mk, relay)
 	return tag
+}
+
+// tagAndCure are the halves of one MAC: whoever sees one learns nothing of the
+// other.
+func tagAndCure(mk, relay [32]byte) (tag, cure [16]byte) {
+	m := suite.MAC(mk[:], labelTag, relay[:])
+	return [16]byte(m[:16]), [16]byte(m[16:])
 }
 
 // CureHash is what an envelope carries so that whoever holds it can check a

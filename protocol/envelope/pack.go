@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	labelBody     suite.Label = "rushlight/envelope/body/1"
+	labelBody     suite.Label = "rushlight/envelope/body/2"
 	labelAck      suite.Label = "rushlight/envelope/ack/1"
-	labelFill     suite.Label = "rushlight/envelope/fill/1"
+	labelFill     suite.Label = "rushlight/envelope/fill/2"
 	labelAckAgain suite.Label = "rushlight/envelope/ack-again/1"
 )
 
@@ -41,7 +41,7 @@ func (c Class) MaxBody() int {
 	if !c.Valid() {
 		return 0
 	}
-	return c.Capacity() - 1 - c.Slots()*SlotSize - suite.SealOverhead
+	return c.Capacity() - c.head() - suite.SealOverhead
 }
 
 // ClassForBody returns the smallest class that holds a body of n bytes for a
@@ -69,25 +69,37 @@ func Pack(c Class, content [32]byte, slots [][]byte, body []byte) ([]byte, error
 	if !c.Valid() || len(slots) > c.Slots() || len(body) > c.MaxBody() {
 		return nil, fmt.Errorf("packing a payload: %w", ErrTooLarge)
 	}
-	head := 1 + c.Slots()*SlotSize
-	out := make([]byte, head, head+suite.SealOverhead+len(body))
-	out[0] = byte(KindSession)
-	at := 1
+	out := append(make([]byte, 0, c.head()+suite.SealOverhead+len(body)), byte(KindSession))
 	for _, s := range slots {
 		if len(s) != SlotSize {
 			return nil, fmt.Errorf("packing a payload: %w: slot of the wrong length", wire.ErrMalformed)
 		}
-		at += copy(out[at:], s)
+		out = append(out, s...)
 	}
-	suite.Stream(out[at:], content[:], labelFill)
-	return suite.Seal(out, content[:], bodyAD(c, out), body), nil
+	out = fill(out, c, content)
+	key := bodyKey(c, content)
+	return key.Seal(out, out, body), nil
+}
+
+// head is the length of the kind and the slots of a payload.
+func (c Class) head() int { return 1 + c.Slots()*SlotSize }
+
+// fill appends to the kind and the used slots of a payload what stands in the
+// others.
+func fill(out []byte, c Class, content [32]byte) []byte {
+	return suite.Stream(out, c.head()-len(out), [32]byte(suite.Expand(content, 32, labelFill)))
+}
+
+// bodyKey is what seals the body of a payload of the class.
+func bodyKey(c Class, content [32]byte) suite.OneTime {
+	return suite.OneTime(suite.Expand(content, 64, labelBody, []byte{byte(c)}))
 }
 
 // Fold leaves out of a payload of [Pack] what follows from the content key: the
 // slots beyond the used ones. [Unfold] puts it back. An outbox keeps payloads
 // folded.
 func Fold(c Class, used int, payload []byte) []byte {
-	return slices.Concat(payload[1:1+used*SlotSize], payload[1+c.Slots()*SlotSize:])
+	return slices.Concat(payload[1:1+used*SlotSize], payload[c.head():])
 }
 
 // Unfold reverses [Fold].
@@ -97,17 +109,9 @@ func Unfold(c Class, content [32]byte, used int, folded []byte) ([]byte, error) 
 		len(folded)-keep-suite.SealOverhead > c.MaxBody() {
 		return nil, fmt.Errorf("unfolding a payload: %w", wire.ErrMalformed)
 	}
-	head := 1 + c.Slots()*SlotSize
-	out := make([]byte, head, head+len(folded)-keep)
-	out[0] = byte(KindSession)
-	copy(out[1:], folded[:keep])
-	suite.Stream(out[1+keep:], content[:], labelFill)
+	out := append(make([]byte, 0, c.head()+len(folded)-keep), byte(KindSession))
+	out = fill(append(out, folded[:keep]...), c, content)
 	return append(out, folded[keep:]...), nil
-}
-
-// bodyAD binds a body to the class and to all slots.
-func bodyAD(c Class, head []byte) []byte {
-	return suite.Frame(labelBody, []byte{byte(c)}, head)
 }
 
 // MaxFirstFlight is the length of the longest sealed first flight of the
@@ -175,7 +179,8 @@ func OpenBody(c Class, content [32]byte, payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := suite.Open(nil, content[:], bodyAD(c, payload[:len(payload)-len(sealed)]), sealed)
+	key := bodyKey(c, content)
+	body, err := key.Open(nil, payload[:c.head()], sealed)
 	if err != nil {
 		return nil, ErrOpen
 	}

@@ -220,7 +220,8 @@ func (e *eve) read(dir int, c []byte) ([]byte, bool) {
 	e.listen(&h.braid)
 	// A key that she does not know is zero: she tries all the same.
 	pq, _ := e.quantumKey(dir, &h)
-	pt, err := openBody(messageKeys(&ec, &pq, front[:nonceSize]), bodyAD(&e.transcript, front), c[frontSize:])
+	key := messageKey(&ec, &pq, front[:nonceSize])
+	pt, err := key.Open(nil, bodyAD(&e.transcript, front), c[frontSize:])
 	return pt, err == nil
 }
 

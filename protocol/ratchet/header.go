@@ -1,6 +1,8 @@
 package ratchet
 
 import (
+	"crypto/cipher"
+
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"rushlight/protocol/ratchet/braid"
@@ -14,11 +16,10 @@ const (
 	nonceSize    = 16
 	headerSize   = 32 + 4 + 4 + 8 + 4 + braid.MsgSize
 	frontSize    = nonceSize + headerSize + chacha20poly1305.Overhead
-	commitSize   = 32
 	headerOffset = nonceSize
 
 	// Overhead is how much longer every ciphertext is than its plaintext.
-	Overhead = frontSize + commitSize + chacha20poly1305.Overhead
+	Overhead = frontSize + suite.SealOverhead
 )
 
 const labelMessage suite.Label = "rushlight/ratchet/message/1"
@@ -35,12 +36,12 @@ type header struct {
 
 // seal appends nonce ‖ sealed header to dst.
 func (h *header) seal(dst []byte, key, nonce, ad []byte) []byte {
-	var buf [headerSize]byte
-	w := wire.NewWriter(buf[:0])
+	at := len(dst) + len(nonce)
+	w := wire.NewWriter(dst).Raw(nonce)
 	w.Raw(h.dh[:]).U32(h.previous).U32(h.n).U64(h.total).U32(h.pqn)
 	h.braid.MarshalTo(w)
-	dst = append(dst, nonce...)
-	return headerCipher(key).Seal(dst, headerNonce(nonce), w.Out(), ad)
+	dst = w.Out() // sealed where it stands
+	return headerCipher(key).Seal(dst[:at], headerNonce(nonce), dst[at:], ad)
 }
 
 // openHeader opens the header of a message under one header key.
@@ -69,15 +70,12 @@ func headerNonce(nonce []byte) []byte {
 	return x[:]
 }
 
-// messageKeys combines the keys of both ratchets and the nonce of the message
-// into key[32] ‖ commitment[32]. Because the nonce is in it, a state that was
-// rolled back does not use one key for two plaintexts.
-func messageKeys(ec, pq *[32]byte, nonce []byte) []byte {
-	return suite.Derive(ec[:], pq[:], chacha20poly1305.KeySize+commitSize, labelMessage, nonce)
+// messageKey combines the keys of both ratchets and the nonce of the message.
+// Because the nonce is in it, a state that was rolled back does not use one key
+// for two plaintexts.
+func messageKey(ec, pq *[32]byte, nonce []byte) suite.OneTime {
+	return suite.OneTime(suite.Derive(ec[:], pq[:], len(suite.OneTime{}), labelMessage, nonce))
 }
-
-// bodyNonce is zero: a body's key encrypts nothing else.
-var bodyNonce [chacha20poly1305.NonceSize]byte
 
 // bodyAD is the associated data of the body: transcript ‖ nonce ‖ sealed
 // header, all of fixed length.
@@ -86,20 +84,10 @@ func bodyAD(transcript *[32]byte, front []byte) []byte {
 	return append(append(ad, transcript[:]...), front...)
 }
 
-// sealBody appends commitment ‖ ciphertext to dst.
-func sealBody(dst, keys, ad, plaintext []byte) []byte {
-	dst = append(dst, keys[32:64]...)
-	return bodyCipher(keys).Seal(dst, bodyNonce[:], plaintext, ad)
-}
-
-// openBody checks the commitment before anything else.
-func openBody(keys, ad, sealed []byte) ([]byte, error) {
-	if !suite.Equal(keys[32:64], sealed[:commitSize]) {
-		return nil, ErrDecrypt
-	}
-	pt, err := bodyCipher(keys).Open(nil, bodyNonce[:], sealed[commitSize:], ad)
+func headerCipher(key []byte) cipher.AEAD {
+	a, err := chacha20poly1305.NewX(key)
 	if err != nil {
-		return nil, ErrDecrypt
+		panic("ratchet: " + err.Error())
 	}
-	return pt, nil
+	return a
 }

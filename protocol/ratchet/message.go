@@ -35,8 +35,8 @@ func (s *Session) Encrypt(dst, plaintext []byte) ([]byte, error) {
 	}
 	start := len(dst)
 	dst = h.seal(dst, s.ec.send.header[:], nonce[:], s.transcript[:])
-	ad := bodyAD(&s.transcript, dst[start:])
-	return sealBody(dst, messageKeys(&ec, &pq, nonce[:]), ad, plaintext), nil
+	key := messageKey(&ec, &pq, nonce[:])
+	return key.Seal(dst, bodyAD(&s.transcript, dst[start:]), plaintext), nil
 }
 
 // Decrypt opens a message. Save the state before acknowledging it. After an
@@ -60,9 +60,10 @@ func (s *Session) Decrypt(ciphertext []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	plaintext, err := openBody(messageKeys(&ec.key, &pq.key, front[:nonceSize]), bodyAD(&s.transcript, front), sealed)
+	key := messageKey(&ec.key, &pq.key, front[:nonceSize])
+	plaintext, err := key.Open(nil, bodyAD(&s.transcript, front), sealed)
 	if err != nil {
-		return nil, err
+		return nil, ErrDecrypt
 	}
 	// The braid may still refuse; nothing after it can.
 	if err := s.pq.commit(&pq, &h.braid); err != nil {

@@ -36,7 +36,8 @@ func forge(s *Session, headerKey []byte, h *header, ec, pq [32]byte) []byte {
 	var nonce [nonceSize]byte
 	suite.Random(nonce[:])
 	front := h.seal(nil, headerKey, nonce[:], s.transcript[:])
-	return sealBody(front, messageKeys(&ec, &pq, nonce[:]), bodyAD(&s.transcript, front), []byte("forged"))
+	key := messageKey(&ec, &pq, nonce[:])
+	return key.Seal(front, bodyAD(&s.transcript, front), []byte("forged"))
 }
 
 // TestForgedFirstMessage is the published attack on a naive Triple Ratchet: a
@@ -331,7 +332,7 @@ func TestRollbackReusesNoKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, part := range [][]byte{c[:nonceSize], c[frontSize : frontSize+commitSize], c[frontSize+commitSize:][:16]} {
+		for _, part := range [][]byte{c[:nonceSize], c[frontSize:][:32], c[frontSize+32:][:16]} {
 			if seen[string(part)] {
 				t.Fatal("nonce, commitment or keystream repeats")
 			}

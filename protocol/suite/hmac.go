@@ -42,16 +42,15 @@ func hmacSHA256(key []byte, parts ...[]byte) [32]byte {
 	return sha256.Sum256(outer[:])
 }
 
-// hkdfSHA256 is HKDF-SHA-256 (RFC 5869). n is at most 8,160.
-func hkdfSHA256(secret, salt, info []byte, n int) []byte {
-	prk := hmacSHA256(salt, secret)
+// expandSHA256 is HKDF-Expand with SHA-256 (RFC 5869 §2.3). n is at most 8,160.
+func expandSHA256(prk, info []byte, n int) []byte {
 	out := make([]byte, 0, (n+31)/32*32)
 	for i := byte(1); len(out) < n; i++ {
 		var last []byte
 		if len(out) > 0 {
 			last = out[len(out)-32:]
 		}
-		t := hmacSHA256(prk[:], last, info, []byte{i})
+		t := hmacSHA256(prk, last, info, []byte{i})
 		out = append(out, t[:]...)
 	}
 	clear(out[n:])

@@ -12,14 +12,15 @@
 package suite
 
 import (
+	"crypto/cipher"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
+	"slices"
 
-	"golang.org/x/crypto/chacha20"
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
@@ -71,11 +72,17 @@ func MAC(key []byte, l Label, fields ...[]byte) (out [32]byte) {
 // A nil salt is 32 zero bytes. It panics when n exceeds 8,160, which only a
 // wrong constant can cause.
 func Derive(secret, salt []byte, n int, l Label, fields ...[]byte) []byte {
+	return Expand(hmacSHA256(salt, secret), n, l, fields...)
+}
+
+// Expand is the second half of [Derive], HKDF-Expand, for a key that is 32
+// uniformly random bytes already.
+func Expand(key [32]byte, n int, l Label, fields ...[]byte) []byte {
 	if n < 0 || n > 255*sha256.Size {
 		panic("suite: key of impossible length")
 	}
 	var stack [onStack]byte
-	return hkdfSHA256(secret, salt, appendFrame(stack[:0], l, fields), n)
+	return expandSHA256(key[:], appendFrame(stack[:0], l, fields), n)
 }
 
 // Sign signs the frame of the label and the fields with Ed25519.
@@ -197,16 +204,55 @@ func OpenOnce(dst, key, ad, sealed []byte) ([]byte, error) {
 	return pt, nil
 }
 
-// Stream fills b with bytes that only who has the key can tell from random
-// ones: the ChaCha20 keystream (RFC 8439) of a key derived under the label,
-// which must be used for nothing else.
-func Stream(b, key []byte, l Label) {
-	c, err := chacha20.NewUnauthenticatedCipher(Derive(key, nil, chacha20.KeySize, l), make([]byte, chacha20.NonceSize))
+// OneTime is what seals one plaintext: key[32] ‖ commitment[32]. Both come out
+// of one [Derive] or [Expand] whose result is used for nothing else.
+type OneTime [chacha20poly1305.KeySize + commitSize]byte
+
+// Seal encrypts one plaintext and commits to the key, as the function Seal
+// does; the output has the same form and length (spec §2.4).
+func (k *OneTime) Seal(dst, ad, plaintext []byte) []byte {
+	var nonce [chacha20poly1305.NonceSize]byte
+	dst = append(dst, k[chacha20poly1305.KeySize:]...)
+	return k.cipher().Seal(dst, nonce[:], plaintext, ad)
+}
+
+// Open reverses [OneTime.Seal]. The commitment is checked before anything is
+// decrypted. On error nothing is returned.
+func (k *OneTime) Open(dst, ad, sealed []byte) ([]byte, error) {
+	if len(sealed) < SealOverhead || !Equal(k[chacha20poly1305.KeySize:], sealed[:commitSize]) {
+		return nil, ErrOpen
+	}
+	var nonce [chacha20poly1305.NonceSize]byte
+	pt, err := k.cipher().Open(dst, nonce[:], sealed[commitSize:], ad)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return pt, nil
+}
+
+func (k *OneTime) cipher() cipher.AEAD {
+	a, err := chacha20poly1305.New(k[:chacha20poly1305.KeySize])
 	if err != nil {
 		panic("suite: " + err.Error())
 	}
-	clear(b)
-	c.XORKeyStream(b, b)
+	return a
+}
+
+// Stream appends n bytes that only who has the key can tell from random ones:
+// the ChaCha20 keystream (RFC 8439) from block 1 on. The key must be used for
+// nothing else. The bytes are the ciphertext of as many zeros, because that
+// cipher has fast code where the bare keystream has none.
+func Stream(dst []byte, n int, key [32]byte) []byte {
+	a, err := chacha20poly1305.New(key[:])
+	if err != nil {
+		panic("suite: " + err.Error())
+	}
+	at := len(dst)
+	dst = slices.Grow(dst, n+chacha20poly1305.Overhead)[:at+n]
+	clear(dst[at:])
+	var nonce [chacha20poly1305.NonceSize]byte
+	a.Seal(dst[:at], nonce[:], dst[at:], nil)
+	return dst
 }
 
 // Random fills b from the operating system's generator.

@@ -3,10 +3,13 @@ package suite_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"testing"
 
+	"golang.org/x/crypto/chacha20"
 	"pgregory.net/rapid"
 
 	"rushlight/protocol/suite"
@@ -135,7 +138,7 @@ func TestEqual(t *testing.T) {
 	}
 }
 
-// ciphers are the three ways to encrypt.
+// ciphers are the four ways to encrypt.
 var ciphers = map[string]struct {
 	seal     func(dst, key, ad, pt []byte) []byte
 	open     func(dst, key, ad, ct []byte) ([]byte, error)
@@ -145,6 +148,50 @@ var ciphers = map[string]struct {
 	"seal": {suite.Seal, suite.Open, suite.SealOverhead, false},
 	"box":  {suite.SealBox, suite.OpenBox, suite.BoxOverhead, true},
 	"once": {suite.SealOnce, suite.OpenOnce, suite.OnceOverhead, false},
+	"with": {
+		func(dst, key, ad, pt []byte) []byte { k := oneTime(key); return k.Seal(dst, ad, pt) },
+		func(dst, key, ad, ct []byte) ([]byte, error) { k := oneTime(key); return k.Open(dst, ad, ct) },
+		suite.SealOverhead, false,
+	},
+}
+
+func oneTime(key []byte) suite.OneTime {
+	return suite.OneTime(suite.Expand([32]byte(key), 64, labelA))
+}
+
+// TestStream compares with the keystream of the bare cipher.
+func TestStream(t *testing.T) {
+	key := [32]byte{1, 2, 3}
+	for _, n := range []int{0, 1, 63, 64, 65, 3000} {
+		c, err := chacha20.NewUnauthenticatedCipher(key[:], make([]byte, chacha20.NonceSize))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetCounter(1)
+		want := make([]byte, n)
+		c.XORKeyStream(want, want)
+		for _, dst := range [][]byte{[]byte("dst"), append(make([]byte, 0, n+100), "dst"...)} {
+			if got := suite.Stream(dst, n, key); string(got[:3]) != "dst" || !bytes.Equal(got[3:], want) {
+				t.Errorf("%d bytes: another stream", n)
+			}
+		}
+	}
+}
+
+// TestExpand holds Derive to be the two halves of HKDF.
+func TestExpand(t *testing.T) {
+	secret, salt := []byte("secret"), []byte("salt")
+	prk, err := hkdf.Extract(sha256.New, secret, salt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := suite.Expand([32]byte(prk), 77, labelA, []byte("x"))
+	if !bytes.Equal(got, suite.Derive(secret, salt, 77, labelA, []byte("x"))) {
+		t.Error("differs from HKDF")
+	}
+	if !bytes.HasPrefix(got, suite.Expand([32]byte(prk), 40, labelA, []byte("x"))) {
+		t.Error("a shorter one is not its beginning")
+	}
 }
 
 func TestCiphers(t *testing.T) {
@@ -235,5 +282,14 @@ func BenchmarkMAC(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		suite.MAC(key, labelA, key)
+	}
+}
+
+func BenchmarkStream(b *testing.B) {
+	dst := make([]byte, 0, 2048)
+	b.SetBytes(1086)
+	b.ReportAllocs()
+	for b.Loop() {
+		suite.Stream(dst, 1086, [32]byte{})
 	}
 }
