@@ -44,6 +44,9 @@ type piece struct {
 // interpolate evaluates at x the polynomials of lowest degree through the
 // pieces. x must not be one of their numbers.
 func interpolate(pieces []piece, x uint16) (out Chunk) {
+	if len(pieces) == 1 {
+		return pieces[0].data // a constant
+	}
 	// The weight of piece i is Π(x−xⱼ) / dᵢ over all j, where dᵢ is
 	// (x−xᵢ)·Π(xᵢ−xⱼ) over j ≠ i. One inversion serves all dᵢ: before[i] is
 	// the product of those in front of i.

@@ -114,3 +114,12 @@ func BenchmarkParityChunk(b *testing.B) {
 		encodeChunk(text, 4711)
 	}
 }
+
+// BenchmarkHeaderChunk is what a side sends with every message while the other
+// is silent.
+func BenchmarkHeaderChunk(b *testing.B) {
+	text := make([]byte, headerMACSize)
+	for b.Loop() {
+		encodeChunk(text, 77)
+	}
+}
