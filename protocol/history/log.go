@@ -38,13 +38,17 @@ func (l *Log) take(m *message.Message, hash [32]byte, s Store) (dup bool, fork *
 	if err := l.Held.Add(m.Seq); err != nil {
 		return false, nil, ErrTooManyGaps
 	}
-	if m.Seq > last {
-		l.Last = hash
-	}
-	if e, ok := s.At(m.Author, m.Seq-1); ok && e.ID != message.ID(m.Prev[:16]) {
+	// The message before is mostly the newest, whose hash is here.
+	if m.Seq == last+1 {
+		if last > 0 && l.Last != m.Prev {
+			fork = &Fork{m.Author, m.Seq, id, message.ID(l.Last[:16])}
+		}
+	} else if e, ok := s.At(m.Author, m.Seq-1); ok && e.ID != message.ID(m.Prev[:16]) {
 		fork = &Fork{m.Author, m.Seq, id, e.ID}
 	}
-	if e, ok := s.At(m.Author, m.Seq+1); ok && e.Prev != hash {
+	if m.Seq > last {
+		l.Last = hash
+	} else if e, ok := s.At(m.Author, m.Seq+1); ok && e.Prev != hash {
 		fork = &Fork{m.Author, m.Seq, id, e.ID}
 	}
 	l.Forked = l.Forked || fork != nil

@@ -118,7 +118,7 @@ func (s *State) Insert(m *message.Message, st Store, now time.Time) (Outcome, er
 	} else {
 		s.logs = slices.Insert(s.logs, i, l)
 	}
-	out := s.Place(m, st, now)
+	out := s.place(m, message.ID(hash[:16]), st, now)
 	out.Fork = fork
 	return out, nil
 }
@@ -127,23 +127,41 @@ func (s *State) Insert(m *message.Message, st Store, now time.Time) (Outcome, er
 // more of its parents may have come. Call it once for each message that waits
 // until it returns New; received is when the message came.
 func (s *State) Place(m *message.Message, st Store, received time.Time) Outcome {
+	return s.place(m, m.ID(), st, received)
+}
+
+func (s *State) place(m *message.Message, id message.ID, st Store, received time.Time) Outcome {
 	out := Outcome{Verdict: New}
 	parents := uint64(0)
 	for _, p := range m.Parents {
-		if !st.Has(p) {
+		order, ok := s.order(p, st)
+		if !ok {
 			out.Verdict = Waiting
 			out.Missing = append(out.Missing, p)
 			continue
 		}
-		parents = max(parents, st.Order(p))
+		parents = max(parents, order)
 	}
-	id := m.ID()
 	out.Position = Position{message.Order(m.HLC, parents, received), id}
 	if out.Verdict == New {
 		s.addHead(head{id, out.Position.Order}, m.Parents)
 		s.clock = max(s.clock, out.Position.Order)
 	}
 	return out
+}
+
+// order returns the order of a placed message. Most parents are heads, for
+// which the store is not asked.
+func (s *State) order(id message.ID, st Store) (uint64, bool) {
+	for i := range s.heads {
+		if s.heads[i].id == id {
+			return s.heads[i].order, true
+		}
+	}
+	if !st.Has(id) {
+		return 0, false
+	}
+	return st.Order(id), true
 }
 
 // addHead makes a message a head in the place of its parents.
