@@ -164,7 +164,7 @@ func TestHidden(t *testing.T) {
 	}
 	defer p.Close()
 	port := 0
-	p.Route = func(string) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+	p.Dial = func(string) (net.Conn, error) { return net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)) }
 	b := newHost(t, Config{Listen: []string{loopTCP, loopQUIC}})
 	echo(b)
 	w := newHost(t, Config{Listen: []string{"/ip4/127.0.0.1/tcp/0/ws"}})

@@ -17,9 +17,9 @@ import (
 
 // Proxy is a listening proxy.
 type Proxy struct {
-	// Route says where to connect for a host and port that was asked for, a
-	// name or an address; nil connects there.
-	Route func(asked string) string
+	// Dial connects to the host and port that was asked for, a name or an
+	// address; nil takes them as they are.
+	Dial func(asked string) (net.Conn, error)
 
 	l     net.Listener
 	wg    sync.WaitGroup
@@ -29,15 +29,20 @@ type Proxy struct {
 	users []string
 }
 
-// Listen starts a proxy at the address.
+// Listen starts a proxy at the address. Dial is set before anybody asks.
 func Listen(ctx context.Context, addr string) (*Proxy, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("socks: listening: %w", err)
 	}
+	return Serve(l), nil
+}
+
+// Serve starts a proxy on a listener.
+func Serve(l net.Listener) *Proxy {
 	p := &Proxy{l: l, conns: map[net.Conn]bool{}}
 	p.wg.Go(p.serve)
-	return p, nil
+	return p
 }
 
 // Addr is the host:port of the proxy.
@@ -109,11 +114,11 @@ func (p *Proxy) handle(c net.Conn) error {
 	p.mu.Lock()
 	p.asked, p.users = append(p.asked, asked), append(p.users, user)
 	p.mu.Unlock()
-	to := asked
-	if p.Route != nil {
-		to = p.Route(asked)
+	dial := p.Dial
+	if dial == nil {
+		dial = func(to string) (net.Conn, error) { return net.Dial("tcp", to) }
 	}
-	out, err := net.Dial("tcp", to)
+	out, err := dial(asked)
 	if err != nil {
 		_, _ = c.Write([]byte{5, 5, 0, 1, 0, 0, 0, 0, 0, 0})
 		return err
