@@ -17,7 +17,10 @@ import (
 	"rushlight/protocol/suite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Started once for the process by libp2p.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/libp2p/go-flow-metrics.(*sweeper).run"))
+}
 
 func secrets(n int) []PairSecret {
 	out := make([]PairSecret, n)

@@ -2,10 +2,6 @@
 
 package host
 
-// This file is never built. It keeps the versions of the modules that the
-// routing table and public channels will use in go.mod until code imports
-// them.
-import (
-	_ "github.com/libp2p/go-libp2p-kad-dht"
-	_ "github.com/libp2p/go-libp2p-pubsub"
-)
+// This file is never built. It keeps the version of the module that public
+// channels will use in go.mod until code imports it.
+import _ "github.com/libp2p/go-libp2p-pubsub"

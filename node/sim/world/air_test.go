@@ -16,13 +16,16 @@ type air struct {
 	mu      sync.Mutex
 	rng     *rand.Rand
 	sockets map[netip.AddrPort]*socket
-	delay   [][]time.Duration // one way, between two people
-	cut     [][]bool          // from, to: nothing passes
-	dark    []bool            // without power or cable
+	at      []netip.Addr       // where each person is
+	who     map[netip.Addr]int // and the other way round
+	delay   [][]time.Duration  // one way, between two people
+	cut     [][]bool           // from, to: nothing passes
+	dark    []bool             // without power or cable
 	walls   []*wall
 	loss    int // of packets, in a hundred
 	count   counts
 	order   uint64
+	moved   int
 }
 
 // wall is a firewall that lets in only answers: packets from an address that
@@ -34,23 +37,39 @@ const wallTime = 30 * time.Second
 
 const port = 4000
 
-// addrOf is the address of one person's device.
-func addrOf(n int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{11, 0, byte(n >> 8), byte(n)}), port)
+// addrOf is an address that a device may have. No two are in one /16, as far
+// as that goes.
+func addrOf(n int) netip.Addr {
+	return netip.AddrFrom4([4]byte{byte(11 + n>>8&15), byte(n), byte(n >> 16), byte(n >> 12)})
 }
 
-func personAt(a netip.AddrPort) int {
-	b := a.Addr().As4()
-	return int(b[2])<<8 | int(b[3])
+// addrOf is the address of one person's device now.
+func (a *air) addrOf(n int) netip.AddrPort {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return netip.AddrPortFrom(a.at[n], port)
+}
+
+// move gives a person, whose device is off, another address. Nobody has the
+// old one.
+func (a *air) move(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.who, a.at[n])
+	a.moved++
+	a.at[n] = addrOf(len(a.at) + a.moved)
+	a.who[a.at[n]] = n
 }
 
 // newAir makes a network for n people with 10 to 90 ms between any two.
 func newAir(rng *rand.Rand, n int) *air {
 	a := &air{
-		rng: rng, sockets: map[netip.AddrPort]*socket{},
+		rng: rng, sockets: map[netip.AddrPort]*socket{}, who: map[netip.Addr]int{},
 		dark: make([]bool, n), walls: make([]*wall, n),
 	}
-	for range n {
+	for i := range n {
+		a.at = append(a.at, addrOf(i))
+		a.who[addrOf(i)] = i
 		a.delay = append(a.delay, make([]time.Duration, n))
 		a.cut = append(a.cut, make([]bool, n))
 	}
@@ -91,9 +110,15 @@ func (a *air) wall(n int) {
 
 // carry takes a packet from one address to another.
 func (a *air) carry(from, to netip.AddrPort, b []byte) {
-	i, j, now := personAt(from), personAt(to), time.Now()
+	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	i, known := a.who[from.Addr()]
+	j, there := a.who[to.Addr()]
+	if !known || !there {
+		a.count.lost++
+		return
+	}
 	s := a.sockets[to]
 	if w := a.walls[i]; w != nil && !a.dark[i] {
 		w.opened[to] = now
@@ -124,10 +149,15 @@ func (a *air) counted() (c counts) {
 	return c
 }
 
-// bind gives out an address, which must be free.
-func (a *air) bind(at netip.AddrPort) (*socket, error) {
+// bind gives out a port of a person's address, which must be free; port 0 is
+// any.
+func (a *air) bind(n int, p uint16) (*socket, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	at := netip.AddrPortFrom(a.at[n], p)
+	for p == 0 && (at.Port() == 0 || a.sockets[at] != nil) {
+		at = netip.AddrPortFrom(a.at[n], 32768+uint16(a.rng.IntN(28000)))
+	}
 	if a.sockets[at] != nil {
 		return nil, fmt.Errorf("the address is taken: %w", net.ErrClosed)
 	}

@@ -48,7 +48,7 @@ func (p *person) start() {
 	code := identity.RecoveryCode{byte(p.n)}
 	n, err := node.Open(node.Config{
 		Dir: p.dir, Root: root, Name: fmt.Sprint("person ", p.n), NewIdentity: &code, NoLAN: true,
-		Listen: []string{fmt.Sprintf("/ip4/%v/udp/%d/quic-v1", addrOf(p.n).Addr(), port)},
+		Listen: []string{fmt.Sprintf("/ip4/%v/udp/%d/quic-v1", p.w.air.addrOf(p.n).Addr(), port)},
 		Host:   p.w.air.on(p.n, &p.quic),
 		Store:  storeOptions(), Logger: slog.New(logged{p.w, p.n}),
 	})

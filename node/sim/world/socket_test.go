@@ -150,10 +150,10 @@ func (a *air) on(n int, cm **quicreuse.ConnManager) []libp2p.Option {
 	return []libp2p.Option{libp2p.QUICReuse(func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
 		c, err := quicreuse.NewConnManager(reset, token,
 			quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) {
-				return source{addrOf(n).Addr().AsSlice()}, nil
+				return source{a.addrOf(n).Addr().AsSlice()}, nil
 			}),
-			quicreuse.OverrideListenUDP(func(string, *net.UDPAddr) (net.PacketConn, error) {
-				return a.bind(addrOf(n))
+			quicreuse.OverrideListenUDP(func(_ string, at *net.UDPAddr) (net.PacketConn, error) {
+				return a.bind(n, uint16(at.Port))
 			}))
 		*cm = c
 		return c, err

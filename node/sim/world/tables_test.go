@@ -1,0 +1,264 @@
+package world
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
+
+	"rushlight/node/discovery"
+	"rushlight/node/host"
+	"rushlight/protocol/beacon"
+)
+
+// tables is a network of nodes that have nothing but the hash table.
+type tables struct {
+	t    *testing.T
+	ctx  context.Context
+	rng  *rand.Rand
+	air  *air
+	all  []*tableNode // servers first
+	stop []func()
+}
+
+type tableNode struct {
+	n     int
+	h     *host.Host
+	table *discovery.Table
+}
+
+func (n *tableNode) info() peer.AddrInfo { return peer.AddrInfo{ID: n.h.ID(), Addrs: n.h.Addrs()} }
+
+// add starts a node. A client is as a node makes one for a few questions.
+func (w *tables) add(n int, cfg discovery.TableConfig) *tableNode {
+	w.t.Helper()
+	var cm *quicreuse.ConnManager
+	options := w.air.on(n, &cm)
+	if !cfg.Server {
+		options = append(options, libp2p.NoListenAddrs, libp2p.WithDialTimeout(discovery.DialTime))
+	}
+	var seed [8]byte
+	binary.BigEndian.PutUint64(seed[:], w.rng.Uint64())
+	h, err := host.New(host.Config{
+		Key:    sha256.Sum256(seed[:]),
+		Listen: []string{fmt.Sprintf("/ip4/%v/udp/%d/quic-v1", w.air.addrOf(n).Addr(), port)},
+		Libp2p: options,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	table, err := discovery.NewTable(h, cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.stop = append(w.stop, func() {
+		for _, err := range []error{table.Close(), h.Close(), cm.Close()} {
+			if err != nil {
+				w.t.Error(err)
+			}
+		}
+	})
+	return &tableNode{n, h, table}
+}
+
+// meets makes a node join by way of a few of the others, dead ones or not.
+func (w *tables) meets(n *tableNode, among []*tableNode, few int) error {
+	var some []peer.AddrInfo
+	for _, i := range w.rng.Perm(len(among))[:min(few, len(among))] {
+		some = append(some, among[i].info())
+	}
+	return n.table.Join(w.ctx, some, nil)
+}
+
+// timed runs f for every i, some at once, and returns how long the successful
+// ones took, in order, and how many failed.
+func (w *tables) timed(n int, f func(i int) bool) (took []time.Duration, failed int) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	line := make(chan struct{}, 8)
+	for i := range n {
+		line <- struct{}{}
+		wg.Go(func() {
+			began := time.Now()
+			ok := f(i)
+			mu.Lock()
+			defer mu.Unlock()
+			if ok {
+				took = append(took, time.Since(began))
+			} else {
+				failed++
+			}
+			<-line
+		})
+	}
+	wg.Wait()
+	slices.Sort(took)
+	return took, failed
+}
+
+// part is the q-th hundredth of times in order.
+func part(took []time.Duration, q int) time.Duration {
+	if len(took) == 0 {
+		return 0
+	}
+	return took[min(len(took)-1, len(took)*q/100)].Round(time.Millisecond)
+}
+
+func tableSize(t *testing.T) int {
+	t.Helper()
+	n, err := strconv.Atoi(cmpOr(os.Getenv("RUSHLIGHT_SIM_TABLE"), "100"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func cmpOr(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
+// TestLookups measures how long records take to be found, before and after half
+// of the nodes have vanished. RUSHLIGHT_SIM_TABLE=1000 makes the network that
+// large: see doc.go for the last result.
+func TestLookups(t *testing.T) {
+	if raceEnabled {
+		t.Skip("too slow with the race detector")
+	}
+	servers := tableSize(t)
+	if testing.Short() {
+		servers = 40
+	}
+	const clients, records = 12, 100
+	began := time.Now()
+	synctest.Test(t, func(t *testing.T) {
+		w := &tables{t: t, ctx: t.Context(), rng: rand.New(rand.NewPCG(seedOf(t), 3))}
+		w.air = newAir(rand.New(rand.NewPCG(seedOf(t), 4)), servers+3*clients)
+		w.air.change(func() {
+			for i := range w.air.delay {
+				for j := range w.air.delay[i] {
+					w.air.delay[i][j] = 50 * time.Millisecond
+				}
+			}
+		})
+		defer func() {
+			for _, f := range slices.Backward(w.stop) {
+				f()
+			}
+		}()
+		for i := range servers {
+			n := w.add(i, discovery.TableConfig{Server: true})
+			if i > 0 {
+				if err := w.meets(n, w.all, 4); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.all = append(w.all, n)
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+
+		client := func(n, known int) *tableNode {
+			c := w.add(n, discovery.TableConfig{})
+			if err := w.meets(c, w.all, known); err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		var asking []*tableNode
+		for i := range clients {
+			asking = append(asking, client(servers+i, 8))
+		}
+		type rec struct {
+			r beacon.Reader
+			p beacon.Place
+			k beacon.Key
+		}
+		var list []rec
+		var values [][]byte
+		for range records {
+			o := beacon.NewOwner()
+			r := o.Reader()
+			p := beacon.Place{Epoch: r.Epoch(time.Now())}
+			k, v, err := o.Seal(p, &beacon.Body{}, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, values = append(list, rec{r, p, k}), append(values, v)
+		}
+		puts, failed := w.timed(records, func(i int) bool {
+			n, err := asking[i%clients].table.Put(t.Context(), discovery.BeaconKey(list[i].k), values[i])
+			if err != nil {
+				t.Errorf("put %d: %v", i, err)
+			}
+			return n == 3
+		})
+		if failed > 0 {
+			t.Errorf("%d of %d puts have fewer than 3 copies", failed, records)
+		}
+		t.Logf("%d servers: put and read back p50 %v p99 %v; size estimated %d; a server knows %d",
+			servers, part(puts, 50), part(puts, 99), asking[0].table.Size(), w.all[0].table.Known())
+
+		search := func(from []*tableNode, shift int) (took []time.Duration, failed int) {
+			return w.timed(records, func(i int) bool {
+				ok := false
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				// What is left is never waited for.
+				err := from[(i+shift)%len(from)].table.Search(ctx, discovery.BeaconKey(list[i].k), func(v []byte) bool {
+					_, _, err := list[i].r.Open(list[i].p, v, time.Now())
+					ok = err == nil
+					return false
+				})
+				return err == nil && ok
+			})
+		}
+		took, failed := search(asking, 1)
+		t.Logf("first record p50 %v p99 %v, %d not found", part(took, 50), part(took, 99), failed)
+		if p50 := part(took, 50); p50 > 600*time.Millisecond || failed > 0 {
+			t.Errorf("p50 %v, %d not found", p50, failed)
+		}
+
+		// Half of the nodes vanish without a word.
+		w.air.change(func() {
+			for _, i := range w.rng.Perm(servers)[:servers/2] {
+				w.air.dark[i] = true
+			}
+		})
+		took, failed = search(asking, 2)
+		t.Logf("half vanished: first record p50 %v p99 %v, %d not found", part(took, 50), part(took, 99), failed)
+		if p99 := part(took, 99); p99 > 5*time.Second || failed*100 > records {
+			t.Errorf("half vanished: p99 %v, %d not found", p99, failed)
+		}
+		// And by who begins now, knowing some that live and some that don't.
+		var fresh []*tableNode
+		var starts []time.Duration
+		for i := range clients {
+			from := time.Now()
+			fresh = append(fresh, client(servers+clients+i, 16))
+			starts = append(starts, time.Since(from))
+		}
+		slices.Sort(starts)
+		took, failed = search(fresh, 0)
+		t.Logf("who begins now: joins p50 %v p99 %v, first record p50 %v p99 %v, %d not found",
+			part(starts, 50), part(starts, 99), part(took, 50), part(took, 99), failed)
+		if p99 := part(took, 99); p99 > 5*time.Second || failed*100 > records {
+			t.Errorf("who begins now: p99 %v, %d not found", p99, failed)
+		}
+	})
+	t.Logf("%v of real time", time.Since(began).Round(time.Second))
+}
