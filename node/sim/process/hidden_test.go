@@ -93,6 +93,7 @@ func live(t *testing.T, bob, d *daemon) {
 // its proxy, from start to end, names included. It needs root and Debian's
 // iproute2.
 func TestHidden(t *testing.T) {
+	t.Parallel()
 	names := []string{"rl-hidden", "rl-hiddenout"}
 	bob, p := hideOut(t, names...)
 	c := watchSpace(t, names[0])
@@ -114,6 +115,7 @@ func TestHidden(t *testing.T) {
 // TestHiddenControl is the same with a desktop: the capture sees it, and its
 // questions for Bob's name.
 func TestHiddenControl(t *testing.T) {
+	t.Parallel()
 	names := []string{"rl-open", "rl-openout"}
 	bob, _ := hideOut(t, names...)
 	c := watchSpace(t, names[0])

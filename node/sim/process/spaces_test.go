@@ -140,15 +140,19 @@ func (c *capture) end() map[string]int {
 func (c *capture) beside(addr string) []string {
 	var out []string
 	for what, n := range c.end() {
-		if !strings.Contains(what+" ", " "+addr+" ") {
+		if !strings.Contains(what+" ", " "+addr+" ") && !strings.HasPrefix(what, onWire) {
 			out = append(out, fmt.Sprintf("%d × %s", n, what))
 		}
 	}
 	return out
 }
 
+// onWire begins the questions for the two ends of the wire of newLAN.
+const onWire = "arp 10.77.1."
+
 // describe says what a frame is: "tcp 1.2.3.4:5 6.7.8.9:10". It is empty for
-// what kernels say among themselves: ARP and neighbour discovery.
+// IPv6 neighbour discovery. "arp 1.2.3.4" asks where that is: for an address
+// that isn't there, no other packet is ever seen.
 func describe(b []byte) string {
 	if len(b) < 14 {
 		return "short frame"
@@ -158,8 +162,8 @@ func describe(b []byte) string {
 	var proto byte
 	var from, to netip.Addr
 	switch {
-	case kind == 0x0806:
-		return ""
+	case kind == 0x0806 && len(b) >= 28:
+		return fmt.Sprint("arp ", netip.AddrFrom4([4]byte(b[24:28])))
 	case kind == 0x0800 && len(b) >= 20:
 		proto, from, to = b[9], netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
 		b = b[min(int(b[0]&15)*4, len(b)):]
