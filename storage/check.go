@@ -71,6 +71,9 @@ func (r *Report) problem(family byte, what string) {
 }
 
 func (tx *Tx) checkRecords(ctx context.Context, r *Report) error {
+	if err := tx.s.audit.between(nil, nil); err != nil {
+		return err
+	}
 	it := tx.base.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
 	if err := ctx.Err(); err != nil {
@@ -84,7 +87,10 @@ func (tx *Tx) checkRecords(ctx context.Context, r *Report) error {
 		key := Key(it.Item().KeyCopy(nil))
 		r.Records[key[0]]++
 		err := it.Item().Value(func(stored []byte) error {
-			_, _, err := tx.s.keys.openValue(key, stored)
+			_, _, err := tx.s.openValue(key, stored)
+			if errors.Is(err, ErrNotFound) {
+				return nil // its key is destroyed, and it will be dropped
+			}
 			return err
 		})
 		if err != nil {

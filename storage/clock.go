@@ -65,6 +65,10 @@ func (s *Store) Now() time.Time { return s.clock.now() }
 // Now is [Store.Now].
 func (tx *Tx) Now() time.Time { return tx.s.clock.now() }
 
+// Away is how long the system's clock moved on while the store was closed, as
+// far as it is known: by at most a minute too much, or what it was idle before.
+func (s *Store) Away() time.Duration { return s.away }
+
 // CorrectClock sets back the latest time seen, after the system's clock was
 // found to have run ahead. Only a time that is authenticated, or that the
 // person confirmed, may be passed. It is recorded by the next commit.

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
+	"rushlight/storage/keyfile/wheel"
 )
 
 var errOverlap = errors.New("storage: two Updates overlap; there is one writer")
@@ -41,16 +41,18 @@ func (s *Store) Update(fn func(*Tx) error) error {
 	if tx.err != nil {
 		return tx.err
 	}
-	if len(tx.ops) == 0 {
+	if len(tx.at) == 0 && forgetsNothing(tx.forget) {
 		return nil
 	}
-	ops := make([]op, 0, len(tx.ops)+1)
-	for _, o := range tx.ops {
-		ops = append(ops, o)
+	ops := tx.ops
+	if len(tx.at) < len(ops) {
+		ops = slices.DeleteFunc(ops, func(o op) bool { return o.undone })
 	}
 	s.space.wrote(tx.size)
-	slices.SortFunc(ops, func(a, b op) int { return strings.Compare(string(a.key), string(b.key)) })
-	return s.commit(ops)
+	if ops, err = s.leaves.ops(tx, ops); err != nil {
+		return err
+	}
+	return s.commit(ops, tx.forget)
 }
 
 // write takes the place of the one writer, and returns what gives it back.
@@ -74,24 +76,34 @@ func (s *Store) write() (done func(), err error) {
 }
 
 // commit seals and writes ops, the next head and, when it is due, the clock,
-// in one Badger transaction.
-func (s *Store) commit(ops []op) error {
+// in one Badger transaction, after it destroyed the keys to be forgotten.
+func (s *Store) commit(ops []op, forget wheel.Forget) error {
 	now, due := s.clock.due()
 	if due {
 		ops = append(ops, op{key: keyClock, value: encodeClock(now)})
 	}
 	b := s.db.NewTransaction(true)
 	defer b.Discard()
+	size := 0
+	for i := range ops {
+		size += maxHeader + suite.BoxOverhead + len(ops[i].value)
+	}
+	sealed := make([]byte, 0, size)
 	// The digest of a commit covers each key and the nonce and tag under
 	// which its value was sealed.
 	transcript := wire.NewWriter(make([]byte, 0, 96*len(ops)))
-	for _, o := range ops {
+	for i := range ops {
+		o := &ops[i]
 		var err error
 		if o.delete {
 			transcript.U8(0).Vec16(o.key)
 			err = b.Delete(o.key)
 		} else {
-			v := s.keys.sealValue(make([]byte, 0, len(o.value)+64), o.key, o.value, o.expires)
+			n := len(sealed)
+			if sealed, err = s.sealValue(sealed, o.key, o.value, o.header); err != nil {
+				return fmt.Errorf("storage: preparing a commit: %w", err)
+			}
+			v := sealed[n:len(sealed):len(sealed)]
 			box := v[len(v)-len(o.value)-suite.BoxOverhead:]
 			transcript.U8(1).Vec16(o.key).Raw(box[:24]).Raw(box[len(box)-16:])
 			err = b.SetEntry(&badger.Entry{Key: o.key, Value: v, ExpiresAt: reclaimAt(o.expires)})
@@ -101,14 +113,22 @@ func (s *Store) commit(ops []op) error {
 		}
 	}
 	next := s.head.next(&s.keys, transcript.Out())
-	if err := b.Set(keyHead, s.keys.sealValue(nil, keyHead, next.marshal(), time.Time{})); err != nil {
+	v, err := s.sealValue(nil, keyHead, next.marshal(), header{})
+	if err != nil {
+		return fmt.Errorf("storage: preparing a commit: %w", err)
+	}
+	if err := b.Set(keyHead, v); err != nil {
 		return fmt.Errorf("storage: preparing a commit: %w", ErrFull)
 	}
-	if err := b.Commit(); err != nil {
-		p := &poisonError{cause: fmt.Errorf("committing: %w", err)}
-		s.poison.Store(p)
-		return p
+	if !forgetsNothing(forget) {
+		if err := s.destroy(forget); err != nil {
+			return err
+		}
 	}
+	if err := b.Commit(); err != nil {
+		return s.fail(fmt.Errorf("committing: %w", err))
+	}
+	s.leaves.committed(ops)
 	s.head = next
 	s.counter.Store(next.counter)
 	if due {
@@ -116,6 +136,13 @@ func (s *Store) commit(ops []op) error {
 	}
 	s.mirrorIfDue()
 	return nil
+}
+
+// fail lets nothing be written any more until the store is opened again.
+func (s *Store) fail(err error) error {
+	p := &poisonError{cause: err}
+	s.poison.Store(p)
+	return p
 }
 
 // reclaimAt is when Badger may drop the record to save space, in Unix seconds:

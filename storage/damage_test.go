@@ -19,6 +19,7 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 
 	"rushlight/protocol/wire"
+	"rushlight/storage/keyfile/wheel"
 )
 
 func copyDir(t testing.TB, from string) (to string) {
@@ -273,7 +274,7 @@ func TestDamageUnchecked(t *testing.T) {
 			continue
 		}
 		wrong++
-		if _, _, err := k.openValue(Key(key), []byte(v)); !errors.Is(err, ErrCorrupt) {
+		if _, _, err := (&Store{keys: k}).openValue(Key(key), []byte(v)); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("a flipped value opens: %v", err)
 		}
 	}
@@ -433,7 +434,7 @@ func TestNewerSchema(t *testing.T) {
 
 	dir = make3()
 	s := open(t, testOptions(dir))
-	if err := s.commit([]op{{key: keyVersion, value: wire.NewWriter(nil).U16(Schema + 1).Out()}}); err != nil {
+	if err := s.commit([]op{{key: keyVersion, value: wire.NewWriter(nil).U16(Schema + 1).Out()}}, wheel.Forget{}); err != nil {
 		t.Fatal(err)
 	}
 	_ = s.Close()

@@ -113,6 +113,9 @@ func (s *Store) mirrorIfDue() {
 	if !fresh && time.Since(s.guard.at) < mirrorEvery {
 		return
 	}
+	if fresh {
+		s.audit.logTurned()
+	}
 	err := s.mirror()
 	if err == nil && fresh {
 		err = twoslot.SyncDir(filepath.Join(s.dir, dirDatabase))

@@ -9,6 +9,7 @@ import (
 
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
+	"rushlight/storage/keyfile/wheel"
 )
 
 // Keys of family 0, which only this package's core writes.
@@ -16,6 +17,7 @@ var (
 	keyVersion = Key("\x00ver")
 	keyHead    = Key("\x00head")
 	keyClock   = Key("\x00clock")
+	keyClean   = Key("\x00clean")
 )
 
 // head says how often the store was committed, and chains all commits.
@@ -62,7 +64,7 @@ func (s *Store) readHead(mark head, version uint64) error {
 	case err == nil:
 	case errors.Is(err, ErrNotFound) && mark.counter == 0 && version == 0:
 		s.clock.dirty = true
-		return s.commit([]op{{key: keyVersion, value: wire.NewWriter(nil).U16(Schema).Out()}})
+		return s.commit([]op{{key: keyVersion, value: wire.NewWriter(nil).U16(Schema).Out()}}, wheel.Forget{})
 	case errors.Is(err, ErrNotFound):
 		return rolledBack{}
 	default:
@@ -93,6 +95,7 @@ func (s *Store) readHead(mark head, version uint64) error {
 		return err
 	}
 	s.clock.start(seen)
+	s.away = time.Since(seen)
 	s.counter.Store(s.head.counter)
 	return nil
 }
@@ -109,6 +112,9 @@ func (s *Store) compareMark(mark head) error {
 
 // versionOf returns Badger's version of a key.
 func (tx *Tx) versionOf(key Key) (uint64, error) {
+	if err := tx.s.audit.between(key, key); err != nil {
+		return 0, err
+	}
 	it, err := tx.base.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return 0, ErrNotFound

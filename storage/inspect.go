@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"golang.org/x/sync/errgroup"
@@ -24,8 +25,9 @@ import (
 
 // found is what inspect learnt.
 type found struct {
-	version  uint64 // Badger's version of the newest commit in the files
-	memTable int64  // least MemTableSize that can replay the logs
+	version  uint64       // Badger's version of the newest commit in the files
+	memTable int64        // least MemTableSize that can replay the logs
+	tables   []*tableFile // that the manifest lists
 }
 
 // listing is the files of a database directory by kind.
@@ -42,9 +44,11 @@ type logFile struct {
 	path   string
 }
 
-// inspect reads every file of the database in dir. It changes nothing unless
-// everything is in order; then it removes what a crash left over.
-func inspect(dir string, k keys) (found, error) {
+// inspect reads every file of the database in dir; of the tables that were
+// noted, and have the same fingerprint, only what Badger needs to open them. It
+// changes nothing unless everything is in order; then it removes what a crash
+// left over.
+func inspect(dir string, k keys, noted map[uint64]fingerprint) (found, error) {
 	ls, err := list(dir)
 	if err != nil {
 		return found{}, err
@@ -63,7 +67,7 @@ func inspect(dir string, k keys) (found, error) {
 		return found{}, err
 	}
 	var out found
-	if out.version, err = verifyListed(ls, listed, reg); err != nil {
+	if out.tables, out.version, err = verifyListed(ls, listed, reg, noted); err != nil {
 		return found{}, err
 	}
 	repairs := reg.repairs
@@ -158,46 +162,50 @@ func readManifest(dir string, exists bool) (map[uint64]badger.TableManifest, err
 	return m.Tables, nil
 }
 
-// verifyListed reads every block of every listed table and returns the newest
-// version in them.
-func verifyListed(ls listing, listed map[uint64]badger.TableManifest, reg *registry) (newest uint64, err error) {
-	for id := range listed {
-		if _, ok := ls.tables[id]; !ok {
-			return 0, fmt.Errorf("%w: table %d is gone", ErrCorrupt, id)
+// verifyListed reads every listed table whole, or the ends of it when it is
+// noted with the fingerprint it has now, and returns the newest version in them.
+func verifyListed(ls listing, listed map[uint64]badger.TableManifest, reg *registry, noted map[uint64]fingerprint,
+) (tables []*tableFile, newest uint64, err error) {
+	for id, t := range listed {
+		path, ok := ls.tables[id]
+		if !ok {
+			return nil, 0, fmt.Errorf("%w: table %d is gone", ErrCorrupt, id)
 		}
+		tables = append(tables, &tableFile{id: id, path: path, key: reg.keys[t.KeyID]})
 	}
 	workers := min(runtime.GOMAXPROCS(0), 4)
 	versions := make([]uint64, workers)
-	ids := make(chan uint64)
+	var next atomic.Int64
 	var g errgroup.Group
-	stop := make(chan struct{})
 	for w := range workers {
 		g.Go(func() error {
 			var buf []byte
-			for id := range ids {
-				t := listed[id]
-				v, b, err := verifyTable(ls.tables[id], reg.keys[t.KeyID], buf)
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(tables) {
+					return nil
+				}
+				t := tables[i]
+				v, b, err := t.verify(noted, buf)
 				if err != nil {
-					return fmt.Errorf("%w: table %d: %w", ErrCorrupt, id, err)
+					next.Store(int64(len(tables)))
+					return fmt.Errorf("%w: table %d: %w", ErrCorrupt, t.id, err)
 				}
 				buf, versions[w] = b, max(versions[w], v)
 			}
-			return nil
 		})
 	}
-	go func() {
-		defer close(ids)
-		for id := range listed {
-			select {
-			case ids <- id:
-			case <-stop:
-				return
-			}
-		}
-	}()
 	err = g.Wait()
-	close(stop)
-	for range ids { // until the feeder has left
+	return tables, slices.Max(versions), err
+}
+
+func (t *tableFile) verify(noted map[uint64]fingerprint, buf []byte) (newest uint64, next []byte, err error) {
+	if t.print, err = fingerprintOf(t.path); err != nil {
+		return 0, buf, err
 	}
-	return slices.Max(versions), err
+	if print, ok := noted[t.id]; ok && print == t.print {
+		return verifyEnds(t.path, t.key, buf)
+	}
+	t.read = true
+	return verifyTable(t.path, t.key, buf)
 }

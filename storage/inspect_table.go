@@ -32,6 +32,83 @@ func verifyTable(path string, key, buf []byte) (newest uint64, next []byte, err 
 	return newest, buf, err
 }
 
+// verifyEnds is verifyTable for the index, the first block and the last: what
+// Badger reads of a table to open it.
+func verifyEnds(path string, key, buf []byte) (newest uint64, next []byte, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errTable
+		}
+	}()
+	if key == nil {
+		return 0, buf, errors.New("its key is missing")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, buf, err
+	}
+	defer func() { _ = f.Close() }()
+	st, err := f.Stat()
+	if err != nil {
+		return 0, buf, err
+	}
+	tail := int64(64 << 10)
+	for {
+		tail = min(tail, st.Size())
+		if buf, err = readRange(f, st.Size()-tail, int(tail), buf); err != nil {
+			return 0, buf, err
+		}
+		need, err := indexTail(buf)
+		if err != nil {
+			return 0, buf, err
+		}
+		if int64(need) <= tail {
+			break
+		}
+		if int64(need) > st.Size() {
+			return 0, buf, errTable
+		}
+		tail = int64(need)
+	}
+	index, err := tableIndex(buf, key)
+	if err != nil {
+		return 0, buf, err
+	}
+	var at fb.BlockOffset
+	for _, i := range []int{0, index.OffsetsLength() - 1} {
+		if i < 0 || !index.Offsets(&at, i) || at.Len() < ivSize || int64(at.Offset())+int64(at.Len()) > st.Size() {
+			return 0, buf, errTable
+		}
+		block, err := readRange(f, int64(at.Offset()), int(at.Len()), nil)
+		if err != nil {
+			return 0, buf, err
+		}
+		if _, err = verifyBlock(block, key, nil); err != nil {
+			return 0, buf, fmt.Errorf("block %d: %w", i, err)
+		}
+	}
+	return index.MaxVersion(), buf, nil
+}
+
+// indexTail returns how many bytes at the end of a table hold its index and
+// what follows it.
+func indexTail(b []byte) (int, error) {
+	rest, _, err := cutChecksum(b)
+	if err != nil || len(rest) < 4 {
+		return 0, errTable
+	}
+	return len(b) - len(rest) + 4 + int(binary.BigEndian.Uint32(rest[len(rest)-4:])), nil
+}
+
+func readRange(f *os.File, from int64, n int, buf []byte) ([]byte, error) {
+	if cap(buf) < n {
+		buf = make([]byte, n)
+	}
+	buf = buf[:n]
+	_, err := f.ReadAt(buf, from)
+	return buf, err
+}
+
 func parseTable(b, key []byte) (newest uint64, err error) {
 	defer func() {
 		if recover() != nil { // from decoding an index that isn't one

@@ -26,6 +26,7 @@ const (
 	fileLock    = "lock"
 	fileBallast = "ballast"
 	fileProbe   = "probe"
+	fileNote    = "read"
 )
 
 // Options says where a store is and how it behaves. Dir and Root are needed;
@@ -92,14 +93,15 @@ func (o Options) withDefaults() (Options, error) {
 }
 
 // badger returns Badger's options: values inline, no compression, small
-// caches. memTable is the least MemTableSize that takes the logs found.
-func (o Options) badger(dir string, k keys, memTable int64) badger.Options {
+// caches. memTable is the least MemTableSize that takes the logs found;
+// beforeMerge is called before tables are replaced by others.
+func (o Options) badger(dir string, k keys, memTable int64, beforeMerge func()) badger.Options {
 	stall := 8
 	if *o.Compactors == 0 {
 		stall = math.MaxInt32 // nobody would end the stall
 	}
 	return badger.DefaultOptions(dir).
-		WithLogger(badgerLog{o.Logger}).
+		WithLogger(badgerLog{log: o.Logger, beforeMerge: beforeMerge}).
 		WithSyncWrites(!o.UnsafeNoSync).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
@@ -114,19 +116,31 @@ func (o Options) badger(dir string, k keys, memTable int64) badger.Options {
 		WithCompression(options.None).
 		WithBlockCacheSize(1 << 20).
 		WithIndexCacheSize(2 << 20).
-		WithChecksumVerificationMode(options.OnBlockRead). // inspect has read every block
+		WithChecksumVerificationMode(options.OnBlockRead). // see audit
 		WithExternalMagic(Schema).
 		WithEncryptionKey(k.badger[:])
 }
 
 // badgerLog passes on that something was said, not what: Badger's messages
 // carry keys and paths.
-type badgerLog struct{ log *slog.Logger }
+type badgerLog struct {
+	log         *slog.Logger
+	beforeMerge func()
+}
 
 func (l badgerLog) Errorf(format string, _ ...any) { l.log.Warn("database error", "message", format) }
 
 func (l badgerLog) Warningf(format string, _ ...any) {
 	l.log.Info("database warning", "message", format)
 }
-func (badgerLog) Infof(string, ...any)  {}
-func (badgerLog) Debugf(string, ...any) {}
+func (badgerLog) Infof(string, ...any) {}
+
+// mergeRead is what Badger says when it has read what a merge is to replace
+// and hasn't told its manifest yet.
+const mergeRead = "Discard stats: %v"
+
+func (l badgerLog) Debugf(format string, _ ...any) {
+	if format == mergeRead && l.beforeMerge != nil {
+		l.beforeMerge()
+	}
+}

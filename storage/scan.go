@@ -2,10 +2,9 @@ package storage
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -33,21 +32,17 @@ func (tx *Tx) Scan(prefix, from Key, reverse bool, fn func(key Key, value []byte
 // key is there, not that its value is whole.
 func (tx *Tx) ScanKeys(prefix, from Key, reverse bool, fn func(key Key) (more bool, err error)) error {
 	return tx.walk(prefix, from, reverse, func(key Key, it *badger.Item) (bool, error) {
-		if o, ok := tx.ops[string(key)]; ok {
+		if o := tx.op(key); o != nil {
 			if o.delete || tx.gone(o.expires) {
 				return true, nil
 			}
 			return fn(key)
 		}
-		var expires time.Time
-		err := it.Value(func(stored []byte) (err error) {
-			_, expires, _, err = splitValue(stored)
-			return err
-		})
+		h, err := readHeader(key, it)
 		if err != nil {
-			return false, fmt.Errorf("%w: a record of family %#02x: %w", ErrCorrupt, key[0], err)
+			return false, err
 		}
-		if tx.gone(expires) {
+		if tx.hidden(h) {
 			return true, nil
 		}
 		return fn(key)
@@ -56,25 +51,27 @@ func (tx *Tx) ScanKeys(prefix, from Key, reverse bool, fn func(key Key) (more bo
 
 // valueAt returns the live value under key, or nil when there is none.
 func (tx *Tx) valueAt(key Key, it *badger.Item) ([]byte, error) {
-	if o, ok := tx.ops[string(key)]; ok {
+	if o := tx.op(key); o != nil {
 		if o.delete || tx.gone(o.expires) {
 			return nil, nil
 		}
 		return append([]byte{}, o.value...), nil
 	}
 	var value []byte
-	var expires time.Time
-	var damage error
+	var h header
+	var opened error
 	err := it.Value(func(stored []byte) error {
-		value, expires, damage = tx.s.keys.openValue(key, stored)
+		value, h, opened = tx.s.openValue(key, stored)
 		return nil
 	})
 	switch {
 	case err != nil:
 		return nil, readError(key, err)
-	case damage != nil:
-		return nil, damage
-	case tx.gone(expires):
+	case errors.Is(opened, ErrNotFound):
+		return nil, nil
+	case opened != nil:
+		return nil, opened
+	case tx.gone(h.expires):
 		return nil, nil
 	case value == nil:
 		return []byte{}, nil
@@ -92,9 +89,23 @@ func (tx *Tx) walk(prefix, from Key, reverse bool, fn func(Key, *badger.Item) (b
 	opts := badger.IteratorOptions{Reverse: reverse, Prefix: prefix}
 	it := tx.base.NewIterator(opts)
 	defer it.Close()
-	it.Seek(seekKey(prefix, from, reverse))
+	at := seekKey(prefix, from, reverse)
+	it.Seek(at)
 	for {
 		below := it.Valid() && bytes.HasPrefix(it.Item().Key(), prefix)
+		if !tx.s.audit.quiet() {
+			to := after(prefix)
+			if reverse {
+				to = prefix
+			}
+			if below {
+				to = it.Item().KeyCopy(nil)
+			}
+			if err := tx.s.audit.walked(at, to, reverse); err != nil {
+				return err
+			}
+			at = to
+		}
 		if !below && len(own) == 0 {
 			return nil
 		}
@@ -112,7 +123,7 @@ func (tx *Tx) walk(prefix, from Key, reverse bool, fn func(Key, *badger.Item) (b
 		}
 		more, err := true, error(nil)
 		if c < 0 {
-			if _, ok := tx.ops[own[0]]; ok { // unless taken back meanwhile
+			if _, ok := tx.at[own[0]]; ok { // unless taken back meanwhile
 				more, err = fn(Key(own[0]), nil)
 			}
 		} else {
@@ -164,7 +175,7 @@ func after(prefix Key) Key {
 // ownKeys returns the keys written by this transaction in the range, in the
 // order of the scan.
 func (tx *Tx) ownKeys(prefix, from Key, reverse bool) []string {
-	if len(tx.ops) == 0 {
+	if len(tx.at) == 0 {
 		return nil
 	}
 	for _, k := range tx.fresh {

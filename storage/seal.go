@@ -1,11 +1,13 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
+	"rushlight/storage/keyfile/wheel"
 )
 
 const (
@@ -54,67 +56,114 @@ func (s *Store) Pseudonym(label string, id []byte) [16]byte {
 	return [16]byte(m[:16])
 }
 
-// A stored value is form u8 ‖ [expires u64, Unix ms, when form is 1] ‖ box.
-// The head of it is associated data of the box, after the whole key.
+// A stored value is form u8 ‖ [expires u64, Unix ms] ‖ [bucket u32 ‖ leaf u32
+// ‖ conversation[16]] ‖ box. The two bits of form say which of the two are
+// there. What stands before the box is its associated data, after the whole
+// key.
 const (
-	formPlain    = 0
 	formExpiring = 1
+	formErasable = 2
 
-	maxStored = 1 + 8 + suite.BoxOverhead + MaxValue
+	maxHeader = 1 + 8 + 24
+	maxStored = maxHeader + suite.BoxOverhead + MaxValue
 )
 
-// sealValue appends the stored form of value to dst. A zero expires is never.
-func (k *keys) sealValue(dst []byte, key Key, value []byte, expires time.Time) []byte {
-	n := len(dst)
-	w := wire.NewWriter(dst)
-	if expires.IsZero() {
-		w.U8(formPlain)
-	} else {
-		w.U8(formExpiring).U64(uint64(max(expires.UnixMilli(), 0)))
+// header is what stands before the box of a stored value.
+type header struct {
+	expires  time.Time // zero is never
+	erasable bool
+	leaf     Leaf // when erasable
+}
+
+func (h header) append(w *wire.Writer) *wire.Writer {
+	form := uint8(0)
+	if !h.expires.IsZero() {
+		form |= formExpiring
 	}
-	dst = w.Out()
-	return suite.SealBox(dst, k.record[:], recordAD(key, dst[n:]), value)
+	if h.erasable {
+		form |= formErasable
+	}
+	w.U8(form)
+	if !h.expires.IsZero() {
+		w.U64(uint64(max(h.expires.UnixMilli(), 0)))
+	}
+	if h.erasable {
+		w.U32(h.leaf.Bucket).U32(h.leaf.Number).Raw(h.leaf.Conversation[:])
+	}
+	return w
 }
 
-// recordAD is vec16(key) ‖ head of the stored value.
-func recordAD(key Key, head []byte) []byte {
-	return wire.NewWriter(make([]byte, 0, 2+len(key)+len(head))).Vec16(key).Raw(head).Out()
-}
-
-// splitValue returns the head of a stored value, its expiry (zero for never)
-// and its box.
-func splitValue(stored []byte) (head []byte, expires time.Time, box []byte, err error) {
+// splitValue returns the header of a stored value and how long it is; the box
+// follows.
+func splitValue(stored []byte) (h header, n int, err error) {
 	r := wire.NewReader(stored)
-	n := 1
-	switch r.U8() {
-	case formPlain:
-	case formExpiring:
+	form := r.U8()
+	if form > formExpiring|formErasable {
+		r.Fail("unknown form of value")
+	}
+	if form&formExpiring != 0 {
 		ms := r.U64()
 		if ms > 1<<53 {
 			r.Fail("expiry out of range")
 		}
-		expires, n = time.UnixMilli(int64(ms)), 9
-	default:
-		r.Fail("unknown form of value")
+		h.expires = time.UnixMilli(int64(ms))
+	}
+	if form&formErasable != 0 {
+		h.erasable, h.leaf = true, Leaf{Bucket: r.U32(), Number: r.U32(), Conversation: r.A16()}
 	}
 	if r.Len() < suite.BoxOverhead {
 		r.Fail("value too short")
 	}
-	box = r.Rest()
-	if err := r.Err(); err != nil {
-		return nil, time.Time{}, nil, err
-	}
-	return stored[:n], expires, box, nil
+	return h, len(stored) - r.Len(), r.Err()
 }
 
-// openValue reverses sealValue; damage is ErrCorrupt.
-func (k *keys) openValue(key Key, stored []byte) (value []byte, expires time.Time, err error) {
-	head, expires, box, err := splitValue(stored)
-	if err == nil {
-		value, err = suite.OpenBox(nil, k.record[:], recordAD(key, head), box)
+// key returns the key of the record under a name.
+func (s *Store) key(name Key, h header) (k [32]byte, err error) {
+	if !h.erasable {
+		return s.keys.record, nil
+	}
+	return s.leaves.Key(h.leaf.Bucket, h.leaf.Number, h.leaf.Conversation, name)
+}
+
+// sealValue appends the stored form of value to dst.
+func (s *Store) sealValue(dst []byte, name Key, value []byte, h header) ([]byte, error) {
+	k, err := s.key(name, h)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(k[:])
+	n := len(dst)
+	dst = h.append(wire.NewWriter(dst)).Out()
+	var ad [2 + MaxKey + maxHeader]byte
+	return suite.SealBox(dst, k[:], recordAD(ad[:0], name, dst[n:]), value), nil
+}
+
+// recordAD is vec16(key) ‖ header.
+func recordAD(dst []byte, name Key, header []byte) []byte {
+	return wire.NewWriter(dst).Vec16(name).Raw(header).Out()
+}
+
+// openValue reverses sealValue. Damage is [ErrCorrupt]; a record whose key is
+// destroyed is [ErrNotFound].
+func (s *Store) openValue(name Key, stored []byte) (value []byte, h header, err error) {
+	h, n, err := splitValue(stored)
+	if err != nil {
+		return nil, h, fmt.Errorf("%w: a record of family %#02x: %w", ErrCorrupt, name[0], err)
+	}
+	k, err := s.key(name, h)
+	if errors.Is(err, wheel.ErrDestroyed) {
+		return nil, h, ErrNotFound
+	}
+	if errors.Is(err, wheel.ErrClosed) {
+		return nil, h, ErrClosed
 	}
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("%w: a record of family %#02x: %w", ErrCorrupt, key[0], err)
+		return nil, h, err
 	}
-	return value, expires, nil
+	defer clear(k[:])
+	var ad [2 + MaxKey + maxHeader]byte
+	if value, err = suite.OpenBox(nil, k[:], recordAD(ad[:0], name, stored[:n]), stored[n:]); err != nil {
+		return nil, h, fmt.Errorf("%w: a record of family %#02x: %w", ErrCorrupt, name[0], err)
+	}
+	return value, h, nil
 }

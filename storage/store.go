@@ -6,9 +6,11 @@
 // read that wasn't written under exactly that key. It promises: what
 // [Store.Update] returned nil for is on the disk and is found again after a
 // crash or a power cut, all of one Update or nothing of it; damage is refused
-// as [ErrCorrupt] and never shown as data. It doesn't promise that a deleted
-// or expired record is physically gone: that is done with keys, in keyfile.
-// FORMAT.md has every key, file and rule.
+// as [ErrCorrupt] and never shown as data; a record put under a leaf can't be
+// opened by anybody once the leaf was forgotten, nor an older version of a
+// state, as far as [Store.Erasure] says. It doesn't promise that any other
+// deleted or expired record is physically gone. FORMAT.md has every key, file
+// and rule.
 package storage
 
 import (
@@ -24,6 +26,9 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/gofrs/flock"
+
+	"rushlight/protocol/wire"
+	"rushlight/storage/keyfile/wheel"
 )
 
 // Store is an open store. Its methods may be called from many goroutines,
@@ -37,6 +42,7 @@ type Store struct {
 	space space
 	clock clock
 	inv   []Invariant
+	audit *audit
 
 	poison  atomic.Pointer[poisonError]
 	counter atomic.Uint64
@@ -44,7 +50,10 @@ type Store struct {
 	writing   atomic.Bool // who set it owns what follows
 	head      head
 	guard     *guard
+	away      time.Duration
+	opened    uint64 // commit counter when it was opened
 	logNumber uint64 // of the log that Badger writes
+	leaves    leaves // reading keys is everybody's
 
 	gate  gate
 	close func() error
@@ -59,8 +68,10 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{dir: o.Dir, keys: deriveKeys(o.Root), log: o.Logger, inv: o.Invariants}
+	s.audit = newAudit(s)
+	err = s.open(o)
 	clear(o.Root[:])
-	if err := s.open(o); err != nil {
+	if err != nil {
 		s.release()
 		return nil, fmt.Errorf("storage: opening: %w", err)
 	}
@@ -86,8 +97,11 @@ func (s *Store) open(o Options) error {
 	if err := s.space.beforeOpen(); err != nil {
 		return err
 	}
-	seen, err := inspect(dbDir, s.keys)
+	seen, err := inspect(dbDir, s.keys, readNote(s.dir, &s.keys))
 	if err != nil {
+		return err
+	}
+	if err := s.openWheel(o.Root, mark.counter == 0 && !manifestExists(dbDir)); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dbDir, 0o700); err != nil {
@@ -100,9 +114,11 @@ func (s *Store) open(o Options) error {
 		o.Compactors = &none
 		s.log.Warn("little room on the disk: tables aren't merged until the store is opened again")
 	}
-	if s.db, err = openBadger(o.badger(dbDir, s.keys, seen.memTable), o.Logger); err != nil {
+	s.audit.begin(seen.tables)
+	if s.db, err = openBadger(o.badger(dbDir, s.keys, seen.memTable, s.audit.beforeMerge), o.Logger); err != nil {
 		return err
 	}
+	s.audit.ranges()
 	now, err := list(dbDir)
 	if err != nil {
 		return err
@@ -113,6 +129,10 @@ func (s *Store) open(o Options) error {
 	if err := s.readHead(mark, seen.version); err != nil {
 		return err
 	}
+	if err := s.loadLeaves(); err != nil {
+		return err
+	}
+	s.opened = s.head.counter
 	s.tightenModes()
 	s.space.keepBallast()
 	return nil
@@ -157,7 +177,12 @@ func cause(err error, doing string) error {
 // release undoes a partly done open.
 func (s *Store) release() {
 	if s.db != nil {
-		_ = s.db.Close()
+		_ = s.closeDatabase()
+	} else {
+		s.audit.end()
+	}
+	if s.leaves.Wheel != nil {
+		_ = s.leaves.Close()
 	}
 	if s.guard != nil {
 		_ = s.guard.close()
@@ -195,13 +220,14 @@ func (s *Store) shut() error {
 	s.gate.shut()
 	var errs []error
 	if s.poison.Load() == nil {
-		errs = append(errs, s.mirror())
+		errs = append(errs, s.lastCommit(), s.mirror())
 	}
 	if err := s.space.beforeClose(); errors.Is(err, ErrNoSpace) {
 		return errors.Join(append(errs, fmt.Errorf("storage: closing: %w", err))...)
 	}
-	errs = append(errs, s.db.Close(), s.guard.close())
+	errs = append(errs, s.closeDatabase(), s.leaves.Close(), s.guard.close())
 	s.tightenModes()
+	s.audit.finish()
 	errs = append(errs, s.lock.Close())
 	s.keys.wipe()
 	if err := errors.Join(errs...); err != nil {
@@ -210,12 +236,29 @@ func (s *Store) shut() error {
 	return nil
 }
 
+// lastCommit destroys what waits for it, and notes that nothing is left to do.
+func (s *Store) lastCommit() error {
+	if len(s.leaves.superseded) > 0 {
+		if err := s.destroy(wheel.Forget{}); err != nil {
+			return err
+		}
+	}
+	if !s.leaves.clean || s.opened == s.head.counter || s.space.ask(s.space.update) != nil {
+		return nil
+	}
+	return s.commit([]op{{key: keyClean, value: wire.NewWriter(nil).U64(s.head.counter + 1).Out()}}, wheel.Forget{})
+}
+
 // tightenModes takes away what Badger's file modes give to others. The
 // directory's mode is what protects; this helps a copy of the files.
 func (s *Store) tightenModes() {
 	_ = os.Chmod(s.dir, 0o700)
 	_ = filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
+		if err != nil || !d.Type().IsRegular() {
+			return nil
+		}
+		// A change of mode changes the fingerprint, too.
+		if st, err := d.Info(); err == nil && st.Mode().Perm() != 0o600 {
 			_ = os.Chmod(path, 0o600)
 		}
 		return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"rushlight/protocol/suite"
+	"rushlight/storage/keyfile/wheel"
 )
 
 // Key is the name of a record. Its first byte is the family (FORMAT.md §2).
@@ -17,10 +18,11 @@ type Key []byte
 
 // op is one write that waits for the commit.
 type op struct {
-	key     Key
-	value   []byte
-	expires time.Time
-	delete  bool
+	key   Key
+	value []byte
+	header
+	delete bool
+	undone bool // taken back: it isn't there
 }
 
 // Tx is a snapshot of the store and, in an Update, the writes on top of it.
@@ -35,10 +37,13 @@ type Tx struct {
 	writable bool
 	over     bool
 
-	ops    map[string]op
-	fresh  []string // keys of ops that aren't in sorted yet
+	ops    []op
+	at     map[string]int // where in ops a key is
+	fresh  []string       // keys of ops that aren't in sorted yet
 	sorted []string
+	room   []byte // what keys and values are copied into
 	size   int64
+	forget wheel.Forget
 
 	trying int
 	undo   []undo
@@ -49,6 +54,24 @@ type undo struct {
 	key  string
 	had  bool
 	prev op
+}
+
+// op returns the write of this transaction to a key, or nil.
+func (tx *Tx) op(key Key) *op {
+	if i, ok := tx.at[string(key)]; ok {
+		return &tx.ops[i]
+	}
+	return nil
+}
+
+// keep copies b to where it lives as long as the transaction.
+func (tx *Tx) keep(b []byte) []byte {
+	if len(b) > cap(tx.room)-len(tx.room) {
+		tx.room = make([]byte, 0, max(len(b), 16<<10))
+	}
+	n := len(tx.room)
+	tx.room = append(tx.room, b...)
+	return tx.room[n:len(tx.room):len(tx.room)]
 }
 
 var (
@@ -64,9 +87,19 @@ func (s *Store) begin(writable bool) *Tx {
 func (tx *Tx) end() {
 	tx.over = true
 	tx.base.Discard()
-	for _, o := range tx.ops {
-		clear(o.value)
+	for i := range tx.ops {
+		clear(tx.ops[i].value)
 	}
+}
+
+// hidden reports whether a record isn't there any more.
+func (tx *Tx) hidden(h header) bool {
+	return tx.gone(h.expires) || tx.erased(h)
+}
+
+// erased reports whether a record can't be opened any more.
+func (tx *Tx) erased(h header) bool {
+	return h.erasable && !tx.s.leaves.Alive(h.leaf.Bucket, h.leaf.Number, h.leaf.Conversation)
 }
 
 // Pseudonym is [Store.Pseudonym].
@@ -84,24 +117,33 @@ func (tx *Tx) Expiring(key Key) ([]byte, time.Time, error) {
 	if err := tx.usable(key); err != nil {
 		return nil, time.Time{}, err
 	}
-	if o, ok := tx.ops[string(key)]; ok {
+	if o := tx.op(key); o != nil {
 		if o.delete || tx.gone(o.expires) {
 			return nil, time.Time{}, ErrNotFound
 		}
 		return append([]byte{}, o.value...), o.expires, nil
 	}
-	stored, err := tx.stored(key)
+	it, err := tx.item(key)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	value, expires, err := tx.s.keys.openValue(key, stored)
-	if err != nil {
-		return nil, time.Time{}, err
+	var value []byte
+	var h header
+	var opened error
+	if err := it.Value(func(stored []byte) error {
+		value, h, opened = tx.s.openValue(key, stored)
+		return nil
+	}); err != nil {
+		return nil, time.Time{}, readError(key, err)
 	}
-	if tx.gone(expires) {
+	if opened != nil {
+		return nil, time.Time{}, opened
+	}
+	if tx.gone(h.expires) {
+		clear(value)
 		return nil, time.Time{}, ErrNotFound
 	}
-	return value, expires, nil
+	return value, h.expires, nil
 }
 
 // Has reports whether a live record has this key. It doesn't open the value.
@@ -109,37 +151,45 @@ func (tx *Tx) Has(key Key) (bool, error) {
 	if err := tx.usable(key); err != nil {
 		return false, err
 	}
-	if o, ok := tx.ops[string(key)]; ok {
+	if o := tx.op(key); o != nil {
 		return !o.delete && !tx.gone(o.expires), nil
 	}
-	stored, err := tx.stored(key)
+	it, err := tx.item(key)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	_, expires, _, err := splitValue(stored)
-	if err != nil {
-		return false, fmt.Errorf("%w: a record of family %#02x: %w", ErrCorrupt, key[0], err)
-	}
-	return !tx.gone(expires), nil
+	h, err := readHeader(key, it)
+	return err == nil && !tx.hidden(h), err
 }
 
-// stored reads the sealed value under key from the snapshot.
-func (tx *Tx) stored(key Key) ([]byte, error) {
+// readHeader reads what stands before a sealed value.
+func readHeader(key Key, it *badger.Item) (h header, err error) {
+	err = it.Value(func(stored []byte) (err error) {
+		h, _, err = splitValue(stored)
+		return err
+	})
+	if err != nil {
+		return h, fmt.Errorf("%w: a record of family %#02x: %w", ErrCorrupt, key[0], err)
+	}
+	return h, nil
+}
+
+// item finds a key in the snapshot.
+func (tx *Tx) item(key Key) (*badger.Item, error) {
+	if err := tx.s.audit.between(key, key); err != nil {
+		return nil, err
+	}
 	it, err := tx.base.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, ErrNotFound
 	}
-	var stored []byte
-	if err == nil {
-		stored, err = it.ValueCopy(nil)
-	}
 	if err != nil {
 		return nil, readError(key, err)
 	}
-	return stored, nil
+	return it, nil
 }
 
 // readError hides Badger's text, which may hold the key.
@@ -161,14 +211,27 @@ func (tx *Tx) Put(key Key, value []byte) error { return tx.PutExpiring(key, valu
 // the store's clock, in steps of a millisecond. A zero expires is never. Both
 // slices are copied.
 func (tx *Tx) PutExpiring(key Key, value []byte, expires time.Time) error {
-	if len(value) > MaxValue {
-		return tx.fail(fmt.Errorf("storage: a value of family %#02x is over MaxValue", family(key)))
+	return tx.put(op{key: key, value: value, header: header{expires: expires}})
+}
+
+// PutUnder is PutExpiring, and the record is sealed under a leaf: it is gone
+// with it. It returns [ErrErased] when the leaf is gone already.
+func (tx *Tx) PutUnder(key Key, value []byte, expires time.Time, l Leaf) error {
+	if !tx.s.leaves.Alive(l.Bucket, l.Number, l.Conversation) {
+		return tx.fail(ErrErased)
 	}
-	if !expires.IsZero() {
+	return tx.put(op{key: key, value: value, header: header{expires: expires, erasable: true, leaf: l}})
+}
+
+func (tx *Tx) put(o op) error {
+	if len(o.value) > MaxValue {
+		return tx.fail(fmt.Errorf("storage: a value of family %#02x is over MaxValue", family(o.key)))
+	}
+	if !o.expires.IsZero() {
 		// What is read back before the commit is what is read after it.
-		expires = time.UnixMilli(max(expires.UnixMilli(), 0))
+		o.expires = time.UnixMilli(max(o.expires.UnixMilli(), 0))
 	}
-	return tx.write(op{key: key, value: append([]byte{}, value...), expires: expires})
+	return tx.write(o)
 }
 
 // Delete removes a record; there need not be one.
@@ -184,29 +247,37 @@ func (tx *Tx) write(o op) error {
 	if o.key[0] == keyHead[0] {
 		return tx.fail(errors.New("storage: family 0 belongs to the store itself"))
 	}
-	k := string(o.key)
-	prev, had := tx.ops[k]
-	size := tx.size + cost(len(o.key), len(o.value))
-	if had {
+	prev, size := tx.op(o.key), tx.size+cost(len(o.key), len(o.value))
+	if prev != nil {
 		size -= cost(len(prev.key), len(prev.value))
-	} else if len(tx.ops) >= tx.maxOps() {
+	} else if len(tx.at) >= tx.maxOps() {
 		return tx.fail(ErrFull)
 	}
 	if size > tx.maxSize() {
 		return tx.fail(ErrFull)
 	}
-	o.key = Key(k)
-	if tx.ops == nil {
-		tx.ops = map[string]op{}
+	tx.size = size
+	o.value = tx.keep(o.value)
+	if prev != nil {
+		o.key = prev.key
+		if tx.trying > 0 {
+			tx.undo = append(tx.undo, undo{string(o.key), true, *prev})
+		} else {
+			clear(prev.value)
+		}
+		*prev = o
+		return nil
 	}
-	tx.ops[k], tx.size = o, size
-	if !had {
-		tx.fresh = append(tx.fresh, k)
+	k := string(o.key)
+	o.key = tx.keep(o.key)
+	if tx.at == nil {
+		tx.at = map[string]int{}
 	}
+	tx.at[k] = len(tx.ops)
+	tx.ops = append(tx.ops, o)
+	tx.fresh = append(tx.fresh, k)
 	if tx.trying > 0 {
-		tx.undo = append(tx.undo, undo{k, had, prev})
-	} else {
-		clear(prev.value)
+		tx.undo = append(tx.undo, undo{key: k})
 	}
 	return nil
 }
@@ -243,7 +314,7 @@ func (tx *Tx) fail(err error) error {
 // Try returns. So one input of a group can fail without the others. Try may be
 // nested.
 func (tx *Tx) Try(fn func() error) error {
-	mark, before := len(tx.undo), tx.err
+	mark, before, forget := len(tx.undo), tx.err, tx.forget
 	tx.trying++
 	err := func() error {
 		defer func() { tx.trying-- }()
@@ -254,7 +325,7 @@ func (tx *Tx) Try(fn func() error) error {
 	}
 	if err != nil && before == nil {
 		tx.takeBack(mark)
-		tx.err = nil
+		tx.err, tx.forget = nil, forget
 	}
 	if tx.trying == 0 {
 		for _, u := range tx.undo {
@@ -267,15 +338,16 @@ func (tx *Tx) Try(fn func() error) error {
 
 func (tx *Tx) takeBack(mark int) {
 	for _, u := range slices.Backward(tx.undo[mark:]) {
-		now := tx.ops[u.key]
+		now := &tx.ops[tx.at[u.key]]
 		tx.size -= cost(len(now.key), len(now.value))
 		clear(now.value)
 		if u.had {
-			tx.ops[u.key] = u.prev
+			*now = u.prev
 			tx.size += cost(len(u.prev.key), len(u.prev.value))
 			continue
 		}
-		delete(tx.ops, u.key)
+		now.undone = true
+		delete(tx.at, u.key)
 		if i := slices.Index(tx.fresh, u.key); i >= 0 {
 			tx.fresh = slices.Delete(tx.fresh, i, i+1)
 		} else if i, ok := slices.BinarySearch(tx.sorted, u.key); ok {
@@ -289,22 +361,22 @@ func (tx *Tx) takeBack(mark int) {
 // per skip-list node in it. Both are counted here with every overhead it adds,
 // and room for the store's own records is kept back.
 const (
-	perOp    = 8 + 1 + 8 + suite.BoxOverhead + 2 + 10 + 8
+	perOp    = 8 + maxHeader + suite.BoxOverhead + 2 + 10 + 8
 	reserved = 2048
 )
 
 func cost(key, value int) int64 { return int64(perOp + key + value) }
 
 func (tx *Tx) maxSize() int64 { return tx.s.db.MaxBatchSize() - reserved }
-func (tx *Tx) maxOps() int    { return int(tx.s.db.MaxBatchCount()) - 8 }
+func (tx *Tx) maxOps() int    { return int(tx.s.db.MaxBatchCount()) - 16 }
 
 // Fits reports whether n more records, keys and values together of the given
 // number of bytes, fit into this transaction. Writes that fit never make the
 // commit fail for their size.
 func (tx *Tx) Fits(n, bytes int) bool {
-	return len(tx.ops)+n <= tx.maxOps() && tx.size+int64(n)*perOp+int64(bytes) <= tx.maxSize()
+	return len(tx.at)+n <= tx.maxOps() && tx.size+int64(n)*perOp+int64(bytes) <= tx.maxSize()
 }
 
 // Size returns how many records wait for the commit and what they count
 // against the limit in bytes.
-func (tx *Tx) Size() (records int, bytes int64) { return len(tx.ops), tx.size }
+func (tx *Tx) Size() (records int, bytes int64) { return len(tx.at), tx.size }

@@ -148,6 +148,9 @@ func (t *txn) setState(id [16]byte, state record.MessageState) error {
 		return nil
 	}
 	x.State, x.Changed = state, t.now.UnixMilli()
+	if state != record.StateStored {
+		x.Outbox = 0
+	}
 	if err := t.put(record.IndexKey(id), x.Marshal()); err != nil {
 		return err
 	}

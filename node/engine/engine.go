@@ -24,6 +24,7 @@ import (
 
 	"rushlight/protocol/identity"
 	"rushlight/storage"
+	"rushlight/storage/record"
 )
 
 // Courier is told that something waits for delivery. Wake must not block.
@@ -54,6 +55,8 @@ type Engine struct {
 
 	// Owned by who has the turn.
 	tags      tagIndex
+	life      life
+	sweepAt   storage.Key // where the search for what a crash left goes on
 	openers   map[[16]byte]opener
 	compared  map[[16]byte]bool // sessions known in this run to be as new as the other side's
 	nextEvent uint64
@@ -88,6 +91,10 @@ func Open(store *storage.Store, o Options) (*Engine, error) {
 		e.hints = func() []identity.Hint { return nil }
 	}
 	e.events.init()
+	e.life.init(store.Away())
+	if !store.Clean() {
+		e.sweepAt = storage.Key{record.FamilyOutbox}
+	}
 	if err := store.View(e.load); err != nil {
 		return nil, fmt.Errorf("opening the profile: %w", err)
 	}
@@ -130,9 +137,12 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 		e.inbox.stop(err)
 		close(e.closed)
 	}()
-	house, nudge := time.NewTicker(houseEvery), time.NewTicker(nudgeEvery)
+	house, nudge, puncture := time.NewTicker(houseEvery), time.NewTicker(nudgeEvery), time.NewTicker(punctureEvery)
 	defer house.Stop()
 	defer nudge.Stop()
+	defer puncture.Stop()
+	due := time.NewTimer(0)
+	defer due.Stop()
 	e.inbox.start()
 	work := e.housekeeping()
 	for {
@@ -142,6 +152,11 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 		var idle <-chan struct{}
 		if len(work) > 0 {
 			idle = ready
+		}
+		if d, ever := e.life.wait(e.store.Now()); ever {
+			due.Reset(d)
+		} else {
+			due.Stop()
 		}
 		chosen := 0
 		select {
@@ -154,6 +169,17 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 			continue
 		case <-nudge.C:
 			e.nudge()
+			continue
+		case <-puncture.C:
+			if err := e.puncture(); err != nil {
+				return err
+			}
+			continue
+		case <-e.life.changed:
+			continue
+		case <-due.C:
+			e.life.until(time.Time{}) // tend says when again
+			work = append(work, e.chore(128<<10, (*txn).tend))
 			continue
 		case <-e.inbox.bell:
 		case <-idle:
@@ -168,6 +194,16 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+}
+
+// puncture destroys the keys of the states that were replaced.
+func (e *Engine) puncture() error {
+	e.turn.Lock()
+	defer e.turn.Unlock()
+	if err := e.store.Puncture(); err != nil {
+		return fmt.Errorf("destroying old states: %w", err)
+	}
+	return nil
 }
 
 // ready is always ready: work of the loop's own is done beside what comes in.
@@ -198,6 +234,11 @@ func (e *Engine) chores() (out []*step) {
 		out = append(out, e.chore(refileChunk*8192, func(t *txn) error { return t.joinRefused(a, code) }))
 	}
 	clear(e.refused)
+	if e.sweepAt != nil {
+		at := e.sweepAt
+		e.sweepAt = nil
+		out = append(out, e.chore(refileChunk*8192, func(t *txn) error { return t.sweep(at) }))
+	}
 	return out
 }
 
@@ -249,7 +290,7 @@ func (e *Engine) commitOwn() {
 		return
 	}
 	err := e.commit(e.inbox.take(maxGather))
-	left := len(e.backlog) > 0 || len(e.refused) > 0
+	left := len(e.backlog) > 0 || len(e.refused) > 0 || e.sweepAt != nil
 	e.turn.Unlock()
 	if err != nil {
 		select {

@@ -255,7 +255,8 @@ func (t *txn) introduce(a identity.AccountID) error {
 	if err != nil {
 		return err
 	}
-	return t.enqueue(a, packet, message.ID{})
+	_, err = t.enqueue(a, packet, message.ID{}, 0, storage.Leaf{})
+	return err
 }
 
 func (t *txn) profile(note string) ([]byte, error) {

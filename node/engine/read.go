@@ -28,6 +28,9 @@ type View struct {
 	Newer    bool // of a kind that this version does not know
 	Waiting  bool // messages that come before it have not arrived
 	State    record.MessageState
+	Expires  time.Time     // zero is never
+	Burn     time.Duration // after it was seen; zero is not at all
+	BurnsAt  time.Time     // zero is not seen yet
 }
 
 // Read says which messages of a conversation to return.
@@ -141,6 +144,7 @@ func (t *txn) view(with identity.AccountID, b []byte) (*View, error) {
 		return nil, fmt.Errorf("%w: a message without an index entry", storage.ErrCorrupt)
 	}
 	v.State, v.Waiting = x.State, x.Missing > 0
+	v.Expires, v.Burn, v.BurnsAt = unixMilli(rec.Expires), time.Duration(rec.Burn)*time.Second, unixMilli(x.BurnsAt)
 	switch m.Type {
 	case message.TypeText:
 		body, err := message.ParseText(m.Body)
@@ -221,6 +225,17 @@ func (t *txn) markRead(with identity.AccountID, ids []message.ID) error {
 		if err := t.setState(id, record.StateRead); err != nil {
 			return err
 		}
+		if x, err = t.index(id); err != nil {
+			return err
+		}
+		if err := t.seen(id, x, with); err != nil {
+			return err
+		}
+		if x.BurnsAt != 0 {
+			if err := t.put(record.IndexKey(id), x.Marshal()); err != nil {
+				return err
+			}
+		}
 		conv.dirty = true
 		conv.Unread -= min(conv.Unread, 1)
 	}
@@ -300,6 +315,7 @@ func (t *txn) dropMessages(a identity.AccountID) (more bool, err error) {
 	}
 	conv.Unread, conv.FirstNew, conv.Waiting = 0, nil, 0
 	conv.dirty, t.wrote = true, true
+	t.ForgetConversation(t.Pseudonym("conversation", id[:]))
 	return false, nil
 }
 

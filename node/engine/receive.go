@@ -198,6 +198,11 @@ func (t *txn) takeMessage(s *session, m *message.Message) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
+	life, err := message.LifetimeOf(m.Body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	t.agrees(m.HLC)
 	out, err := t.insert(conv, m)
 	if errors.Is(err, history.ErrTooManyGaps) {
 		return fmt.Errorf("%w: %w", errTooEarly, err)
@@ -210,7 +215,12 @@ func (t *txn) takeMessage(s *session, m *message.Message) error {
 	}
 	conv.dirty, t.wrote = true, true
 	rec := &record.Message{Account: s.Account, Received: t.now.UnixMilli(), Content: content}
-	if err := t.putMessage(m, rec, out, record.StateDelivered); err != nil {
+	rec.Burn, rec.Expires = uint32(life.Burn/time.Second), deadline(m, life, t.now)
+	leaf, err := t.leafFor(m.Conversation, rec)
+	if err != nil {
+		return err
+	}
+	if err := t.putMessage(m, rec, out, &record.Index{State: record.StateDelivered}, leaf); err != nil {
 		return err
 	}
 	conv.Unread++
@@ -280,10 +290,14 @@ func (t *txn) placeOne(conv *conversation, id message.ID) (bool, error) {
 		x.Order = out.Position.Order
 		x.Key = record.MessageKey(t, m.Conversation, x.Order, id)
 		if string(x.Key) != string(old) {
+			leaf, _, err := t.LeafOf(old)
+			if err != nil {
+				return false, err
+			}
 			if err := t.del(old); err != nil {
 				return false, err
 			}
-			if err := t.put(x.Key, rec.Marshal()); err != nil {
+			if err := t.putErasable(x.Key, rec.Marshal(), rec.Expires, leaf); err != nil {
 				return false, err
 			}
 		}

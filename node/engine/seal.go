@@ -13,11 +13,13 @@ import (
 // enqueue puts a packet for an account into the outbox: sealed in the current
 // session, or waiting for the first one, or, after a start, until the other
 // side has said how far the session had come (spec §8.4). A logged message is named by its id;
-// a control packet has none and is kept itself.
-func (t *txn) enqueue(a identity.AccountID, packet []byte, id message.ID) error {
+// a control packet has none and is kept itself. The entry is gone with the
+// message, by its leaf and its deadline in unix milliseconds. Its number is
+// returned.
+func (t *txn) enqueue(a identity.AccountID, packet []byte, id message.ID, expires int64, leaf storage.Leaf) (uint64, error) {
 	c, err := t.chain(a)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	o := &record.Outbox{Kind: record.OutboxUnsealed, Message: id, Made: t.now.Unix()}
 	if id == (message.ID{}) {
@@ -25,22 +27,28 @@ func (t *txn) enqueue(a identity.AccountID, packet []byte, id message.ID) error 
 	}
 	s, err := t.current(a)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if s != nil && t.e.compared[s.ID] {
 		if err := t.seal(o, s, c, packet); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return t.putOutbox(a, c, o)
+	return t.putOutbox(a, c, o, expires, leaf)
 }
 
-func (t *txn) putOutbox(a identity.AccountID, c *chain, o *record.Outbox) error {
+// putOutbox adds an entry: one that delivers a message under the message's
+// leaf, others as states of the store.
+func (t *txn) putOutbox(a identity.AccountID, c *chain, o *record.Outbox, expires int64, leaf storage.Leaf) (uint64, error) {
 	c.LastOutbox++
 	c.dirty = true
 	t.queued++
 	t.wake[a] = struct{}{}
-	return t.put(record.OutboxKey(t, a, c.LastOutbox), o.Marshal())
+	k := record.OutboxKey(t, a, c.LastOutbox)
+	if o.Message == (message.ID{}) {
+		return c.LastOutbox, t.put(k, o.Marshal())
+	}
+	return c.LastOutbox, t.putErasable(k, o.Marshal(), expires, leaf)
 }
 
 // seal encrypts a packet in a session and fills in an outbox entry (spec
@@ -87,7 +95,7 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 		return err
 	}
 	if flight != nil {
-		if err := t.putOutbox(a, c, flight); err != nil {
+		if _, err := t.putOutbox(a, c, flight, 0, storage.Leaf{}); err != nil {
 			return err
 		}
 	}
@@ -111,6 +119,10 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 		return err
 	}
 	for i, o := range old {
+		leaf, _, err := t.LeafOf(keys[i])
+		if err != nil {
+			return err
+		}
 		if err := t.leave(a, record.OutboxSeq(keys[i])); err != nil {
 			return err
 		}
@@ -124,8 +136,23 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 		if err := t.seal(o, s, c, packet); err != nil {
 			return err
 		}
-		if err := t.putOutbox(a, c, o); err != nil {
+		rec, x, _, err := t.message(o.Message)
+		if err != nil {
 			return err
+		}
+		expires := int64(0)
+		if rec != nil {
+			expires = rec.Expires
+		}
+		seq, err := t.putOutbox(a, c, o, expires, leaf)
+		if err != nil {
+			return err
+		}
+		if x != nil {
+			x.Outbox = seq
+			if err := t.put(record.IndexKey(o.Message), x.Marshal()); err != nil {
+				return err
+			}
 		}
 	}
 	if len(old) > 0 {

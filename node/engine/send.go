@@ -32,6 +32,7 @@ var (
 type Send struct {
 	To   identity.AccountID
 	Text string
+	Life message.Lifetime
 	Key  string // the caller's idempotency key, or empty
 	// Entered, if set, is called once the message's place among all messages
 	// is fixed.
@@ -49,7 +50,7 @@ type Sent struct {
 // itself. Errors: those of message.NewBody, [ErrUnknownContact],
 // [ErrBlocked], [ErrKeyChanged], storage.ErrNoSpace.
 func (e *Engine) Send(ctx context.Context, s Send) (Sent, error) {
-	body, err := message.NewBody(s.Text)
+	body, err := message.NewBody(s.Text, s.Life)
 	if err != nil {
 		if s.Entered != nil {
 			s.Entered()
@@ -106,11 +107,8 @@ func (t *txn) sendText(s Send, body []byte) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
-	id, err := t.insertOwn(conv, m, content)
+	id, err := t.insertOwn(s, conv, m, content)
 	if err != nil {
-		return Sent{}, err
-	}
-	if err := t.enqueue(s.To, append([]byte{byte(message.KindMessage)}, content...), id); err != nil {
 		return Sent{}, err
 	}
 	if idem != nil {
@@ -136,8 +134,8 @@ func (t *txn) sentBefore(id message.ID) (Sent, error) {
 	return Sent{ID: id, State: x.State, At: message.ClockTime(p.HLC)}, nil
 }
 
-// insertOwn places a message of this device in its conversation.
-func (t *txn) insertOwn(conv *conversation, m *message.Message, content []byte) (message.ID, error) {
+// insertOwn places a message of this device in its conversation and the outbox.
+func (t *txn) insertOwn(s Send, conv *conversation, m *message.Message, content []byte) (message.ID, error) {
 	t.wrote, conv.dirty = true, true
 	out, err := t.insert(conv, m)
 	if err != nil {
@@ -147,10 +145,31 @@ func (t *txn) insertOwn(conv *conversation, m *message.Message, content []byte) 
 		return message.ID{}, fmt.Errorf("engine: own message was not new")
 	}
 	rec := &record.Message{Account: t.e.self.account, Mine: true, Received: t.now.UnixMilli(), Content: content}
-	if err := t.putMessage(m, rec, out, record.StateQueued); err != nil {
+	rec.Burn = uint32(s.Life.Burn / time.Second)
+	rec.Expires = deadline(m, s.Life, t.now)
+	leaf, err := t.leafFor(m.Conversation, rec)
+	if err != nil {
 		return message.ID{}, err
 	}
-	return out.Position.ID, nil
+	id := out.Position.ID
+	x := &record.Index{State: record.StateQueued}
+	if x.Outbox, err = t.enqueue(s.To, append([]byte{byte(message.KindMessage)}, content...), id, rec.Expires, leaf); err != nil {
+		return message.ID{}, err
+	}
+	return id, t.putMessage(m, rec, out, x, leaf)
+}
+
+// deadline is when a message ends that is stored now, in unix milliseconds; 0
+// is never.
+func deadline(m *message.Message, l message.Lifetime, now time.Time) int64 {
+	if l.Expiry == 0 {
+		return 0
+	}
+	sent := message.ClockTime(m.HLC)
+	if now.Before(sent) {
+		sent = now
+	}
+	return l.Expires(sent).UnixMilli()
 }
 
 // insert asks the conversation's history what becomes of a message.
@@ -161,13 +180,18 @@ func (t *txn) insert(conv *conversation, m *message.Message) (history.Outcome, e
 }
 
 // putMessage writes a message and everything that finds it, and announces it.
-func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Outcome, state record.MessageState) error {
+func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Outcome, x *record.Index, leaf storage.Leaf) error {
 	id := out.Position.ID
 	k := record.MessageKey(t, m.Conversation, out.Position.Order, id)
-	if err := t.put(k, rec.Marshal()); err != nil {
+	if err := t.putErasable(k, rec.Marshal(), rec.Expires, leaf); err != nil {
 		return err
 	}
-	x := &record.Index{Key: k, Order: out.Position.Order, State: state, Changed: t.now.UnixMilli(), Missing: uint8(len(out.Missing))}
+	if rec.Expires != 0 {
+		if err := t.endsAt(unixMilli(rec.Expires), id, t.partner(m, rec)); err != nil {
+			return err
+		}
+	}
+	x.Mine, x.Key, x.Order, x.Changed, x.Missing = rec.Mine, k, out.Position.Order, t.now.UnixMilli(), uint8(len(out.Missing))
 	if err := t.put(record.IndexKey(id), x.Marshal()); err != nil {
 		return err
 	}
@@ -181,7 +205,7 @@ func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Ou
 			return err
 		}
 	}
-	return t.event(record.Event{Type: record.EventMessage, Message: id, State: state, Account: rec.Account})
+	return t.event(record.Event{Type: record.EventMessage, Message: id, State: x.State, Account: rec.Account})
 }
 
 // message loads a message by its id; all nil when there is none.

@@ -54,7 +54,7 @@ func (d *device) Order(id message.ID) uint64 { return d.placed[id].Order }
 
 // make writes the device's next message and takes it.
 func (d *device) make(t fataler, text string, now time.Time) *message.Message {
-	body, err := message.NewBody(text)
+	body, err := message.NewBody(text, message.Lifetime{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestForks(t *testing.T) {
 func TestRefused(t *testing.T) {
 	b := newDevice(2)
 	forge := func(author identity.DeviceID, seq uint64, text string) *message.Message {
-		body, err := message.NewBody(text)
+		body, err := message.NewBody(text, message.Lifetime{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
 )
 
@@ -19,8 +20,15 @@ const (
 
 // Record types of bodies, the same in every type of body (spec §9.3).
 const (
-	recordText uint16 = 1
+	recordText   uint16 = 1
+	recordSalt   uint16 = 2
+	recordExpiry uint16 = 3
+	recordBurn   uint16 = 4
 )
+
+// saltSize is the length of the random bytes that keep the hash of an erased
+// text from telling whether a guess is right.
+const saltSize = 16
 
 // MaxText is the length of the longest text, in bytes of UTF-8.
 const MaxText = 49_152
@@ -35,15 +43,18 @@ var (
 // Text is a body of type [TypeText].
 type Text struct {
 	Text string
+	Salt [saltSize]byte // random; all zeros is none
+	Lifetime
 	// Rest are the records this version does not know, all of a type above
-	// that of the text.
+	// those it does.
 	Rest []wire.Record
 }
 
-// NewBody checks a text and encodes the body that holds it. Errors:
-// [ErrEmpty], [ErrTooLong], [ErrNotText].
-func NewBody(text string) ([]byte, error) {
-	t := Text{Text: text}
+// NewBody checks a text and encodes the body that holds it, with a fresh salt.
+// Errors: [ErrEmpty], [ErrTooLong], [ErrNotText], [ErrExpiry], [ErrBurn].
+func NewBody(text string, l Lifetime) ([]byte, error) {
+	t := Text{Text: text, Lifetime: l}
+	suite.Random(t.Salt[:])
 	return t.Marshal()
 }
 
@@ -59,13 +70,16 @@ func checkText(s string) error {
 	return nil
 }
 
-// Marshal encodes the body. Errors: [ErrEmpty], [ErrTooLong], [ErrNotText], or
-// that Rest is out of order.
+// Marshal encodes the body. Errors: [ErrEmpty], [ErrTooLong], [ErrNotText],
+// [ErrExpiry], [ErrBurn], or that Rest is out of order.
 func (t *Text) Marshal() ([]byte, error) {
 	if err := checkText(t.Text); err != nil {
 		return nil, err
 	}
-	n := 5 + len(t.Text)
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	n := 5 + len(t.Text) + 5 + saltSize + 2*9
 	for _, rec := range t.Rest {
 		n += 5 + len(rec.Value)
 	}
@@ -73,6 +87,10 @@ func (t *Text) Marshal() ([]byte, error) {
 		return nil, fmt.Errorf("encoding a text: %w: body over its limit", wire.ErrMalformed)
 	}
 	w := wire.NewWriter(make([]byte, 0, n)).Record(recordText, []byte(t.Text))
+	if t.Salt != [saltSize]byte{} {
+		w.Record(recordSalt, t.Salt[:])
+	}
+	t.append(w)
 	for _, rec := range t.Rest {
 		w.Record(rec.Type, rec.Value)
 	}
@@ -92,9 +110,22 @@ func ParseText(body []byte) (*Text, error) {
 	if len(recs) == 0 || recs[0].Type != recordText {
 		return nil, fmt.Errorf("reading a text: %w: no text record", wire.ErrMalformed)
 	}
-	t := &Text{Text: string(recs[0].Value), Rest: recs[1:]}
+	t := &Text{Text: string(recs[0].Value)}
 	if err := checkText(t.Text); err != nil {
 		return nil, fmt.Errorf("reading a text: %w", err)
+	}
+	for i, rec := range recs[1:] {
+		if rec.Type > recordBurn {
+			t.Rest = recs[1+i:]
+			break
+		}
+		taken, err := t.read(rec)
+		if rec.Type == recordSalt {
+			taken = len(rec.Value) == saltSize && copy(t.Salt[:], rec.Value) > 0 && t.Salt != [saltSize]byte{}
+		}
+		if err != nil || !taken {
+			return nil, fmt.Errorf("reading a text: %w: a known record with a wrong value", wire.ErrMalformed)
+		}
 	}
 	return t, nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -16,7 +17,7 @@ import (
 )
 
 func sample() *message.Message {
-	body, err := message.NewBody("hello")
+	body, err := (&message.Text{Text: "hello"}).Marshal()
 	if err != nil {
 		panic(err)
 	}
@@ -173,7 +174,7 @@ func TestText(t *testing.T) {
 		"not text": {"a\xff", message.ErrNotText},
 		"half":     {"ü"[:1], message.ErrNotText},
 	} {
-		body, err := message.NewBody(c.text)
+		body, err := message.NewBody(c.text, message.Lifetime{})
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -188,14 +189,14 @@ func TestText(t *testing.T) {
 	if !strings.Contains(message.ErrTooLong.Error(), "49152") {
 		t.Errorf("%q does not name the limit", message.ErrTooLong)
 	}
-	long := message.Text{Text: "x", Rest: []wire.Record{{Type: 2, Value: make([]byte, message.MaxBody)}}}
+	long := message.Text{Text: "x", Rest: []wire.Record{{Type: 99, Value: make([]byte, message.MaxBody)}}}
 	if _, err := long.Marshal(); !errors.Is(err, wire.ErrMalformed) {
 		t.Errorf("body over its limit: %v", err)
 	}
 }
 
 func TestTextKeepsUnknownRecords(t *testing.T) {
-	body := wire.NewWriter(nil).Record(1, []byte("hi")).Record(2, []byte{9}).Record(700, nil).Out()
+	body := wire.NewWriter(nil).Record(1, []byte("hi")).Record(9, []byte{9}).Record(700, nil).Out()
 	got, err := message.ParseText(body)
 	if err != nil {
 		t.Fatal(err)
@@ -206,10 +207,72 @@ func TestTextKeepsUnknownRecords(t *testing.T) {
 	}
 }
 
+func TestLifetimes(t *testing.T) {
+	day := 24 * time.Hour
+	for _, c := range []struct {
+		l    message.Lifetime
+		want error
+	}{
+		{message.Lifetime{}, nil},
+		{message.Lifetime{Expiry: 5 * time.Second, Burn: time.Second}, nil},
+		{message.Lifetime{Expiry: 365 * day, Burn: 7 * day}, nil},
+		{message.Lifetime{Expiry: 4 * time.Second}, message.ErrExpiry},
+		{message.Lifetime{Expiry: 367 * day}, message.ErrExpiry},
+		{message.Lifetime{Expiry: 5500 * time.Millisecond}, message.ErrExpiry},
+		{message.Lifetime{Expiry: -time.Minute}, message.ErrExpiry},
+		{message.Lifetime{Burn: 8 * day}, message.ErrBurn},
+		{message.Lifetime{Burn: time.Millisecond}, message.ErrBurn},
+	} {
+		body, err := message.NewBody("x", c.l)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%v: %v", c.l, err)
+		}
+		if err != nil {
+			continue
+		}
+		if got, err := message.LifetimeOf(body); err != nil || got != c.l {
+			t.Errorf("%v, read: %v %v", c.l, got, err)
+		}
+		text, err := message.ParseText(body)
+		if err != nil || text.Lifetime != c.l || text.Salt == [16]byte{} {
+			t.Errorf("%v, parsed: %+v %v", c.l, text, err)
+		}
+	}
+	for name, rec := range map[string]wire.Record{
+		"short salt": {Type: 2, Value: []byte{1}}, "no salt": {Type: 2, Value: make([]byte, 16)},
+		"no expiry": {Type: 3, Value: make([]byte, 4)}, "long expiry": {Type: 3, Value: make([]byte, 5)},
+		"too long a burn": {Type: 4, Value: []byte{1, 0, 0, 0}},
+	} {
+		body := wire.NewWriter(nil).Record(1, []byte("x")).Record(rec.Type, rec.Value).Out()
+		if _, err := message.ParseText(body); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Two messages with the same text have different hashes, whatever else is the
+// same: what is kept of an erased text doesn't tell whether a guess is right.
+func TestSalt(t *testing.T) {
+	a, b := sample(), sample()
+	if a.BodyHash() != b.BodyHash() {
+		t.Fatal("control: without a salt the hashes are the same")
+	}
+	for _, m := range []*message.Message{a, b} {
+		body, err := message.NewBody("hello", message.Lifetime{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Body = body
+	}
+	if a.BodyHash() == b.BodyHash() || a.ID() == b.ID() {
+		t.Error("a guess can be tested")
+	}
+}
+
 // TestLongestTextFits takes the longest text with every header at its longest
 // through a packet into the largest envelope.
 func TestLongestTextFits(t *testing.T) {
-	body, err := message.NewBody(strings.Repeat("x", message.MaxText))
+	body, err := message.NewBody(strings.Repeat("x", message.MaxText), message.Lifetime{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ const (
 	EventMessage EventType = 1 // a message was written, here or elsewhere
 	EventState   EventType = 2 // a message changed its state
 	EventContact EventType = 3 // a contact was added or changed
+	EventExpired EventType = 4 // a message ended: it expired, burned or was deleted
 )
 
 // Event is one entry of the event log. It names ids; the content is read when
@@ -48,7 +49,7 @@ func ParseEvent(b []byte) (*Event, error) {
 	r := wire.NewReader(b)
 	version(r)
 	e := &Event{Type: EventType(r.U8()), At: int64(r.U64()), Message: r.A16(), State: MessageState(r.U8()), Account: r.A32()}
-	if e.Type < EventMessage || e.Type > EventContact {
+	if e.Type < EventMessage || e.Type > EventExpired {
 		r.Fail("unknown event type")
 	}
 	return e, r.Close()

@@ -24,6 +24,8 @@ type Message struct {
 	Account  identity.AccountID // who wrote it
 	Mine     bool
 	Received int64  // unix milliseconds at which it was stored
+	Expires  int64  // unix milliseconds from which on nobody sees it; 0 is never
+	Burn     uint32 // seconds that it lives once it was seen; 0 is as long as it likes
 	Content  []byte // message.Message
 }
 
@@ -42,14 +44,16 @@ func MessagePrefix(n Namer, conv message.ConversationID) storage.Key {
 
 // Marshal encodes m.
 func (m *Message) Marshal() []byte {
-	return wire.NewWriter(make([]byte, 0, len(m.Content)+48)).U8(1).Raw(m.Account[:]).Bool(m.Mine).U64(uint64(m.Received)).Vec24(m.Content).Out()
+	return wire.NewWriter(make([]byte, 0, len(m.Content)+64)).U8(1).Raw(m.Account[:]).Bool(m.Mine).U64(uint64(m.Received)).
+		U64(uint64(m.Expires)).U32(m.Burn).Vec24(m.Content).Out()
 }
 
 // ParseMessage decodes a [Message].
 func ParseMessage(b []byte) (*Message, error) {
 	r := wire.NewReader(b)
 	version(r)
-	m := &Message{Account: r.A32(), Mine: r.Bool(), Received: int64(r.U64()), Content: r.Vec24(1 << 17)}
+	m := &Message{Account: r.A32(), Mine: r.Bool(), Received: int64(r.U64()), Expires: int64(r.U64()), Burn: r.U32()}
+	m.Content = r.Vec24(1 << 17)
 	return m, r.Close()
 }
 
@@ -58,8 +62,11 @@ type Index struct {
 	Key     storage.Key // of the [Message]; empty once it was deleted
 	Order   uint64
 	State   MessageState
-	Changed int64 // unix milliseconds of the last change of State
-	Missing uint8 // how many of its parents have not arrived
+	Changed int64  // unix milliseconds of the last change of State
+	Mine    bool   // this account wrote it
+	Missing uint8  // how many of its parents have not arrived
+	Outbox  uint64 // number of the outbox entry that delivers it; 0 is none
+	BurnsAt int64  // unix milliseconds at which it burns, once it was seen; 0 is not yet
 }
 
 // IndexKey is the key of one index entry.
@@ -70,7 +77,8 @@ func IndexPrefix() storage.Key { return key(FamilyMessageIndex) }
 
 // Marshal encodes x.
 func (x *Index) Marshal() []byte {
-	return wire.NewWriter(make([]byte, 0, len(x.Key)+24)).U8(1).Vec8(x.Key).U64(x.Order).U8(uint8(x.State)).U64(uint64(x.Changed)).U8(x.Missing).Out()
+	return wire.NewWriter(make([]byte, 0, len(x.Key)+40)).U8(1).Vec8(x.Key).U64(x.Order).U8(uint8(x.State)).U64(uint64(x.Changed)).Bool(x.Mine).U8(x.Missing).
+		U64(x.Outbox).U64(uint64(x.BurnsAt)).Out()
 }
 
 // ParseIndex decodes an [Index].
@@ -81,7 +89,8 @@ func ParseIndex(b []byte) (*Index, error) {
 	if x.State < StateQueued || x.State > StateFailed {
 		r.Fail("unknown message state")
 	}
-	x.Changed, x.Missing = int64(r.U64()), r.U8()
+	x.Changed, x.Mine, x.Missing = int64(r.U64()), r.Bool(), r.U8()
+	x.Outbox, x.BurnsAt = r.U64(), int64(r.U64())
 	return x, r.Close()
 }
 
@@ -126,6 +135,7 @@ type Conversation struct {
 	Waiting  uint32      // messages whose parents are missing
 	Unread   uint32      // messages of others not yet shown
 	FirstNew storage.Key // key of the oldest of them, empty if none
+	Ended    uint64      // messages that expired, burned or were deleted
 }
 
 // ConversationKey is the key of one conversation.
@@ -139,14 +149,14 @@ func ConversationPrefix() storage.Key { return key(FamilyConversation) }
 
 // Marshal encodes c.
 func (c *Conversation) Marshal() []byte {
-	return wire.NewWriter(nil).U8(1).Vec24(c.History).U64(c.Skip).U32(c.Waiting).U32(c.Unread).Vec8(c.FirstNew).Out()
+	return wire.NewWriter(nil).U8(1).Vec24(c.History).U64(c.Skip).U32(c.Waiting).U32(c.Unread).Vec8(c.FirstNew).U64(c.Ended).Out()
 }
 
 // ParseConversation decodes a [Conversation].
 func ParseConversation(b []byte) (*Conversation, error) {
 	r := wire.NewReader(b)
 	version(r)
-	c := &Conversation{History: r.Vec24(1 << 18), Skip: r.U64(), Waiting: r.U32(), Unread: r.U32(), FirstNew: storage.Key(r.Vec8(255))}
+	c := &Conversation{History: r.Vec24(1 << 18), Skip: r.U64(), Waiting: r.U32(), Unread: r.U32(), FirstNew: storage.Key(r.Vec8(255)), Ended: r.U64()}
 	return c, r.Close()
 }
 

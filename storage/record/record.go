@@ -34,6 +34,8 @@ const (
 	FamilyIdempotency  = 0x43 // hash of the caller's key[16]
 	FamilyWaiting      = 0x44 // missing parent id[16] ‖ message id[16]
 	FamilyNumber       = 0x45 // conversation pseudonym[16] ‖ device pseudonym[16] ‖ seq u64
+	FamilyDue          = 0x46 // unix milliseconds u64 ‖ message id[16]: when a message ends
+	FamilyGrave        = 0x47 // conversation pseudonym[16] ‖ slot u16: message id of one that ended
 	FamilyEvent        = 0x50 // sequence number u64
 	FamilyCounter      = 0x51 // one record: the next event number
 	FamilyPeer         = 0x60 // device pseudonym[16]: addresses that worked

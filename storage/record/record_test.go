@@ -21,6 +21,7 @@ var parsers = []func([]byte) (marshaler, error){
 	parser(record.ParseWindow), parser(record.ParseOutbox), parser(record.ParseConversation),
 	parser(record.ParseMessage), parser(record.ParseIndex), parser(record.ParseNumber), parser(record.ParseEvent),
 	parser(record.ParseCounter), parser(record.ParsePeer), parser(record.ParseAnswered),
+	parser(record.ParseDue),
 }
 
 // examples has one filled-in record of each kind, in the order of parsers.
@@ -43,6 +44,7 @@ var examples = []marshaler{
 	&record.Counter{NextEvent: 1},
 	&record.Peer{Seen: 4},
 	&record.Answered{Session: [16]byte{1}},
+	&record.Due{Account: [32]byte{1}},
 }
 
 func TestEveryRecordComesBack(t *testing.T) {

@@ -1,6 +1,9 @@
 package wheel
 
 import (
+	"math/bits"
+	"sync"
+
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
 )
@@ -22,6 +25,16 @@ const (
 type tree struct {
 	root   *node // nil when every leaf is punctured
 	intact int   // nodes that hold a seed
+
+	// The seeds on the way to the leaf that was asked for last: leaves are
+	// mostly asked for one after the other.
+	last struct {
+		sync.Mutex
+		known bool
+		leaf  uint32
+		from  int // depth of the intact node over it
+		seeds [depth + 1][32]byte
+	}
 }
 
 // A node with children has no seed any more; one without children is intact.
@@ -51,10 +64,20 @@ func (t *tree) leaf(leaf uint32) (seed [32]byte, ok bool) {
 	if n == nil {
 		return seed, false
 	}
-	seed = n.seed
-	for ; d < depth; d++ {
-		seed = child(&seed, branch(leaf, d))
+	l := &t.last
+	l.Lock()
+	defer l.Unlock()
+	at := d // from where on the seeds have to be worked out
+	if same := bits.LeadingZeros32((l.leaf ^ leaf) << (32 - depth)); l.known && l.from == d && same >= d {
+		at = min(same, depth)
+	} else {
+		l.seeds[d] = n.seed
 	}
+	for ; at < depth; at++ {
+		l.seeds[at+1] = child(&l.seeds[at], branch(leaf, at))
+	}
+	l.known, l.leaf, l.from = true, leaf, d
+	seed = l.seeds[depth]
 	return seed, true
 }
 
@@ -74,6 +97,7 @@ func (t *tree) puncture(leaf uint32) bool {
 	if n, _ := t.find(leaf); n == nil {
 		return false
 	}
+	t.forgetLast()
 	var path [depth]*node
 	n := t.root
 	for d := range depth {
@@ -99,8 +123,35 @@ func (t *tree) puncture(leaf uint32) bool {
 	return true
 }
 
+func (t *tree) forgetLast() {
+	t.last.Lock()
+	defer t.last.Unlock()
+	t.last.known = false
+	clear(t.last.seeds[:])
+}
+
+// live returns at most limit leaves below end that aren't punctured, ascending.
+func (t *tree) live(end uint32, limit int) (out []uint32) {
+	t.root.live(0, 0, end, limit, &out)
+	return out
+}
+
+func (n *node) live(d int, first, end uint32, limit int, out *[]uint32) {
+	switch {
+	case n == nil || first >= end:
+	case n.split():
+		n.kid[0].live(d+1, first, end, limit, out)
+		n.kid[1].live(d+1, first|1<<(depth-1-d), end, limit, out)
+	default:
+		for leaf := first; leaf < min(end, first+Leaves>>d) && len(*out) < limit; leaf++ {
+			*out = append(*out, leaf)
+		}
+	}
+}
+
 // wipe forgets all seeds.
 func (t *tree) wipe() {
+	t.forgetLast()
 	t.root.wipe()
 	t.root, t.intact = nil, 0
 }

@@ -354,6 +354,19 @@ func (w *Wheel) Buckets() []uint32 {
 	return slices.Sorted(maps.Keys(w.buckets))
 }
 
+// Live returns at most limit leaves of a bucket below end that aren't punctured,
+// ascending: with what the caller knows to be in use, those that a crash kept
+// from being punctured.
+func (w *Wheel) Live(bucket, end uint32, limit int) []uint32 {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	b := w.buckets[bucket]
+	if b == nil {
+		return nil
+	}
+	return b.tree.live(min(end, Leaves), limit)
+}
+
 // Conversations returns the conversations that have a key, in no order.
 func (w *Wheel) Conversations() [][16]byte {
 	w.mu.RLock()
