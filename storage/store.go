@@ -207,7 +207,7 @@ func (s *Store) View(fn func(*Tx) error) error {
 }
 
 // Head returns the commit counter: the number of Updates that ever wrote
-// something in this store.
+// something in this store, and of runs that did and were closed in order.
 func (s *Store) Head() uint64 { return s.counter.Load() }
 
 // Close waits for running Updates and Views, writes everything out and gives
