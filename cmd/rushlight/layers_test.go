@@ -47,7 +47,7 @@ var clock = []string{
 var users = map[string][]string{
 	"filippo.io/edwards25519":        {"rushlight/protocol/beacon"},
 	"github.com/creachadair/jrpc2":   {"rushlight/node/api"},
-	"github.com/dgraph-io/badger/v4": {"rushlight/storage"},
+	"github.com/dgraph-io/badger/v4": {"rushlight/storage", "rushlight/storage/shelf"},
 	// They lock the profile, the store and the key wheel.
 	"github.com/gofrs/flock": {"rushlight/cmd/rushlight", "rushlight/storage", "rushlight/storage/keyfile/wheel"},
 	// node passes a simulation's network on to node/host.

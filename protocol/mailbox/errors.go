@@ -71,9 +71,11 @@ func ParseErr(b []byte) (*Err, error) {
 	return e, nil
 }
 
-// EffortExtra and TimeExtra are what Extra holds with CodeEffort and CodeTime.
+// EffortExtra is what Extra holds with CodeEffort.
 func EffortExtra(effort uint32) []byte { return wire.NewWriter(nil).U32(effort).Out() }
-func TimeExtra(now time.Time) []byte   { return wire.NewWriter(nil).U64(uint64(now.Unix())).Out() }
+
+// TimeExtra is what Extra holds with CodeTime.
+func TimeExtra(now time.Time) []byte { return wire.NewWriter(nil).U64(uint64(now.Unix())).Out() }
 
 // Effort is the effort that passes now, with CodeEffort.
 func (e *Err) Effort() (uint32, bool) {

@@ -48,50 +48,94 @@ func aReceipt() *receipt.Receipt {
 }
 
 var codecs = map[string]codec{
-	"deposit": {(&mailbox.Deposit{ID: 1, TTL: 30, Receipt: true, Stamp: stamp.Stamp{1, 2}, Envelope: env(envelope.L)}).Append(nil),
-		mailbox.DepositLimit, again(mailbox.ParseDeposit, (*mailbox.Deposit).Append)},
-	"request": {(&mailbox.Request{ID: 1, Lane: [32]byte{1}, Day: 20000, Effort: 64, Proof: pow.Proof{5}, Envelope: env(envelope.M)}).Append(nil),
-		mailbox.DepositLimit, again(mailbox.ParseRequest, (*mailbox.Request).Append)},
-	"unsend": {(&mailbox.Unsend{ID: 9, Object: [16]byte{1}, Cure: [16]byte{2}}).Append(nil),
-		mailbox.DepositLimit, again(mailbox.ParseUnsend, (*mailbox.Unsend).Append)},
-	"stored": {(&mailbox.Stored{ID: 1, ExpDay: 20000, Dup: true, Receipt: aReceipt()}).Append(nil),
-		mailbox.DepositAnswerLimit, again(mailbox.ParseStored, (*mailbox.Stored).Append)},
-	"unsent": {mailbox.AppendUnsent(nil, 7), mailbox.DepositAnswerLimit,
-		again(mailbox.ParseUnsent, func(id *uint32, dst []byte) []byte { return mailbox.AppendUnsent(dst, *id) })},
-	"err": {(&mailbox.Err{ID: 4, Code: mailbox.CodeTime, RetryAfter: 9, Extra: mailbox.TimeExtra(time.Unix(5, 0))}).Append(nil),
-		mailbox.OwnerAnswerLimit, again(mailbox.ParseErr, func(e **mailbox.Err, dst []byte) []byte { return (*e).Append(dst) })},
-	"hello": {(&mailbox.Hello{Unix: 5, Hosting: mailbox.HostWork, HostEffort: 6, LaneEffort: 64, TTL: 30, Quota: 1 << 25, Lane: 64}).Append(nil),
-		mailbox.OwnerAnswerLimit, again(mailbox.ParseHello, (*mailbox.Hello).Append)},
-	"auth": {(&mailbox.Auth{Mailbox: [32]byte{1}}).Append(nil),
-		mailbox.OwnerLimit, again(mailbox.ParseAuth, (*mailbox.Auth).Append)},
-	"state": {(&mailbox.State{Found: true, Next: 9, First: 3, Live: 2048, Overflow: 1, Batch: 8}).Append(nil),
-		mailbox.OwnerAnswerLimit, again(mailbox.ParseState, (*mailbox.State).Append)},
-	"no state": {(&mailbox.State{}).Append(nil),
-		mailbox.OwnerAnswerLimit, again(mailbox.ParseState, (*mailbox.State).Append)},
-	"create": {(&mailbox.Create{Lane: true, Quota: 5, Proof: []byte("token")}).Append(nil),
-		mailbox.OwnerLimit, again(mailbox.ParseCreate, (*mailbox.Create).Append)},
-	"stamps": {(&mailbox.Stamps{Class: envelope.S, Count: 4096}).Append(nil),
-		mailbox.OwnerLimit, again(mailbox.ParseStamps, (*mailbox.Stamps).Append)},
-	"minted": {(&mailbox.Minted{First: 5, Stamps: make([]stamp.Stamp, 3)}).Append(nil),
-		mailbox.OwnerAnswerLimit, again(mailbox.ParseMinted, (*mailbox.Minted).Append)},
-	"revoke": {(&mailbox.Revoke{Ranges: []mailbox.Range[uint32]{{1, 5}, {9, 9}}}).Append(nil),
-		mailbox.OwnerLimit, again(mailbox.ParseRevoke, (*mailbox.Revoke).Append)},
-	"revoked": {mailbox.AppendRevoked(nil, 7), mailbox.OwnerAnswerLimit,
-		again(mailbox.ParseRevoked, func(n *uint32, dst []byte) []byte { return mailbox.AppendRevoked(dst, *n) })},
-	"trim": {(&mailbox.Trim{Ranges: []mailbox.Range[uint64]{{0, 0}, {2, 1<<64 - 1}}}).Append(nil),
-		mailbox.OwnerLimit, again(mailbox.ParseTrim, (*mailbox.Trim).Append)},
-	"trimmed": {(&mailbox.Trimmed{Count: 5, Live: 9}).Append(nil),
-		mailbox.OwnerAnswerLimit, again(mailbox.ParseTrimmed, (*mailbox.Trimmed).Append)},
-	"fetch": {(&mailbox.Fetch{After: 5, MaxBytes: 1 << 20, Wait: 600}).Append(nil),
-		mailbox.OwnerLimit, again(mailbox.ParseFetch, (*mailbox.Fetch).Append)},
-	"env": {(&mailbox.Env{Seq: 5, Day: 20000, Lane: true, Envelope: env(envelope.S)}).Append(nil),
-		mailbox.OwnerAnswerLimit, again(mailbox.ParseEnv, (*mailbox.Env).Append)},
-	"end": {(&mailbox.End{Next: 6, Batch: 9, More: true}).Append(nil),
-		mailbox.OwnerAnswerLimit, again(mailbox.ParseEnd, (*mailbox.End).Append)},
-	"ids": {(&mailbox.IDs{After: 6, Max: 1000}).Append(nil),
-		mailbox.OwnerLimit, again(mailbox.ParseIDs, (*mailbox.IDs).Append)},
-	"tags": {(&mailbox.Tags{Next: 9, Tags: []mailbox.Tag{{Seq: 1}, {Seq: 2, Tag: [16]byte{1}}}}).Append(nil),
-		mailbox.OwnerAnswerLimit, again(mailbox.ParseTags, (*mailbox.Tags).Append)},
+	"deposit": {
+		(&mailbox.Deposit{ID: 1, TTL: 30, Receipt: true, Stamp: stamp.Stamp{1, 2}, Envelope: env(envelope.L)}).Append(nil),
+		mailbox.DepositLimit, again(mailbox.ParseDeposit, (*mailbox.Deposit).Append),
+	},
+	"request": {
+		(&mailbox.Request{ID: 1, Lane: [32]byte{1}, Day: 20000, Effort: 64, Proof: pow.Proof{5}, Envelope: env(envelope.M)}).Append(nil),
+		mailbox.DepositLimit, again(mailbox.ParseRequest, (*mailbox.Request).Append),
+	},
+	"unsend": {
+		(&mailbox.Unsend{ID: 9, Object: [16]byte{1}, Cure: [16]byte{2}}).Append(nil),
+		mailbox.DepositLimit, again(mailbox.ParseUnsend, (*mailbox.Unsend).Append),
+	},
+	"stored": {
+		(&mailbox.Stored{ID: 1, ExpDay: 20000, Dup: true, Receipt: aReceipt()}).Append(nil),
+		mailbox.DepositAnswerLimit, again(mailbox.ParseStored, (*mailbox.Stored).Append),
+	},
+	"unsent": {
+		mailbox.AppendUnsent(nil, 7), mailbox.DepositAnswerLimit,
+		again(mailbox.ParseUnsent, func(id *uint32, dst []byte) []byte { return mailbox.AppendUnsent(dst, *id) }),
+	},
+	"err": {
+		(&mailbox.Err{ID: 4, Code: mailbox.CodeTime, RetryAfter: 9, Extra: mailbox.TimeExtra(time.Unix(5, 0))}).Append(nil),
+		mailbox.OwnerAnswerLimit, again(mailbox.ParseErr, func(e **mailbox.Err, dst []byte) []byte { return (*e).Append(dst) }),
+	},
+	"hello": {
+		(&mailbox.Hello{Unix: 5, Hosting: mailbox.HostWork, HostEffort: 6, LaneEffort: 64, TTL: 30, Quota: 1 << 25, Lane: 64}).Append(nil),
+		mailbox.OwnerAnswerLimit, again(mailbox.ParseHello, (*mailbox.Hello).Append),
+	},
+	"auth": {
+		(&mailbox.Auth{Mailbox: [32]byte{1}}).Append(nil),
+		mailbox.OwnerLimit, again(mailbox.ParseAuth, (*mailbox.Auth).Append),
+	},
+	"state": {
+		(&mailbox.State{Found: true, Next: 9, First: 3, Live: 2048, Overflow: 1, Batch: 8}).Append(nil),
+		mailbox.OwnerAnswerLimit, again(mailbox.ParseState, (*mailbox.State).Append),
+	},
+	"no state": {
+		(&mailbox.State{}).Append(nil),
+		mailbox.OwnerAnswerLimit, again(mailbox.ParseState, (*mailbox.State).Append),
+	},
+	"create": {
+		(&mailbox.Create{Lane: true, Quota: 5, Proof: []byte("token")}).Append(nil),
+		mailbox.OwnerLimit, again(mailbox.ParseCreate, (*mailbox.Create).Append),
+	},
+	"stamps": {
+		(&mailbox.Stamps{Class: envelope.S, Count: 4096}).Append(nil),
+		mailbox.OwnerLimit, again(mailbox.ParseStamps, (*mailbox.Stamps).Append),
+	},
+	"minted": {
+		(&mailbox.Minted{First: 5, Stamps: make([]stamp.Stamp, 3)}).Append(nil),
+		mailbox.OwnerAnswerLimit, again(mailbox.ParseMinted, (*mailbox.Minted).Append),
+	},
+	"revoke": {
+		(&mailbox.Revoke{Ranges: []mailbox.Range[uint32]{{1, 5}, {9, 9}}}).Append(nil),
+		mailbox.OwnerLimit, again(mailbox.ParseRevoke, (*mailbox.Revoke).Append),
+	},
+	"revoked": {
+		mailbox.AppendRevoked(nil, 7), mailbox.OwnerAnswerLimit,
+		again(mailbox.ParseRevoked, func(n *uint32, dst []byte) []byte { return mailbox.AppendRevoked(dst, *n) }),
+	},
+	"trim": {
+		(&mailbox.Trim{Ranges: []mailbox.Range[uint64]{{0, 0}, {2, 1<<64 - 1}}}).Append(nil),
+		mailbox.OwnerLimit, again(mailbox.ParseTrim, (*mailbox.Trim).Append),
+	},
+	"trimmed": {
+		(&mailbox.Trimmed{Count: 5, Live: 9}).Append(nil),
+		mailbox.OwnerAnswerLimit, again(mailbox.ParseTrimmed, (*mailbox.Trimmed).Append),
+	},
+	"fetch": {
+		(&mailbox.Fetch{After: 5, MaxBytes: 1 << 20, Wait: 600}).Append(nil),
+		mailbox.OwnerLimit, again(mailbox.ParseFetch, (*mailbox.Fetch).Append),
+	},
+	"env": {
+		(&mailbox.Env{Seq: 5, Day: 20000, Lane: true, Envelope: env(envelope.S)}).Append(nil),
+		mailbox.OwnerAnswerLimit, again(mailbox.ParseEnv, (*mailbox.Env).Append),
+	},
+	"end": {
+		(&mailbox.End{Next: 6, Batch: 9, More: true}).Append(nil),
+		mailbox.OwnerAnswerLimit, again(mailbox.ParseEnd, (*mailbox.End).Append),
+	},
+	"ids": {
+		(&mailbox.IDs{After: 6, Max: 1000}).Append(nil),
+		mailbox.OwnerLimit, again(mailbox.ParseIDs, (*mailbox.IDs).Append),
+	},
+	"tags": {
+		(&mailbox.Tags{Next: 9, Tags: []mailbox.Tag{{Seq: 1}, {Seq: 2, Tag: [16]byte{1}}}}).Append(nil),
+		mailbox.OwnerAnswerLimit, again(mailbox.ParseTags, (*mailbox.Tags).Append),
+	},
 }
 
 // Every frame reads back, fits its limit, and is refused one byte short.

@@ -51,14 +51,14 @@ const (
 	Spent                 // it was spent on another one, or taken back
 )
 
-// Judge says what showing the stamp in a slot for an object means; on Retry
-// expDay is what the first deposit was told.
-func (p *Page) Judge(slot uint8, object [16]byte) (v Verdict, expDay uint16) {
+// Judge says what showing the stamp in a slot for an object means today; on
+// Retry expDay is what the first deposit was told.
+func (p *Page) Judge(slot uint8, object [16]byte, today uint16) (v Verdict, expDay uint16) {
 	if p.void&(1<<slot) == 0 {
 		return Unused, 0
 	}
 	i, ok := slices.BinarySearchFunc(p.uses, slot, bySlot)
-	if ok && p.uses[i].object == [8]byte(object[:8]) {
+	if ok && p.uses[i].object == [8]byte(object[:8]) && int(p.uses[i].day)+RetryDays >= int(today) {
 		return Retry, p.uses[i].expDay
 	}
 	return Spent, 0

@@ -114,31 +114,34 @@ func TestVector(t *testing.T) {
 func TestPage(t *testing.T) {
 	p := new(stamp.Page)
 	a, b := [16]byte{1}, [16]byte{2}
-	if v, _ := p.Judge(5, a); v != stamp.Unused {
+	if v, _ := p.Judge(5, a, today); v != stamp.Unused {
 		t.Fatal(v)
 	}
 	p.Spend(5, a, today, today+30)
-	if v, day := p.Judge(5, a); v != stamp.Retry || day != today+30 {
+	if v, day := p.Judge(5, a, today); v != stamp.Retry || day != today+30 {
 		t.Error("the same envelope is a retry", v, day)
 	}
-	if v, _ := p.Judge(5, b); v != stamp.Spent {
+	if v, _ := p.Judge(5, b, today); v != stamp.Spent {
 		t.Error("another envelope is a second use")
 	}
-	if v, _ := p.Judge(6, a); v != stamp.Unused {
+	if v, _ := p.Judge(6, a, today); v != stamp.Unused {
 		t.Error("another stamp")
 	}
 	p.Spend(6, b, today+stamp.RetryDays, today+30)
-	if v, _ := p.Judge(5, a); v != stamp.Retry {
+	if v, _ := p.Judge(5, a, today+stamp.RetryDays); v != stamp.Retry {
 		t.Error("forgotten too early")
 	}
+	if v, _ := p.Judge(5, a, today+stamp.RetryDays+1); v != stamp.Spent {
+		t.Error("a retry for ever")
+	}
 	p.Spend(7, b, today+stamp.RetryDays+1, today+30)
-	if v, _ := p.Judge(5, a); v != stamp.Spent {
+	if v, _ := p.Judge(5, a, today); v != stamp.Spent {
 		t.Error("after 48 h a retry is a second use")
 	}
 	if n := p.Revoke(0, 63); n != 61 || p.Void() != 64 {
 		t.Errorf("%d revoked, %d void", n, p.Void())
 	}
-	if v, _ := p.Judge(8, a); v != stamp.Spent {
+	if v, _ := p.Judge(8, a, today); v != stamp.Spent {
 		t.Error("taken back reads as spent: the holder can't tell which")
 	}
 	if p.Revoke(3, 2) != 0 || p.Revoke(0, 64) != 0 {
@@ -175,12 +178,12 @@ func TestPageModel(t *testing.T) {
 				}
 				p.Revoke(slot, to)
 			default:
-				v, _ := p.Judge(slot, object)
+				v, _ := p.Judge(slot, object, day)
 				f, used := model[slot]
 				switch {
 				case !used && v != stamp.Unused, used && v == stamp.Unused,
 					used && (f.taken || f.object != object) && v != stamp.Spent,
-					used && !f.taken && f.object == object && f.day+stamp.RetryDays >= day && v != stamp.Retry:
+					used && !f.taken && f.object == object && (f.day+stamp.RetryDays >= day) != (v == stamp.Retry):
 					t.Fatalf("slot %d: %d, model %+v", slot, v, f)
 				}
 				if v == stamp.Unused {
