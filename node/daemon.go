@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -329,29 +328,4 @@ func (n *Node) Check(ctx context.Context) (api.CheckReport, error) {
 		out.Problems = append(out.Problems, api.CheckFault{Where: f.Where, What: f.What})
 	}
 	return out, nil
-}
-
-// Status implements api.Daemon.
-func (n *Node) Status(context.Context) (api.Status, error) {
-	unread, err := n.engine.Unread()
-	if err != nil {
-		return api.Status{}, apiError(err)
-	}
-	cpu, err := cpuTime()
-	if err != nil {
-		return api.Status{}, fmt.Errorf("reading the processor time: %w", err)
-	}
-	in, sent := n.host.Traffic()
-	ready := false
-	select {
-	case <-n.ready:
-		ready = true
-	default:
-	}
-	return api.Status{
-		Ready: ready, Reachability: "unknown", Addrs: n.Addrs(), Peers: n.delivery.Stats().Contacts,
-		Outbox: n.engine.Queued(), Bytes: api.Traffic{In: in, Out: sent}, CPU: cpu.Seconds(),
-		Disk: diskUse(n.cfg.Dir), Uptime: time.Since(n.started).Seconds(),
-		Contacts: len(n.engine.Contacts()), Unread: unread, Version: n.cfg.Version,
-	}, nil
 }

@@ -121,11 +121,11 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return fmt.Errorf("reading the relays: %w", err)
 	}
-	hidden := n.cfg.Profile == host.Hidden
+	lan := n.cfg.Profile == host.Desktop && !n.cfg.NoLAN
 	n.host, err = host.New(host.Config{
 		Key: n.engine.HostKey(), Listen: n.cfg.Listen, Port: int(port),
 		Profile: n.cfg.Profile, SOCKS: n.cfg.SOCKS, Announce: n.cfg.Announce, NetworkKey: n.cfg.NetworkKey,
-		PortMap:  n.cfg.Profile == host.Desktop && !n.cfg.NoLAN && len(n.cfg.Listen) == 0,
+		PortMap:  lan && len(n.cfg.Listen) == 0,
 		Circuits: relays, Logger: n.log, Libp2p: n.cfg.Host,
 	})
 	if err != nil {
@@ -133,7 +133,7 @@ func (n *Node) open() (err error) {
 	}
 	listening.Store(n.host)
 	cfg := delivery.Config{Logger: n.log, NetworkChanged: n.host.Changed}
-	if !n.cfg.NoLAN && !hidden {
+	if lan {
 		n.lan = discovery.NewLAN(discovery.Config{
 			Secrets: n.presence, Ports: func() (uint16, uint16) { return portsOf(n.host) }, Logger: n.log, Found: n.found,
 		})

@@ -175,7 +175,7 @@ func newRoot(a *app) *cobra.Command {
 	upFlags := addUpFlags(root)
 	root.RunE = func(cmd *cobra.Command, _ []string) error { return a.up(cmd.Context(), *upFlags) }
 	root.AddCommand(
-		upCommand(a), statusCommand(a), idCommand(a),
+		upCommand(a), relayCommand(a), statusCommand(a), relaysCommand(a), idCommand(a),
 		inviteCommand(a), addCommand(a), contactsCommand(a), renameCommand(a), removeCommand(a), verifyCommand(a),
 		requestsCommand(a),
 		editCommand(a, "approve", "Make a contact of somebody who asked", "Approved."),

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +30,11 @@ func statusCommand(a *app) *cobra.Command {
 }
 
 func printStatus(w io.Writer, s api.Status) {
-	rows := []row{{"ready", yesNo(s.Ready)}, {"reachability", s.Reachability}}
+	reach := s.Reachability
+	if s.Why != "" {
+		reach += ": " + s.Why
+	}
+	rows := []row{{"ready", yesNo(s.Ready)}, {"reachability", reach}, {"transports", listOr(s.Transports, "none")}}
 	for i, addr := range s.Addrs {
 		name := "addresses"
 		if i > 0 {
@@ -42,25 +48,50 @@ func printStatus(w io.Writer, s api.Status) {
 	}
 	relays := []string{}
 	for _, r := range s.Relays {
-		relays = append(relays, r.Peer+" ("+r.State+")")
-	}
-	if len(relays) == 0 {
-		relays = []string{"none"}
+		relays = append(relays, r.Peer+" ("+relayState(r)+")")
 	}
 	printRows(w, append(
 		rows,
 		row{"peers", fmt.Sprint(s.Peers)},
 		row{"dht", dht},
-		row{"relays", strings.Join(relays, ", ")},
+		row{"relays", listOr(relays, "none")},
 		row{"outbox", count(s.Outbox, "message")},
 		row{"contacts", fmt.Sprint(s.Contacts)},
 		row{"unread", fmt.Sprint(s.Unread)},
+		row{"connections", connectionsText(s.Connections)},
 		row{"network", fmt.Sprintf("%s in, %s out", byteText(s.Bytes.In), byteText(s.Bytes.Out))},
 		row{"cpu", fmt.Sprintf("%.1f s", s.CPU)},
 		row{"disk", byteText(s.Disk)},
 		row{"uptime", api.FormatDuration((time.Duration(s.Uptime) * time.Second))},
 		row{"version", s.Version},
 	))
+}
+
+func listOr(list []string, none string) string {
+	if len(list) == 0 {
+		return none
+	}
+	return strings.Join(list, ", ")
+}
+
+func relayState(r api.Relay) string {
+	if r.Transport == "" {
+		return r.State
+	}
+	return fmt.Sprintf("%s, by %s, answered in %d ms", r.State, r.Transport, r.Took)
+}
+
+// connectionsText counts connections by how they are made.
+func connectionsText(list []api.Connection) string {
+	count := map[string]int{}
+	for _, c := range list {
+		count[c.Transport]++
+	}
+	var out []string
+	for _, t := range slices.Sorted(maps.Keys(count)) {
+		out = append(out, fmt.Sprintf("%d by %s", count[t], t))
+	}
+	return listOr(out, "none")
 }
 
 func idCommand(a *app) *cobra.Command {

@@ -24,7 +24,8 @@ func TestShapes(t *testing.T) {
 		{"id", `{}`, `{"account":"` + ann + `","device":"dev","fingerprint":"fp","uuid":"` + annUUID + `","peer":"12D3","name":""}`, nil},
 		{
 			"status", `{}`, `{"ready":true,"reachability":"private","addrs":[],"peers":3,"dht":{"enabled":false,"peers":0},"relays":[],` +
-				`"outbox":1,"bytes":{"in":1,"out":2},"cpu":0.5,"disk":0,"uptime":0,"contacts":0,"unread":0,"version":""}`, nil,
+				`"outbox":1,"bytes":{"in":1,"out":2},"cpu":0.5,"disk":0,"uptime":0,"contacts":0,"unread":0,"version":"",` +
+				`"why":"","transports":[],"day":{"in":0,"out":0,"cpu":0,"hours":0},"idle":{"cap":0,"used":0,"state":""},"connections":[]}`, nil,
 		},
 		{
 			"invite", `{}`, `{"link":"rushlight:abc","expires":"2023-11-14T22:13:20.123Z"}`,

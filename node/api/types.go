@@ -19,7 +19,7 @@ type Self struct {
 // Status is how the daemon is doing.
 type Status struct {
 	Ready        bool         `json:"ready"`
-	Reachability string       `json:"reachability"` // unknown, public or private
+	Reachability string       `json:"reachability"` // unknown, public, relayed or private
 	Addrs        List[string] `json:"addrs"`        // full multiaddrs ending in /p2p/<peer>
 	Peers        int          `json:"peers"`        // connected peers
 	DHT          DHTStatus    `json:"dht"`
@@ -32,6 +32,38 @@ type Status struct {
 	Contacts     int          `json:"contacts"`
 	Unread       int          `json:"unread"`
 	Version      string       `json:"version"`
+
+	Why         string           `json:"why"`        // why that is the reachability, in words
+	Transports  List[string]     `json:"transports"` // quic, tcp, websocket, circuit, or socks
+	Day         Usage            `json:"day"`        // the last 24 hours, or since start if that is less
+	Idle        IdleStatus       `json:"idle"`       // what the node spends when nobody says anything
+	Connections List[Connection] `json:"connections"`
+}
+
+// Usage is what was used in some time.
+type Usage struct {
+	In    int64   `json:"in"`    // bytes
+	Out   int64   `json:"out"`   // bytes
+	CPU   float64 `json:"cpu"`   // seconds
+	Hours float64 `json:"hours"` // how long that is
+}
+
+// IdleStatus is the traffic that serves no message: staying reachable, being
+// found, finding others.
+type IdleStatus struct {
+	Cap   int64  `json:"cap"`   // bytes a day, both ways; 0 is no limit
+	Used  int64  `json:"used"`  // bytes in the last 24 hours, estimated
+	State string `json:"state"` // ok, sparing or spent
+}
+
+// Connection is one connection to a peer.
+type Connection struct {
+	Peer      string `json:"peer"`
+	Transport string `json:"transport"` // quic, tcp, websocket, circuit or onion
+	Relayed   bool   `json:"relayed"`   // it goes through a relay
+	Relay     bool   `json:"relay"`     // the peer is a relay in use
+	Inbound   bool   `json:"inbound"`
+	Since     Time   `json:"since"`
 }
 
 // DHTStatus is the state of the distributed hash table client.
@@ -42,8 +74,12 @@ type DHTStatus struct {
 
 // Relay is one relay in use and its health.
 type Relay struct {
-	Peer  string `json:"peer"`
-	State string `json:"state"` // ok, slow or down
+	Peer      string `json:"peer"`
+	State     string `json:"state"`     // ok, slow, full, down or spare
+	Transport string `json:"transport"` // of the connection to it; empty without
+	Took      int64  `json:"took"`      // ms that asking it took the last time
+	Failed    int    `json:"failed"`    // attempts in vain since it last worked
+	Until     Time   `json:"until"`     // when its promise ends, unless renewed
 }
 
 // Traffic counts bytes.

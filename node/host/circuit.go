@@ -45,6 +45,7 @@ type Place struct {
 type place struct {
 	Place
 	info    peer.AddrInfo
+	says    []ma.Multiaddr
 	busy    bool
 	next    time.Time // of the next attempt
 	circuit []ma.Multiaddr
@@ -106,6 +107,7 @@ func (c *circuits) addrs() (out []ma.Multiaddr) {
 type placed struct {
 	p     *place
 	addr  ma.Multiaddr
+	says  []ma.Multiaddr // where the relay says it is
 	until time.Time
 	took  time.Duration
 	err   error
@@ -230,6 +232,7 @@ func (c *circuits) settle(o placed, now time.Time) {
 	}
 	p.Held, p.Refused, p.Failed, p.Addr, p.Until = true, false, 0, o.addr, o.until
 	p.next = now.Add(max(o.until.Sub(now)-renewBefore, minPlace))
+	p.says = o.says
 	p.circuit = c.behind(p)
 	c.h.h.ConnManager().Protect(p.Peer, protectPlace)
 }
@@ -276,6 +279,11 @@ func (c *circuits) take(ctx context.Context, r peer.AddrInfo) (out placed) {
 		return out
 	}
 	out.until, out.took = res.Expiration, time.Since(began)
+	for _, a := range res.Addrs[:min(len(res.Addrs), 8)] {
+		if a = bare(a); manet.IsPublicAddr(a) && !isCircuit(a) {
+			out.says = append(out.says, a)
+		}
+	}
 	return out
 }
 
@@ -315,8 +323,8 @@ func (c *circuits) behind(p *place) (out []ma.Multiaddr) {
 		}
 	}
 	list := []ma.Multiaddr{first}
-	for _, a := range p.info.Addrs {
-		if _, err := a.ValueForProtocol(ma.P_WS); err == nil && !slices.ContainsFunc(list, a.Equal) {
+	for _, a := range slices.Concat(p.info.Addrs, p.says) {
+		if isWebSocket(a) && !slices.ContainsFunc(list, a.Equal) {
 			list = append(list, a)
 			break
 		}
@@ -335,6 +343,12 @@ func (c *circuits) behind(p *place) (out []ma.Multiaddr) {
 func (c *circuits) tells(p *place, a ma.Multiaddr) bool {
 	return slices.ContainsFunc(p.info.Addrs, func(o ma.Multiaddr) bool { return bare(o).Equal(a) }) ||
 		manet.IsPublicAddr(a) && !hasName(a)
+}
+
+func isWebSocket(a ma.Multiaddr) bool {
+	_, err := a.ValueForProtocol(ma.P_WS)
+	_, errs := a.ValueForProtocol(ma.P_WSS)
+	return err == nil || errs == nil
 }
 
 // isTCP reports whether an address is plain TCP.

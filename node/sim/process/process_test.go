@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -42,6 +43,11 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "building: %v\n%s", err, out)
 			return 1
 		}
+		// Tests that run beside each other mostly wait.
+		flag.Parse()
+		if err := flag.Set("test.parallel", "6"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 		return m.Run()
 	}())
 }
@@ -52,6 +58,7 @@ type daemon struct {
 	dir     string
 	flags   []string // how it listens
 	space   string   // network namespace it runs in, empty for this one
+	env     []string // what its environment has more
 	cmd     *exec.Cmd
 	exited  chan struct{}
 	account string
@@ -105,6 +112,7 @@ func (d *daemon) start(more ...string) {
 	if d.space != "" {
 		d.cmd = exec.Command("ip", append([]string{"netns", "exec", d.space, program}, args...)...)
 	}
+	d.cmd.Env = append(os.Environ(), d.env...)
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
 		d.t.Fatal(err)

@@ -20,6 +20,9 @@ import (
 // newSpaces makes network namespaces that are gone after the test.
 func newSpaces(t testing.TB, names ...string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for network namespaces")
 	}
