@@ -21,6 +21,11 @@ func (e *Engine) Pending(a identity.AccountID, after uint64, limit int) ([]parce
 	if c == nil || c.State == record.ContactBlocked {
 		return nil, nil
 	}
+	if after > 0 {
+		if entries := e.fresh.take(a, after, limit, e.store.Now().UnixMilli()); len(entries) > 0 {
+			return parcels(entries)
+		}
+	}
 	err := e.store.View(func(tx *storage.Tx) error {
 		chain, err := e.viewTxn(tx).chain(a)
 		if err != nil {
@@ -124,6 +129,16 @@ func (t *txn) leave(a identity.AccountID, seq uint64) error {
 	if err != nil {
 		return err
 	}
+	if c.Pending == seq {
+		c.Pending++
+		c.dirty, c.advance = true, true
+	}
+	t.after = append(t.after, func() { t.e.fresh.drop(a, seq) })
+	return nil
+}
+
+// advance passes over what has left the outbox out of turn.
+func (t *txn) advance(a identity.AccountID, c *chain) error {
 	for c.Pending <= c.LastOutbox {
 		has, err := t.Has(record.OutboxKey(t, a, c.Pending))
 		if err != nil {
@@ -135,6 +150,7 @@ func (t *txn) leave(a identity.AccountID, seq uint64) error {
 		c.Pending++
 		c.dirty = true
 	}
+	c.advance = false
 	return nil
 }
 

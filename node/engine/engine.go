@@ -67,6 +67,7 @@ type Engine struct {
 	people atomic.Pointer[directory]
 
 	events notifier
+	fresh  fresh
 	rekey  rekeying
 	offers offers
 

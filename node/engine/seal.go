@@ -30,9 +30,14 @@ func (t *txn) enqueue(a identity.AccountID, packet []byte, id message.ID, expire
 		return 0, err
 	}
 	if s != nil && t.e.compared[s.ID] {
-		if err := t.seal(o, s, c, packet); err != nil {
+		payload, err := t.seal(o, s, c, packet)
+		if err != nil {
 			return 0, err
 		}
+		if t.fresh == nil {
+			t.fresh = map[identity.AccountID][]*freshEntry{}
+		}
+		t.fresh[a] = append(t.fresh[a], &freshEntry{seq: c.LastOutbox + 1, entry: o, payload: payload, expires: expires})
 	}
 	return t.putOutbox(a, c, o, expires, leaf)
 }
@@ -54,27 +59,26 @@ func (t *txn) putOutbox(a identity.AccountID, c *chain, o *record.Outbox, expire
 // seal encrypts a packet in a session and fills in an outbox entry (spec
 // §7.4): a content key goes through the ratchet, the packet under the content
 // key, both into an envelope of one of three sizes.
-func (t *txn) seal(o *record.Outbox, s *session, c *chain, packet []byte) error {
+func (t *txn) seal(o *record.Outbox, s *session, c *chain, packet []byte) (payload []byte, err error) {
 	class, err := envelope.ClassForBody(len(packet), 1)
 	if err != nil {
-		return fmt.Errorf("sealing a packet: %w", err)
+		return nil, fmt.Errorf("sealing a packet: %w", err)
 	}
 	content := envelope.NewContentKey()
 	t.touch(s)
 	slot, err := s.ratchet.Encrypt(make([]byte, 0, envelope.SlotSize), content[:])
 	if err != nil {
-		return fmt.Errorf("encrypting: %w", err)
+		return nil, fmt.Errorf("encrypting: %w", err)
 	}
-	payload, err := envelope.Pack(class, content, [][]byte{slot}, packet)
-	if err != nil {
-		return err
+	if payload, err = envelope.Pack(class, content, [][]byte{slot}, packet); err != nil {
+		return nil, err
 	}
 	c.dirty = true
 	_, mk := c.chain.Next()
 	o.Kind, o.Session, o.Device = record.OutboxSession, s.ID, s.Device
 	o.Class, o.Key, o.Content, o.Folded = class, mk, content, envelope.Fold(class, 1, payload)
 	o.MAC = envelope.AckMAC(c.Receipts, envelope.TagFor(mk, envelope.Direct), s.Device)
-	return nil
+	return payload, nil
 }
 
 // refileChunk bounds how many outbox entries one step seals anew.
@@ -133,7 +137,7 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 		if packet == nil || o.Kind == record.OutboxFirst {
 			continue // its message is gone, or the flight is superseded
 		}
-		if err := t.seal(o, s, c, packet); err != nil {
+		if _, err := t.seal(o, s, c, packet); err != nil {
 			return err
 		}
 		rec, x, _, err := t.message(o.Message)

@@ -195,11 +195,17 @@ func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Ou
 	if err := t.put(record.IndexKey(id), x.Marshal()); err != nil {
 		return err
 	}
-	// A number belongs to the first message that came under it.
+	// A number belongs to the first message that came under it; one of this
+	// device is new.
 	number := record.NumberKey(t, m.Conversation, m.Author, m.Seq)
-	if taken, err := t.Has(number); err != nil {
-		return err
-	} else if !taken {
+	taken := false
+	if !rec.Mine {
+		var err error
+		if taken, err = t.Has(number); err != nil {
+			return err
+		}
+	}
+	if !taken {
 		n := &record.Number{ID: id, Prev: m.Prev}
 		if err := t.put(number, n.Marshal()); err != nil {
 			return err

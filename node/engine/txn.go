@@ -34,6 +34,7 @@ type txn struct {
 	names     map[name][16]byte
 	nextEvent uint64
 	queued    int64
+	fresh     map[identity.AccountID][]*freshEntry
 	wake      map[identity.AccountID]struct{}
 	after     []func()
 }
@@ -57,8 +58,9 @@ type session struct {
 
 type chain struct {
 	record.Chain
-	chain *envelope.Chain
-	dirty bool
+	chain   *envelope.Chain
+	dirty   bool
+	advance bool // the first entry has left: Pending may be moved on
 }
 
 type window struct {
@@ -155,6 +157,11 @@ func (t *txn) flush() error {
 		}
 	}
 	for a, c := range t.chains {
+		if c.advance {
+			if err := t.advance(a, c); err != nil {
+				return err
+			}
+		}
 		if !c.dirty {
 			continue
 		}
@@ -198,6 +205,9 @@ func (t *txn) publish() {
 	if t.nextEvent != e.nextEvent {
 		e.nextEvent = t.nextEvent
 		e.events.advance(t.nextEvent - 1)
+	}
+	for a, entries := range t.fresh {
+		e.fresh.add(a, entries)
 	}
 	if c := e.courier.Load(); c != nil {
 		for a := range t.wake {

@@ -162,7 +162,8 @@ func (a *attack) recovers(bucket, leaf uint32, conv [16]byte, want [32]byte) boo
 		for share := range a.shares[bucket] {
 			for ck := range convs {
 				secret := append(append(append([]byte(nil), seed[:]...), share[:]...), ck[:]...)
-				if bytes.Equal(suite.Derive(secret, nil, 32, labelKey, where, conv[:], []byte("id")), want[:]) {
+				of := suite.Derive(secret, nil, 32, labelLeaf, where, conv[:])
+				if bytes.Equal(suite.Expand([32]byte(of), 32, labelKey, []byte("id")), want[:]) {
 					return true
 				}
 			}

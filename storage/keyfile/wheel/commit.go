@@ -55,6 +55,7 @@ func (w *Wheel) forget(f Forget) (changed bool, err error) {
 	if w.err != nil {
 		return false, w.err
 	}
+	w.forgetLast()
 	for _, id := range f.Buckets {
 		if b := w.buckets[id]; b != nil {
 			b.wipe()

@@ -60,7 +60,10 @@ var (
 	ErrClosed = errors.New("wheel: closed")
 )
 
-const labelKey suite.Label = "rushlight/wheel/key/1"
+const (
+	labelLeaf suite.Label = "rushlight/wheel/leaf/1"
+	labelKey  suite.Label = "rushlight/wheel/key/2"
+)
 
 // Options of a wheel.
 type Options struct {
@@ -93,6 +96,13 @@ type Wheel struct {
 	convs   map[[16]byte]*[32]byte
 	site    site
 	doubt   uint64
+
+	last struct {
+		sync.Mutex
+		known bool
+		place leafPlace
+		key   [32]byte
+	}
 }
 
 type bucket struct {
@@ -294,36 +304,71 @@ func (w *Wheel) read(name string) ([]byte, error) {
 // conversation that [Wheel.EnsureConversations] weren't asked for aren't. The
 // key is the caller's to wipe.
 func (w *Wheel) Key(bucket, leaf uint32, conv [16]byte, id []byte) (key [32]byte, err error) {
-	var secret [3 * 32]byte
-	defer clear(secret[:])
-	if err := w.secret(&secret, bucket, leaf, conv); err != nil {
+	of, err := w.leafKey(leafPlace{bucket, leaf, conv})
+	if err != nil {
 		return key, err
 	}
-	var where [8]byte
-	wire.NewWriter(where[:0]).U32(bucket).U32(leaf)
-	out := suite.Derive(secret[:], nil, len(key), labelKey, where[:], conv[:], id)
+	out := suite.Expand(of, len(key), labelKey, id)
 	copy(key[:], out)
 	clear(out)
+	clear(of[:])
 	return key, nil
 }
 
-// secret is seed ‖ share ‖ conversation key, or zeros for none.
-func (w *Wheel) secret(out *[96]byte, bucket, leaf uint32, conv [16]byte) error {
+// leafPlace is a leaf of a bucket, mixed with a conversation.
+type leafPlace struct {
+	bucket, leaf uint32
+	conv         [16]byte
+}
+
+// leafKey returns the key from which those of the records under a leaf follow.
+// The last one is remembered until something is forgotten: a leaf mostly serves
+// two records, one after the other.
+func (w *Wheel) leafKey(p leafPlace) (key [32]byte, err error) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
+	w.last.Lock()
+	defer w.last.Unlock()
+	if w.last.known && w.last.place == p {
+		return w.last.key, nil
+	}
+	var secret [3 * 32]byte
+	defer clear(secret[:])
+	if err := w.secret(&secret, p); err != nil {
+		return key, err
+	}
+	var where [8]byte
+	wire.NewWriter(where[:0]).U32(p.bucket).U32(p.leaf)
+	out := suite.Derive(secret[:], nil, len(key), labelLeaf, where[:], p.conv[:])
+	copy(key[:], out)
+	clear(out)
+	w.last.known, w.last.place, w.last.key = true, p, key
+	return key, nil
+}
+
+// forgetLast is called with mu held, by whatever makes a key unknown.
+func (w *Wheel) forgetLast() {
+	w.last.Lock()
+	defer w.last.Unlock()
+	w.last.known = false
+	clear(w.last.key[:])
+}
+
+// secret is seed ‖ share ‖ conversation key, or zeros for none.
+func (w *Wheel) secret(out *[96]byte, p leafPlace) error {
 	if errors.Is(w.err, ErrClosed) {
 		return ErrClosed
 	}
-	if !w.alive(bucket, leaf, conv) {
+	if !w.alive(p.bucket, p.leaf, p.conv) {
 		return ErrDestroyed
 	}
-	b := w.buckets[bucket]
-	seed, _ := b.tree.leaf(leaf)
+	b := w.buckets[p.bucket]
+	seed, _ := b.tree.leaf(p.leaf)
 	copy(out[:], seed[:])
 	clear(seed[:])
 	copy(out[32:], b.share[:])
-	if conv != [16]byte{} {
-		copy(out[64:], w.convs[conv][:])
+	if p.conv != [16]byte{} {
+		copy(out[64:], w.convs[p.conv][:])
 	}
 	return nil
 }
@@ -384,6 +429,7 @@ func (w *Wheel) Close() error {
 		return nil
 	}
 	w.err = ErrClosed
+	w.forgetLast()
 	clear(w.ring.anchor[:])
 	for _, b := range w.buckets {
 		b.wipe()
