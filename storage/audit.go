@@ -32,6 +32,7 @@ type audit struct {
 	damage  atomic.Pointer[error]
 	broken  chan struct{} // closed when damage is set
 	stop    chan struct{}
+	wanted  chan struct{} // a merge waits
 	turned  chan struct{} // Badger began a new log: there will be a new table
 	done    sync.WaitGroup
 
@@ -55,7 +56,7 @@ type tableFile struct {
 func newAudit(s *Store) *audit {
 	return &audit{
 		s: s, read: map[uint64]fingerprint{}, opened: make(chan struct{}), cleared: make(chan struct{}), broken: make(chan struct{}),
-		stop: make(chan struct{}), turned: make(chan struct{}, 1),
+		stop: make(chan struct{}), wanted: make(chan struct{}, 1), turned: make(chan struct{}, 1),
 	}
 }
 
@@ -117,6 +118,12 @@ func (s *Store) closeDatabase() error {
 
 // run reads what is left, and later the tables that Badger makes.
 func (a *audit) run() {
+	select {
+	case <-a.stop:
+		return
+	case <-a.opened:
+	case <-a.wanted: // opening itself waits for a merge
+	}
 	for _, t := range a.pending {
 		select {
 		case <-a.stop:
@@ -222,55 +229,71 @@ func (a *audit) quiet() bool { return a.rest.Load() == 0 && a.damage.Load() == n
 // beforeMerge returns when all tables found while opening are known to be
 // whole. When one is damaged it never does: what the merge is about to drop is
 // all there is to repair the store from.
-func (a *audit) beforeMerge() { <-a.cleared }
+func (a *audit) beforeMerge() {
+	select {
+	case a.wanted <- struct{}{}:
+	default:
+	}
+	<-a.cleared
+}
 
 // readNew reads the tables that Badger has made since the last time, and
 // returns how many.
 func (a *audit) readNew(stop <-chan struct{}) (n int) {
-	dir := filepath.Join(a.s.dir, dirDatabase)
-	reg, err := readRegistry(filepath.Join(dir, badger.KeyRegistryFileName), &a.s.keys)
+	listed, reg, err := a.listed()
 	if err != nil {
 		return 0
 	}
 	var buf []byte
-	for _, ti := range a.s.db.Tables() {
+	for id, m := range listed {
 		select {
 		case <-stop:
 			return n
 		default:
 		}
 		a.mu.Lock()
-		_, known := a.read[ti.ID]
+		_, known := a.read[id]
 		a.mu.Unlock()
 		if known {
 			continue
 		}
-		path := tablePath(dir, ti.ID)
-		print, perr := fingerprintOf(path)
-		if buf, err = reg.verifyAny(path, buf); err != nil || perr != nil {
-			if a.s.stillThere(ti.ID) {
-				a.fail(fmt.Errorf("%w: table %d: it can't be read", ErrCorrupt, ti.ID))
+		t := tableFile{id: id, path: tablePath(a.s.dir, id), key: reg.keys[m.KeyID]}
+		if _, buf, err = t.verify(nil, buf); err != nil {
+			if now, _, lerr := a.listed(); lerr == nil && now[id] == m {
+				a.fail(fmt.Errorf("%w: table %d: %w", ErrCorrupt, id, err))
 				return n
 			}
 			continue
 		}
 		a.mu.Lock()
-		a.read[ti.ID] = print
+		a.read[id] = t.print
 		a.mu.Unlock()
 		n++
 	}
 	return n
 }
 
+// listed reads the manifest and the registry as they are now. Badger may be
+// writing them: then there is an error.
+func (a *audit) listed() (map[uint64]badger.TableManifest, *registry, error) {
+	dir := filepath.Join(a.s.dir, dirDatabase)
+	reg, err := readRegistry(filepath.Join(dir, badger.KeyRegistryFileName), &a.s.keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	listed, err := readManifest(dir, manifestExists(dir))
+	return listed, reg, err
+}
+
 // save notes the tables that were read and still exist. A note that can't be
 // written is missed by nobody but the next opening, which then reads more.
 func (a *audit) save() {
-	live := map[uint64]bool{}
-	for _, ti := range a.s.db.Tables() {
-		live[ti.ID] = true
+	listed, _, err := a.listed()
+	if err != nil {
+		return
 	}
 	a.mu.Lock()
-	maps.DeleteFunc(a.read, func(id uint64, _ fingerprint) bool { return !live[id] })
+	maps.DeleteFunc(a.read, func(id uint64, _ fingerprint) bool { _, ok := listed[id]; return !ok })
 	note := maps.Clone(a.read)
 	a.mu.Unlock()
 	a.s.saveNote(note)
@@ -284,25 +307,17 @@ func (a *audit) logTurned() {
 	}
 }
 
-// start begins the reading in the background, which end stops.
-func (a *audit) start() { a.done.Go(a.run) }
-
 // finish reads, after Badger has closed its files, the tables that weren't
 // read yet, and notes them all.
 func (a *audit) finish() {
 	if a.damage.Load() != nil || a.rest.Load() != 0 {
 		return
 	}
-	dir := filepath.Join(a.s.dir, dirDatabase)
-	ls, err := list(dir)
-	if err != nil || !ls.manifest {
-		return
-	}
-	reg, err := readRegistry(filepath.Join(dir, badger.KeyRegistryFileName), &a.s.keys)
+	ls, err := list(filepath.Join(a.s.dir, dirDatabase))
 	if err != nil {
 		return
 	}
-	listed, err := readManifest(dir, true)
+	listed, reg, err := a.listed()
 	if err != nil {
 		return
 	}
@@ -319,7 +334,7 @@ func (a *audit) finish() {
 }
 
 func tablePath(dir string, id uint64) string {
-	return filepath.Join(dir, fmt.Sprintf("%06d.sst", id))
+	return filepath.Join(dir, dirDatabase, fmt.Sprintf("%06d.sst", id))
 }
 
 // Broken is closed when damage is found in a store that was opened: nothing is

@@ -114,3 +114,15 @@ func FuzzBadgerFiles(f *testing.F) {
 		}
 	})
 }
+
+func FuzzNote(f *testing.F) {
+	k := deriveKeys(testRoot)
+	f.Add(encodeNote(&k, nil))
+	f.Add(encodeNote(&k, map[uint64]fingerprint{1: {2, 3, 4, 5}, 7: {}}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		read := parseNote(&k, b)
+		if read != nil && !bytes.Equal(encodeNote(&k, read), b) {
+			t.Fatal("another spelling of a note")
+		}
+	})
+}

@@ -73,7 +73,9 @@ func (s *Store) readHead(mark head, version uint64) error {
 	if s.head, err = parseHead(raw); err != nil {
 		return fmt.Errorf("%w: store head: %w", ErrCorrupt, err)
 	}
-	if at, err := tx.versionOf(keyHead); err != nil || at != version {
+	if at, err := tx.versionOf(keyHead); err != nil {
+		return err
+	} else if at != version {
 		return fmt.Errorf("%w: the newest commit isn't the one in the files", ErrCorrupt)
 	}
 	if err := s.compareMark(mark); err != nil {

@@ -203,7 +203,7 @@ func (t *tableFile) verify(noted map[uint64]fingerprint, buf []byte) (newest uin
 	if t.print, err = fingerprintOf(t.path); err != nil {
 		return 0, buf, err
 	}
-	if print, ok := noted[t.id]; ok && print == t.print {
+	if then, ok := noted[t.id]; ok && then == t.print {
 		return verifyEnds(t.path, t.key, buf)
 	}
 	t.read = true

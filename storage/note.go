@@ -3,11 +3,10 @@ package storage
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-
-	"maps"
 
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"

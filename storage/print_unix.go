@@ -10,6 +10,6 @@ func fingerprintOf(path string) (fingerprint, error) {
 		return fingerprint{}, err
 	}
 	return fingerprint{
-		size: uint64(st.Size), modified: uint64(st.Mtim.Nano()), changed: uint64(st.Ctim.Nano()), number: uint64(st.Ino),
+		size: uint64(st.Size), modified: uint64(st.Mtim.Nano()), changed: uint64(st.Ctim.Nano()), number: st.Ino,
 	}, nil
 }

@@ -254,12 +254,11 @@ func (s *Store) lastCommit() error {
 func (s *Store) tightenModes() {
 	_ = os.Chmod(s.dir, 0o700)
 	_ = filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return nil
-		}
-		// A change of mode changes the fingerprint, too.
-		if st, err := d.Info(); err == nil && st.Mode().Perm() != 0o600 {
-			_ = os.Chmod(path, 0o600)
+		if err == nil && d.Type().IsRegular() {
+			// A change of mode would change the fingerprint.
+			if st, err := d.Info(); err == nil && st.Mode().Perm() != 0o600 {
+				_ = os.Chmod(path, 0o600)
+			}
 		}
 		return nil
 	})
