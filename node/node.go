@@ -52,7 +52,10 @@ type Config struct {
 	// which to join the network.
 	Relays    []string
 	Bootstrap []string
-	Name      string // the name this person claims, used when the identity is made
+	// IdleCap bounds the bytes spent in a day, both ways, on what serves no
+	// message. Zero is no bound.
+	IdleCap int64
+	Name    string // the name this person claims, used when the identity is made
 	// NewIdentity, when the store has no identity, is the recovery code to
 	// make one under.
 	NewIdentity *identity.RecoveryCode
@@ -76,6 +79,7 @@ type Node struct {
 	started  time.Time
 	ready    chan struct{}
 	joins    joins
+	day      day
 	closing  sync.Once
 	closeErr error
 }
@@ -126,7 +130,7 @@ func (n *Node) open() (err error) {
 		Key: n.engine.HostKey(), Listen: n.cfg.Listen, Port: int(port),
 		Profile: n.cfg.Profile, SOCKS: n.cfg.SOCKS, Announce: n.cfg.Announce, NetworkKey: n.cfg.NetworkKey,
 		PortMap:  lan && len(n.cfg.Listen) == 0,
-		Circuits: relays, Logger: n.log, Libp2p: n.cfg.Host,
+		Circuits: relays, IdleCap: n.cfg.IdleCap, Logger: n.log, Libp2p: n.cfg.Host,
 	})
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
@@ -216,7 +220,10 @@ func (n *Node) trim(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case now := <-tick.C:
+			if s, err := n.sample(now); err == nil {
+				n.day.note(s)
+			}
 			if head := n.store.Head(); head == last {
 				n.store.Trim()
 			} else {

@@ -15,26 +15,36 @@ func (n *Node) Status(context.Context) (api.Status, error) {
 	if err != nil {
 		return api.Status{}, apiError(err)
 	}
-	cpu, err := cpuTime()
+	now, err := n.sample(time.Now())
 	if err != nil {
-		return api.Status{}, fmt.Errorf("reading the processor time: %w", err)
+		return api.Status{}, err
 	}
-	in, sent := n.host.Traffic()
 	ready := false
 	select {
 	case <-n.ready:
 		ready = true
 	default:
 	}
-	reach := n.host.Reach()
+	reach, idle := n.host.Reach(), n.host.Upkeep()
 	return api.Status{
 		Ready: ready, Reachability: reach.Word, Why: reach.Why, Transports: n.host.Transports(),
 		Addrs: n.Addrs(), Peers: n.delivery.Stats().Contacts,
 		Relays: n.relays(), Connections: n.connections(),
-		Outbox: n.engine.Queued(), Bytes: api.Traffic{In: in, Out: sent}, CPU: cpu.Seconds(),
+		Outbox: n.engine.Queued(), Bytes: api.Traffic{In: now.in, Out: now.out}, CPU: now.cpu.Seconds(),
 		Disk: diskUse(n.cfg.Dir), Uptime: time.Since(n.started).Seconds(),
 		Contacts: len(n.engine.Contacts()), Unread: unread, Version: n.cfg.Version,
+		Day: n.day.used(now, n.started), Idle: api.IdleStatus{Cap: idle.Limit, Used: idle.Day, State: idle.State.String()},
 	}, nil
+}
+
+// sample is what was used so far.
+func (n *Node) sample(now time.Time) (sample, error) {
+	cpu, err := cpuTime()
+	if err != nil {
+		return sample{}, fmt.Errorf("reading the processor time: %w", err)
+	}
+	in, out := n.host.Traffic()
+	return sample{at: now, in: in, out: out, cpu: cpu}, nil
 }
 
 func (n *Node) connections() (out []api.Connection) {

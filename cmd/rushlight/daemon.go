@@ -37,6 +37,7 @@ type settings struct {
 	bootstrap  []string
 	relays     []string
 	networkKey *[32]byte
+	idleCap    int64
 	noLAN      bool
 	name       string
 	logger     *slog.Logger
@@ -51,7 +52,8 @@ func openDaemon(dir string, root [32]byte, code *identity.RecoveryCode, s settin
 	n, err := node.Open(node.Config{
 		Dir: dir, Root: root, Name: s.name,
 		Profile: s.profile, SOCKS: s.socks, Listen: s.listen, Announce: s.announce,
-		Bootstrap: s.bootstrap, Relays: s.relays, NetworkKey: s.networkKey, NoLAN: s.noLAN,
+		Bootstrap: s.bootstrap, Relays: s.relays, NetworkKey: s.networkKey,
+		IdleCap: s.idleCap, NoLAN: s.noLAN,
 		NewIdentity: code, Logger: s.logger, Version: versionText(),
 	})
 	if err != nil {

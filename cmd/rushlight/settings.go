@@ -17,15 +17,24 @@ import (
 // torSOCKS is where Tor listens as installed.
 const torSOCKS = "127.0.0.1:9050"
 
+// defaultIdleCap is what an idle device may cost in bytes a day, both ways.
+const defaultIdleCap = 5_000_000
+
 // settings checks what up was told.
 func (u upFlags) settings() (settings, error) {
 	s := settings{
 		socks: u.socks, listen: u.listen, announce: u.announce, bootstrap: u.bootstrap, relays: u.relays,
-		noLAN: u.noLAN, name: u.name,
+		idleCap: u.idleCap, noLAN: u.noLAN, name: u.name,
 	}
 	var err error
 	if s.profile, err = host.ParseProfile(u.profile); err != nil {
 		return s, api.Errorf(api.CodeUsage, "there is no such profile").WithHint("it is desktop, relay or hidden")
+	}
+	if s.idleCap < 0 {
+		return s, api.Errorf(api.CodeUsage, "that is not a number of bytes").WithHint("write it like 5000000")
+	}
+	if s.profile == host.Relay && s.idleCap == defaultIdleCap {
+		s.idleCap = 0 // serving others is what it is there for
 	}
 	if s.name != "" && identity.CheckName(s.name) != nil {
 		return s, api.Errorf(api.CodeUsage, "that name can't be used").

@@ -61,6 +61,8 @@ func printStatus(w io.Writer, s api.Status) {
 		row{"connections", connectionsText(s.Connections)},
 		row{"network", fmt.Sprintf("%s in, %s out", byteText(s.Bytes.In), byteText(s.Bytes.Out))},
 		row{"cpu", fmt.Sprintf("%.1f s", s.CPU)},
+		row{"last day", fmt.Sprintf("%s in, %s out, %.1f s cpu in %.1f h", byteText(s.Day.In), byteText(s.Day.Out), s.Day.CPU, s.Day.Hours)},
+		row{"idle traffic", idleText(s.Idle)},
 		row{"disk", byteText(s.Disk)},
 		row{"uptime", api.FormatDuration((time.Duration(s.Uptime) * time.Second))},
 		row{"version", s.Version},
@@ -72,6 +74,21 @@ func listOr(list []string, none string) string {
 		return none
 	}
 	return strings.Join(list, ", ")
+}
+
+// idleText says what being reachable costs.
+func idleText(i api.IdleStatus) string {
+	if i.Cap == 0 {
+		return "about " + byteText(i.Used) + " a day, no limit"
+	}
+	out := fmt.Sprintf("about %s of %s a day", byteText(i.Used), byteText(i.Cap))
+	switch i.State {
+	case "sparing":
+		out += "; little is left: one relay, fewer questions"
+	case "spent":
+		out += "; used up: messages go as always, contacts may find you later than usual"
+	}
+	return out
 }
 
 func relayState(r api.Relay) string {

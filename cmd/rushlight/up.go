@@ -27,6 +27,7 @@ type upFlags struct {
 	bootstrap  []string
 	relays     []string
 	networkKey string
+	idleCap    int64
 	noLAN      bool
 	name       string
 	noPage     bool
@@ -43,6 +44,7 @@ func addUpFlags(cmd *cobra.Command) *upFlags {
 	f.StringArrayVar(&u.bootstrap, "bootstrap", nil, "peer through which to join the network, a multiaddr with /p2p/; may be given several times")
 	f.StringArrayVar(&u.relays, "relay", nil, "relay to use, a multiaddr with /p2p/; may be given several times")
 	f.StringVar(&u.networkKey, "network-key", "", "file with the key of a closed network")
+	f.Int64Var(&u.idleCap, "idle-cap", defaultIdleCap, "bytes a day to spend while nobody says anything; 0 is no limit, as a relay has")
 	f.BoolVar(&u.noLAN, "no-lan", false, "don't look for contacts on the local network")
 	f.StringVar(&u.name, "name", "", "first run: the name your contacts see until they choose one")
 	f.BoolVar(&u.noPage, "no-page", false, "don't serve the page")

@@ -58,12 +58,13 @@ type circuits struct {
 	lost       chan peer.ID
 	again      chan struct{}
 
-	mu   sync.Mutex
-	list []*place
+	mu     sync.Mutex
+	list   []*place
+	wanted int
 }
 
 func newCircuits(h *Host, candidates func() []peer.AddrInfo) *circuits {
-	return &circuits{h: h, candidates: candidates, lost: make(chan peer.ID, 16), again: make(chan struct{}, 1)}
+	return &circuits{h: h, candidates: candidates, lost: make(chan peer.ID, 16), again: make(chan struct{}, 1), wanted: wantedPlaces}
 }
 
 // offer adds relays to the list.
@@ -130,7 +131,7 @@ func (c *circuits) run(ctx context.Context) {
 	var asked time.Time
 	for {
 		now := time.Now()
-		if c.candidates != nil && now.Sub(asked) >= candidateTime && c.held() < wantedPlaces {
+		if c.candidates != nil && now.Sub(asked) >= candidateTime && c.held() < c.want() {
 			asked = now
 			c.offer(c.candidates())
 		}
@@ -160,6 +161,34 @@ func (c *circuits) run(ctx context.Context) {
 	}
 }
 
+// thrift gives the second place up when little may be spent, and takes it
+// again when there is enough.
+func (c *circuits) thrift(t Thrift) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wanted = wantedPlaces
+	if t == Ample {
+		return
+	}
+	c.wanted = 1
+	kept := 0
+	for _, p := range c.list {
+		if !p.Held {
+			continue
+		}
+		if kept++; kept > 1 {
+			p.Held, p.circuit = false, nil
+			c.h.h.ConnManager().Unprotect(p.Peer, protectPlace)
+		}
+	}
+}
+
+func (c *circuits) want() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wanted
+}
+
 func (c *circuits) held() (n int) {
 	for _, p := range c.places() {
 		if p.Held {
@@ -181,7 +210,7 @@ func (c *circuits) due(now time.Time) (out []*place) {
 		}
 	}
 	for _, p := range c.list {
-		if p.busy || p.next.After(now) || !p.Held && have >= wantedPlaces {
+		if p.busy || p.next.After(now) || !p.Held && have >= c.wanted {
 			continue
 		}
 		if !p.Held {
@@ -208,7 +237,7 @@ func (c *circuits) wait(now time.Time) time.Duration {
 		}
 	}
 	for _, p := range c.list {
-		if !p.busy && (p.Held || have < wantedPlaces) {
+		if !p.busy && (p.Held || have < c.wanted) {
 			wait = min(wait, max(p.next.Sub(now), 0))
 		}
 	}

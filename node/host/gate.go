@@ -30,6 +30,7 @@ import (
 // So nobody can use this device to call into its own network, or to send
 // packets to a third party in numbers.
 type gate struct {
+	dialled   func(ma.Multiaddr)
 	only      func() bool // the host has no address but loopback
 	subnets   func() []netip.Prefix
 	now       func() time.Time
@@ -58,7 +59,7 @@ var _ connmgr.ConnectionGater = (*gate)(nil)
 
 func newGate() *gate {
 	return &gate{
-		only: func() bool { return false }, subnets: subnets, now: time.Now,
+		dialled: func(ma.Multiaddr) {}, only: func() bool { return false }, subnets: subnets, now: time.Now,
 		vouched: map[peer.ID]*vouched{}, strangers: map[netip.Prefix]*rate.Limiter{},
 	}
 }
@@ -167,6 +168,14 @@ func (g *gate) forgetOne() {
 
 // InterceptAddrDial implements [connmgr.ConnectionGater].
 func (g *gate) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
+	ok := g.allows(p, a)
+	if ok {
+		g.dialled(a)
+	}
+	return ok
+}
+
+func (g *gate) allows(p peer.ID, a ma.Multiaddr) bool {
 	a = bare(a)
 	addr := a
 	relay, _, circuit := splitCircuit(a)

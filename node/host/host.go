@@ -21,7 +21,6 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/metrics"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
@@ -74,6 +73,9 @@ type Config struct {
 	// which may be nil, is asked for more when too few of them work.
 	Circuits   []peer.AddrInfo
 	Candidates func() []peer.AddrInfo
+	// IdleCap bounds the bytes that are spent in a day, both ways, on what
+	// serves no message; see [Host.Thrift]. Zero is no bound.
+	IdleCap int64
 	// Logger receives what the person running the node should know; nil
 	// discards it.
 	Logger *slog.Logger
@@ -91,7 +93,9 @@ type Host struct {
 	profile  Profile
 	port     int
 	announce []ma.Multiaddr
-	traffic  *metrics.BandwidthCounter
+	log      *slog.Logger
+	meter    *meter
+	saving   atomic.Int32 // a Thrift
 	gate     *gate
 	circuits *circuits // nil where there are none
 	puncher  *puncher  // nil where there is none
@@ -109,7 +113,9 @@ func New(cfg Config) (*Host, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	h := &Host{profile: cfg.Profile, port: cfg.Port, gate: newGate(), traffic: metrics.NewBandwidthCounter()}
+	h := &Host{profile: cfg.Profile, port: cfg.Port, gate: newGate(), meter: &meter{}, log: log}
+	h.meter.limit = cfg.IdleCap
+	h.gate.dialled = h.meter.dialled
 	if cfg.Profile == Desktop {
 		h.circuits = newCircuits(h, cfg.Candidates)
 	}
@@ -166,6 +172,9 @@ func (h *Host) Run(ctx context.Context) error {
 	if err != nil {
 		return Opaque("host: listening to events", err)
 	}
+	bundle := &network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) { h.meter.begun(c) }}
+	h.h.Network().Notify(bundle)
+	defer h.h.Network().StopNotify(bundle)
 	var wg sync.WaitGroup
 	var punching error
 	if h.circuits != nil {
@@ -174,11 +183,15 @@ func (h *Host) Run(ctx context.Context) error {
 	if h.puncher != nil {
 		wg.Go(func() { punching = h.puncher.run(ctx) })
 	}
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			wg.Wait()
 			return errors.Join(punching, sub.Close())
+		case now := <-look.C:
+			h.account(now)
 		case e, ok := <-sub.Out():
 			if ok {
 				h.reach.Store(int32(e.(event.EvtLocalReachabilityChanged).Reachability))
@@ -196,10 +209,7 @@ func (h *Host) Trust(p peer.AddrInfo) {
 
 // Traffic returns how many bytes the host's streams have carried since it
 // started.
-func (h *Host) Traffic() (in, out int64) {
-	t := h.traffic.GetBandwidthTotals()
-	return t.TotalIn, t.TotalOut
-}
+func (h *Host) Traffic() (in, out int64) { return h.meter.in.Load(), h.meter.out.Load() }
 
 // muxer is yamux with probes that fit an idle device.
 func muxer() *yamux.Transport {

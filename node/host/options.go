@@ -84,7 +84,7 @@ func (cfg *Config) options(h *Host, b budget, listen []string) ([]libp2p.Option,
 	}
 	out := []libp2p.Option{
 		libp2p.Identity(key),
-		libp2p.BandwidthReporter(h.traffic),
+		libp2p.BandwidthReporter(h.meter),
 		libp2p.UserAgent(agent), libp2p.ProtocolVersion(agent),
 		libp2p.ListenAddrStrings(listen...),
 		libp2p.Security(tls.ID, tls.New), libp2p.Security(noise.ID, noise.New),
