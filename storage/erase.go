@@ -134,6 +134,10 @@ func (s *Store) loadLeaves() error {
 
 // eachState calls fn for every state that is sealed under a leaf.
 func (tx *Tx) eachState(fn func(key Key, leaf Leaf)) error {
+	// The leaf of a state that isn't seen would be destroyed.
+	if err := tx.s.audit.between(Key{firstState}, Key{lastState + 1}); err != nil {
+		return err
+	}
 	it := tx.base.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
 	for it.Seek([]byte{firstState}); it.Valid(); it.Next() {
@@ -280,20 +284,23 @@ func (s *Store) Erasure() wheel.Assurance { return s.leaves.Level() }
 // It belongs to the writer, as Update does, who calls it now and then: it costs
 // a few syncs whatever their number.
 func (s *Store) Puncture() error {
-	if len(s.leaves.superseded) == 0 {
-		return nil
-	}
 	done, err := s.write()
 	if err != nil {
 		return err
 	}
 	defer done()
+	if err := s.settle(); err != nil {
+		return err
+	}
 	return s.destroy(wheel.Forget{})
 }
 
 // destroy destroys keys, and those that wait for it.
 func (s *Store) destroy(f wheel.Forget) error {
 	l := &s.leaves
+	if forgetsNothing(f) && len(l.superseded) == 0 {
+		return nil
+	}
 	f.Leaves = append(slices.Clone(f.Leaves), l.superseded...)
 	if err := l.Commit(f); err != nil {
 		return s.fail(fmt.Errorf("destroying keys: %w", err))
@@ -318,6 +325,7 @@ func (l *leaves) ops(tx *Tx, ops []op) ([]op, error) {
 	for b, c := range l.counters {
 		if c.dirty {
 			ops = append(ops, op{key: leafKey(b), value: wire.NewWriter(nil).U32(c.reserved).Out()})
+			c.dirty = false // or else the store is poisoned
 		}
 	}
 	for _, b := range tx.forget.Buckets {
@@ -360,9 +368,6 @@ func (l *leaves) committed(ops []op) {
 		if !o.delete && o.leaf.Bucket>>28 == l.bucket>>28 {
 			l.states[string(o.key)] = o.leaf
 		}
-	}
-	for _, c := range l.counters {
-		c.dirty = false
 	}
 }
 

@@ -48,7 +48,9 @@ type Store struct {
 	counter atomic.Uint64
 
 	writing   atomic.Bool // who set it owns what follows
-	head      head
+	head      head    // of the newest transaction, also of one on its way
+	durable   head    // of the newest one that is known to be on the disk
+	flight    *Commit // the transaction on its way to the disk
 	guard     *guard
 	away      time.Duration
 	opened    uint64 // commit counter when it was opened
@@ -219,6 +221,7 @@ func (s *Store) Close() error { return s.close() }
 func (s *Store) shut() error {
 	s.gate.shut()
 	var errs []error
+	errs = append(errs, s.settle())
 	if s.poison.Load() == nil {
 		errs = append(errs, s.lastCommit(), s.mirror())
 	}
@@ -246,7 +249,7 @@ func (s *Store) lastCommit() error {
 	if !s.leaves.clean || s.opened == s.head.counter || s.space.ask(s.space.update) != nil {
 		return nil
 	}
-	return s.commit([]op{{key: keyClean, value: wire.NewWriter(nil).U64(s.head.counter + 1).Out()}}, wheel.Forget{})
+	return s.commitAlone(op{key: keyClean, value: wire.NewWriter(nil).U64(s.head.counter + 1).Out()})
 }
 
 // tightenModes takes away what Badger's file modes give to others. The
@@ -256,7 +259,7 @@ func (s *Store) tightenModes() {
 	_ = filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			// A change of mode would change the fingerprint.
-			if st, err := d.Info(); err == nil && st.Mode().Perm() != 0o600 {
+			if st, serr := d.Info(); serr == nil && st.Mode().Perm() != 0o600 {
 				_ = os.Chmod(path, 0o600)
 			}
 		}
@@ -280,6 +283,13 @@ func (g *gate) enter() bool {
 	}
 	g.inside++
 	return true
+}
+
+// hold is enter for somebody whom one inside leaves behind.
+func (g *gate) hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside++
 }
 
 func (g *gate) leave() {
