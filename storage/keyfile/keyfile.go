@@ -63,6 +63,7 @@ func Create(dir string, passphrase, recovery []byte, p Params) (root [32]byte, e
 	var s slots
 	if s.pass, err = wrapPassphrase(passphrase, root, p); err == nil {
 		s.recovery = wrapRecovery(recovery, root)
+		suite.Random(s.duress[:])
 		err = s.create(dir)
 	}
 	if err != nil {
@@ -72,14 +73,31 @@ func Create(dir string, passphrase, recovery []byte, p Params) (root [32]byte, e
 	return root, nil
 }
 
-// Open returns the root for the passphrase, or [ErrWrongPassphrase].
+// Open returns the root for the passphrase, or [ErrWrongPassphrase], also for
+// that of a decoy; see [Unlock].
 func Open(dir string, passphrase []byte) (root [32]byte, err error) {
 	f, s, err := load(dir)
 	if err != nil {
 		return root, err
 	}
 	defer func() { _ = f.Close() }()
-	return s.pass.open(passphrase)
+	root, _, err = s.openReal(passphrase)
+	return root, err
+}
+
+// openReal is open without the decoy. It also says what the passphrase hashed
+// to, which is the caller's to wipe.
+func (s slots) openReal(passphrase []byte) (root [32]byte, hash []byte, err error) {
+	root, duress, hash, err := s.open(passphrase)
+	if err == nil && duress {
+		err = ErrWrongPassphrase
+	}
+	if err != nil {
+		clear(root[:])
+		clear(hash)
+		return [32]byte{}, nil, err
+	}
+	return root, hash, nil
 }
 
 // OpenWithRecovery returns the root for the recovery code, or
@@ -95,9 +113,15 @@ func OpenWithRecovery(dir string, recovery []byte) (root [32]byte, err error) {
 
 // ChangePassphrase replaces the passphrase and overwrites the old slot. Older
 // copies of the disk still open with the old passphrase. After an error from
-// the disk the file opens with one of the two.
+// the disk the file opens with one of the two. Zero Params are those the file
+// has; with others a duress passphrase is forgotten, because it can't be hashed
+// anew. A passphrase that opens the decoy is [ErrTaken].
 func ChangePassphrase(dir string, old, passphrase []byte, p Params) error {
-	return rewrap(dir, passphrase, p, func(s slots) ([32]byte, error) { return s.pass.open(old) })
+	return rewrap(dir, passphrase, p, func(s slots) ([32]byte, error) {
+		root, hash, err := s.openReal(old)
+		clear(hash)
+		return root, err
+	})
 }
 
 // ResetPassphrase is [ChangePassphrase] for who has only the recovery code.
@@ -116,9 +140,25 @@ func rewrap(dir string, passphrase []byte, p Params, open func(slots) ([32]byte,
 		return err
 	}
 	defer clear(root[:])
-	if s.pass, err = wrapPassphrase(passphrase, root, p); err != nil {
+	if (p == Params{} || p == s.pass.params) && s.pass.wrap != nil {
+		_, duress, hash, oerr := s.open(passphrase)
+		clear(hash)
+		if oerr == nil && duress {
+			return ErrTaken
+		}
+		s.pass, err = s.pass.again(passphrase, root)
+	} else {
+		s.pass, err = wrapPassphrase(passphrase, root, p)
+		suite.Random(s.duress[:])
+	}
+	if err != nil {
 		return err
 	}
+	return s.replace(f)
+}
+
+// replace makes s the file's record, and destroys the one before.
+func (s slots) replace(f *twoslot.File) error {
 	if err := f.Replace(s.marshal()); err != nil {
 		return fmt.Errorf("keyfile: writing the new slot: %w", err)
 	}

@@ -12,21 +12,27 @@ import (
 const (
 	labelPassphrase suite.Label = "rushlight/keyfile/passphrase/1"
 	labelRecovery   suite.Label = "rushlight/keyfile/recovery/1"
+	labelDuress     suite.Label = "rushlight/keyfile/duress/1"
 )
 
 const (
-	format       = 1
+	format       = 2
 	kindPass     = 1
 	kindRecovery = 2
+	kindDuress   = 3
 	saltSize     = 16
 	wrapSize     = 32 + suite.SealOverhead
 )
 
 // slots is what one record of the file holds:
-// format u8 ‖ (kind u8 ‖ slot vec16)*, kinds ascending.
+// format u8 ‖ (kind u8 ‖ slot vec16)*, kinds ascending. All three are always
+// there. The duress slot wraps the root of a decoy under another passphrase, or
+// is random: nobody can tell without that passphrase. It has the parameters and
+// the salt of the passphrase's slot, so that one hash tries both.
 type slots struct {
 	pass     passSlot
 	recovery recoverySlot
+	duress   [wrapSize]byte
 }
 
 // passSlot wraps the root under a passphrase:
@@ -51,22 +57,28 @@ func (s slots) marshal() []byte {
 	if s.recovery.wrap != nil {
 		w.U8(kindRecovery).Vec16(append(s.recovery.head(), s.recovery.wrap...))
 	}
+	w.U8(kindDuress).Vec16(s.duress[:])
 	return w.Out()
 }
 
 // parseSlots refuses parameters outside the limits, before anything is hashed.
 func parseSlots(b []byte) (s slots, err error) {
 	r := wire.NewReader(b)
-	if v := r.U8(); v > format {
+	v := r.U8()
+	if v > format {
 		return s, ErrVersion
-	} else if v != format {
+	} else if v == 0 {
 		r.Fail("format")
 	}
-	last := uint8(0)
+	last, end := uint8(0), uint8(kindDuress)
+	if v == 1 {
+		end = kindRecovery
+		suite.Random(s.duress[:])
+	}
 	for r.Err() == nil && r.Len() > 0 {
 		kind := r.U8()
 		slot := wire.NewReader(r.Vec16(math.MaxUint16))
-		if kind <= last {
+		if kind <= last || kind > end {
 			r.Fail("slots out of order")
 		}
 		last = kind
@@ -78,12 +90,15 @@ func parseSlots(b []byte) (s slots, err error) {
 		case kindRecovery:
 			slot.Fill(s.recovery.salt[:])
 			s.recovery.wrap = slot.Bytes(wrapSize)
-		default:
-			r.Fail("unknown slot")
+		case kindDuress:
+			slot.Fill(s.duress[:])
 		}
 		if slot.Close() != nil {
 			r.Fail("slot")
 		}
+	}
+	if v == format && last != kindDuress {
+		r.Fail("a slot is missing")
 	}
 	if err := r.Close(); err != nil {
 		return slots{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -100,9 +115,11 @@ func (s passSlot) head() []byte {
 
 func (s recoverySlot) head() []byte { return append([]byte(nil), s.salt[:]...) }
 
+var errPassphraseSize = errors.New("keyfile: a passphrase has 1 to MaxPassphrase bytes")
+
 func wrapPassphrase(passphrase []byte, root [32]byte, p Params) (s passSlot, err error) {
 	if len(passphrase) == 0 || len(passphrase) > MaxPassphrase {
-		return s, errors.New("keyfile: a passphrase has 1 to MaxPassphrase bytes")
+		return s, errPassphraseSize
 	}
 	chosen := p != Params{}
 	if !chosen {
@@ -129,30 +146,57 @@ func wrapPassphrase(passphrase []byte, root [32]byte, p Params) (s passSlot, err
 	return s, nil
 }
 
-// open always does one full argon2id, also for a slot that isn't there.
-func (s passSlot) open(passphrase []byte) (root [32]byte, err error) {
-	if len(passphrase) > MaxPassphrase {
-		passphrase = passphrase[:MaxPassphrase+1] // wrong at any rate
-	}
-	if s.wrap == nil {
-		s.params = Default
+// again wraps the root under a new passphrase with the same parameters and
+// salt, which the duress slot has too.
+func (s passSlot) again(passphrase []byte, root [32]byte) (passSlot, error) {
+	if len(passphrase) == 0 || len(passphrase) > MaxPassphrase {
+		return s, errPassphraseSize
 	}
 	key, err := s.key(passphrase)
 	if err != nil {
-		return root, err
+		return s, err
 	}
 	defer clear(key)
-	return unwrap(key, s.head(), s.wrap, ErrWrongPassphrase)
+	s.wrap = suite.Seal(nil, key, s.head(), root[:])
+	return s, nil
 }
 
-// key is Derive(argon2id(passphrase, salt)) under the slot's own label.
+// open tries the passphrase's slot and the duress slot, always both and always
+// after one full argon2id, also for a slot that isn't there. hash is the
+// caller's to wipe.
+func (s slots) open(passphrase []byte) (root [32]byte, duress bool, hash []byte, err error) {
+	if len(passphrase) > MaxPassphrase {
+		passphrase = passphrase[:MaxPassphrase+1] // wrong at any rate
+	}
+	if s.pass.wrap == nil {
+		s.pass.params = Default
+	}
+	if hash, err = stretch(s.pass.params, s.pass.salt[:], passphrase); err != nil {
+		return root, false, nil, err
+	}
+	key, other := s.pass.keyOf(hash, labelPassphrase), s.pass.keyOf(hash, labelDuress)
+	defer clear(key)
+	defer clear(other)
+	decoy, derr := unwrap(other, s.pass.head(), s.duress[:], ErrWrongPassphrase)
+	root, err = unwrap(key, s.pass.head(), s.pass.wrap, ErrWrongPassphrase)
+	if err != nil && derr == nil {
+		return decoy, true, hash, nil
+	}
+	return root, false, hash, err
+}
+
+// key is keyOf(argon2id(passphrase, salt)) under the slot's own label.
 func (s passSlot) key(passphrase []byte) ([]byte, error) {
 	hash, err := stretch(s.params, s.salt[:], passphrase)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(hash)
-	return suite.Derive(hash, nil, 32, labelPassphrase, s.head()), nil
+	return s.keyOf(hash, labelPassphrase), nil
+}
+
+func (s passSlot) keyOf(hash []byte, l suite.Label) []byte {
+	return suite.Derive(hash, nil, 32, l, s.head())
 }
 
 func wrapRecovery(code []byte, root [32]byte) (s recoverySlot) {
