@@ -10,7 +10,6 @@ import (
 
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
-	"rushlight/storage/keyfile/wheel"
 )
 
 var errOverlap = errors.New("storage: two Updates overlap; there is one writer")
@@ -25,35 +24,92 @@ var errOverlap = errors.New("storage: two Updates overlap; there is one writer")
 // returns [ErrPoisoned] until the store is closed and opened again; Views
 // work, and may show what the failed commit wrote.
 func (s *Store) Update(fn func(*Tx) error) error {
-	done, err := s.write()
+	c, err := s.Start(fn)
 	if err != nil {
 		return err
 	}
+	if err := c.Wait(); err != nil {
+		return err
+	}
+	if done, err := s.write(); err == nil { // otherwise the next writer does it
+		defer done()
+		return s.settle()
+	}
+	return nil
+}
+
+// Commit is a transaction on its way to the disk.
+type Commit struct {
+	tx   *Tx
+	done chan struct{}
+	err  error // once done
+
+	// What the writer notes when it is done:
+	ops     []op
+	head    head
+	clock   time.Time // zero when it wasn't written
+	settled bool
+
+	// base is a snapshot without the commit, for who begins meanwhile.
+	base *snapshot
+}
+
+// Wait returns nil as soon as the transaction is on the disk.
+func (c *Commit) Wait() error {
+	<-c.done
+	return c.err
+}
+
+func (c *Commit) over() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Start is Update, but returns as soon as the transaction is on its way to the
+// disk, so that the next one can be made meanwhile: its fn sees what this one
+// wrote. At most one is on its way; a Start that is ready earlier waits for it.
+// Nothing of a transaction may be acknowledged or sent before its Wait has
+// returned nil.
+func (s *Store) Start(fn func(*Tx) error) (*Commit, error) {
+	done, err := s.write()
+	if err != nil {
+		return nil, err
+	}
 	defer done()
 	if err := s.space.check(); err != nil {
-		return err
+		return nil, err
 	}
-	tx := s.begin(true)
+	tx := s.beginWrite()
 	defer tx.end()
 	if err := fn(tx); err != nil {
-		return err
+		return nil, err
 	}
 	if tx.err != nil {
-		return tx.err
+		return nil, tx.err
 	}
 	if len(tx.at) == 0 && forgetsNothing(tx.forget) {
-		return nil
+		return &Commit{done: closed, settled: true}, nil
 	}
 	ops := tx.ops
 	if len(tx.at) < len(ops) {
-		ops = slices.DeleteFunc(ops, func(o op) bool { return o.undone })
+		ops = slices.DeleteFunc(slices.Clone(ops), func(o op) bool { return o.undone })
 	}
 	s.space.wrote(tx.size)
 	if ops, err = s.leaves.ops(tx, ops); err != nil {
-		return err
+		return nil, err
 	}
-	return s.commit(ops, tx.forget)
+	c, err := s.commit(tx, ops)
+	if err != nil {
+		s.leaves.unsaved()
+	}
+	return c, err
 }
+
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // write takes the place of the one writer, and returns what gives it back.
 func (s *Store) write() (done func(), err error) {
@@ -75,67 +131,136 @@ func (s *Store) write() (done func(), err error) {
 	return done, nil
 }
 
-// commit seals and writes ops, the next head and, when it is due, the clock,
-// in one Badger transaction, after it destroyed the keys to be forgotten.
-func (s *Store) commit(ops []op, forget wheel.Forget) error {
-	now, due := s.clock.due()
-	if due {
+// settle waits for the commit on its way and notes what it changed. It belongs
+// to the writer.
+func (s *Store) settle() error {
+	c := s.flight
+	if c == nil {
+		return nil
+	}
+	s.flight = nil
+	err := c.Wait()
+	c.base.release()
+	if err != nil {
+		return err
+	}
+	s.leaves.committed(c.ops)
+	s.durable = c.head
+	if !c.clock.IsZero() {
+		s.clock.committed(c.clock)
+	}
+	s.mirrorIfDue()
+	return nil
+}
+
+// sealed is a transaction ready to be given to the database.
+type sealed struct {
+	entries []badger.Entry // one without a value is a deletion
+	head    head
+	clock   time.Time
+}
+
+// seal seals ops, the next head and, when it is due, the clock.
+func (s *Store) seal(ops []op) (out sealed, err error) {
+	if now, due := s.clock.due(); due {
+		out.clock = now
 		ops = append(ops, op{key: keyClock, value: encodeClock(now)})
 	}
-	b := s.db.NewTransaction(true)
-	defer b.Discard()
-	size := 0
+	size := maxHeader + suite.BoxOverhead + 64
 	for i := range ops {
 		size += maxHeader + suite.BoxOverhead + len(ops[i].value)
 	}
-	sealed := make([]byte, 0, size)
+	buf := make([]byte, 0, size)
+	out.entries = make([]badger.Entry, len(ops)+1)
 	// The digest of a commit covers each key and the nonce and tag under
 	// which its value was sealed.
 	transcript := wire.NewWriter(make([]byte, 0, 96*len(ops)))
 	for i := range ops {
 		o := &ops[i]
-		var err error
 		if o.delete {
 			transcript.U8(0).Vec16(o.key)
-			err = b.Delete(o.key)
+			out.entries[i] = badger.Entry{Key: o.key}
+			continue
+		}
+		n := len(buf)
+		if buf, err = s.sealValue(buf, o.key, o.value, o.header); err != nil {
+			return out, fmt.Errorf("storage: preparing a commit: %w", err)
+		}
+		v := buf[n:len(buf):len(buf)]
+		box := v[len(v)-len(o.value)-suite.BoxOverhead:]
+		transcript.U8(1).Vec16(o.key).Raw(box[:24]).Raw(box[len(box)-16:])
+		out.entries[i] = badger.Entry{Key: o.key, Value: v, ExpiresAt: reclaimAt(o.expires)}
+	}
+	out.head = s.head.next(&s.keys, transcript.Out())
+	n := len(buf)
+	if buf, err = s.sealValue(buf, keyHead, out.head.marshal(), header{}); err != nil {
+		return out, fmt.Errorf("storage: preparing a commit: %w", err)
+	}
+	out.entries[len(ops)] = badger.Entry{Key: keyHead, Value: buf[n:]}
+	return out, nil
+}
+
+// commit gives ops and everything that goes with them to the database in one
+// transaction, after it destroyed the keys to be forgotten. tx is nil for what
+// no caller wrote.
+func (s *Store) commit(tx *Tx, ops []op) (*Commit, error) {
+	ready, err := s.seal(ops)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.settle(); err != nil {
+		return nil, err
+	}
+	c := &Commit{tx: tx, done: make(chan struct{}), ops: ops, head: ready.head, clock: ready.clock, base: s.snapshot()}
+	b := s.db.NewTransaction(true)
+	defer b.Discard()
+	for i := range ready.entries {
+		if e := &ready.entries[i]; e.Value == nil {
+			err = b.Delete(e.Key)
 		} else {
-			n := len(sealed)
-			if sealed, err = s.sealValue(sealed, o.key, o.value, o.header); err != nil {
-				return fmt.Errorf("storage: preparing a commit: %w", err)
-			}
-			v := sealed[n:len(sealed):len(sealed)]
-			box := v[len(v)-len(o.value)-suite.BoxOverhead:]
-			transcript.U8(1).Vec16(o.key).Raw(box[:24]).Raw(box[len(box)-16:])
-			err = b.SetEntry(&badger.Entry{Key: o.key, Value: v, ExpiresAt: reclaimAt(o.expires)})
+			err = b.SetEntry(e)
 		}
 		if err != nil {
-			return fmt.Errorf("storage: preparing a commit: %w", ErrFull)
+			c.base.release()
+			return nil, fmt.Errorf("storage: preparing a commit: %w", ErrFull)
 		}
 	}
-	next := s.head.next(&s.keys, transcript.Out())
-	v, err := s.sealValue(nil, keyHead, next.marshal(), header{})
+	if tx != nil && !forgetsNothing(tx.forget) {
+		if err := s.destroy(tx.forget); err != nil {
+			c.base.release()
+			return nil, err
+		}
+	}
+	if tx != nil {
+		tx.hold()
+	}
+	s.head, s.flight = ready.head, c
+	s.gate.hold()
+	b.CommitWith(func(err error) {
+		if err != nil {
+			c.err = s.fail(fmt.Errorf("committing: %w", err))
+		} else {
+			s.counter.Store(c.head.counter)
+		}
+		close(c.done)
+		if tx != nil {
+			tx.release()
+		}
+		s.gate.leave()
+	})
+	return c, nil
+}
+
+// commitAlone commits what the store itself writes.
+func (s *Store) commitAlone(ops ...op) error {
+	c, err := s.commit(nil, ops)
 	if err != nil {
-		return fmt.Errorf("storage: preparing a commit: %w", err)
+		return err
 	}
-	if err := b.Set(keyHead, v); err != nil {
-		return fmt.Errorf("storage: preparing a commit: %w", ErrFull)
+	if err := c.Wait(); err != nil {
+		return err
 	}
-	if !forgetsNothing(forget) {
-		if err := s.destroy(forget); err != nil {
-			return err
-		}
-	}
-	if err := b.Commit(); err != nil {
-		return s.fail(fmt.Errorf("committing: %w", err))
-	}
-	s.leaves.committed(ops)
-	s.head = next
-	s.counter.Store(next.counter)
-	if due {
-		s.clock.committed(now)
-	}
-	s.mirrorIfDue()
-	return nil
+	return s.settle()
 }
 
 // fail lets nothing be written any more until the store is opened again.

@@ -19,7 +19,6 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 
 	"rushlight/protocol/wire"
-	"rushlight/storage/keyfile/wheel"
 )
 
 func copyDir(t testing.TB, from string) (to string) {
@@ -447,7 +446,7 @@ func TestNewerSchema(t *testing.T) {
 
 	dir = make3()
 	s := open(t, testOptions(dir))
-	if err := s.commit([]op{{key: keyVersion, value: wire.NewWriter(nil).U16(Schema + 1).Out()}}, wheel.Forget{}); err != nil {
+	if err := s.commitAlone(op{key: keyVersion, value: wire.NewWriter(nil).U16(Schema + 1).Out()}); err != nil {
 		t.Fatal(err)
 	}
 	_ = s.Close()

@@ -325,13 +325,21 @@ func (l *leaves) ops(tx *Tx, ops []op) ([]op, error) {
 	for b, c := range l.counters {
 		if c.dirty {
 			ops = append(ops, op{key: leafKey(b), value: wire.NewWriter(nil).U32(c.reserved).Out()})
-			c.dirty = false // or else the store is poisoned
+			c.dirty = false
 		}
 	}
 	for _, b := range tx.forget.Buckets {
 		ops = append(ops, op{key: leafKey(b), delete: true})
 	}
 	return ops, nil
+}
+
+// unsaved is called when a transaction came to nothing: what it would have
+// reserved must be in the next one.
+func (l *leaves) unsaved() {
+	for _, c := range l.counters {
+		c.dirty = true
+	}
 }
 
 // nextState gives a state a leaf of its own.

@@ -90,18 +90,21 @@ func (s *Store) Mirror() error {
 		return err
 	}
 	defer done()
+	if err := s.settle(); err != nil {
+		return err
+	}
 	return s.mirror()
 }
 
 func (s *Store) mirror() error {
-	if s.guard.mark == s.head {
+	if s.guard.mark == s.durable {
 		return nil
 	}
 	s.guard.at = time.Now()
-	if err := s.guard.file.Replace(encodeGuard(&s.keys, Schema, s.head)); err != nil {
+	if err := s.guard.file.Replace(encodeGuard(&s.keys, Schema, s.durable)); err != nil {
 		return cause(err, "storage: writing the guard file")
 	}
-	s.guard.mark = s.head
+	s.guard.mark = s.durable
 	return nil
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
-	"rushlight/storage/keyfile/wheel"
 )
 
 // Keys of family 0, which only this package's core writes.
@@ -64,7 +63,7 @@ func (s *Store) readHead(mark head, version uint64) error {
 	case err == nil:
 	case errors.Is(err, ErrNotFound) && mark.counter == 0 && version == 0:
 		s.clock.dirty = true
-		return s.commit([]op{{key: keyVersion, value: wire.NewWriter(nil).U16(Schema).Out()}}, wheel.Forget{})
+		return s.commitAlone(op{key: keyVersion, value: wire.NewWriter(nil).U16(Schema).Out()})
 	case errors.Is(err, ErrNotFound):
 		return rolledBack{}
 	default:
@@ -97,7 +96,7 @@ func (s *Store) readHead(mark head, version uint64) error {
 		return err
 	}
 	s.clock.start(seen)
-	s.away = time.Since(seen)
+	s.away, s.durable = time.Since(seen), s.head
 	s.counter.Store(s.head.counter)
 	return nil
 }

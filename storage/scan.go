@@ -123,7 +123,7 @@ func (tx *Tx) walk(prefix, from Key, reverse bool, fn func(Key, *badger.Item) (b
 		}
 		more, err := true, error(nil)
 		if c < 0 {
-			if _, ok := tx.at[own[0]]; ok { // unless taken back meanwhile
+			if tx.op(Key(own[0])) != nil { // unless taken back meanwhile
 				more, err = fn(Key(own[0]), nil)
 			}
 		} else {
@@ -172,9 +172,25 @@ func after(prefix Key) Key {
 	return nil
 }
 
-// ownKeys returns the keys written by this transaction in the range, in the
-// order of the scan.
+// ownKeys returns the keys written by this transaction, and by the one on its
+// way, in the range, in the order of the scan.
 func (tx *Tx) ownKeys(prefix, from Key, reverse bool) []string {
+	own := tx.keysIn(prefix, from, reverse)
+	if tx.before != nil {
+		if more := tx.before.keysIn(prefix, from, reverse); len(more) > 0 {
+			own = append(own, more...)
+			slices.Sort(own)
+			own = slices.Compact(own)
+		}
+	}
+	if reverse {
+		slices.Reverse(own)
+	}
+	return own
+}
+
+// keysIn returns the keys written by this transaction in the range, ascending.
+func (tx *Tx) keysIn(prefix, from Key, reverse bool) []string {
 	if len(tx.at) == 0 {
 		return nil
 	}
@@ -202,9 +218,5 @@ func (tx *Tx) ownKeys(prefix, from Key, reverse bool) []string {
 	if lo >= hi {
 		return nil
 	}
-	own := slices.Clone(tx.sorted[lo:hi])
-	if reverse {
-		slices.Reverse(own)
-	}
-	return own
+	return slices.Clone(tx.sorted[lo:hi])
 }

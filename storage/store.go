@@ -272,6 +272,7 @@ type gate struct {
 	mu     sync.Mutex
 	inside int
 	closed bool
+	left   bool // everyone has, and empty is closed
 	empty  chan struct{}
 }
 
@@ -296,7 +297,8 @@ func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inside--
-	if g.closed && g.inside == 0 {
+	if g.closed && g.inside == 0 && !g.left {
+		g.left = true
 		close(g.empty)
 	}
 }
@@ -306,6 +308,7 @@ func (g *gate) shut() {
 	g.mu.Lock()
 	g.closed, g.empty = true, make(chan struct{})
 	if g.inside == 0 {
+		g.left = true
 		close(g.empty)
 	}
 	g.mu.Unlock()

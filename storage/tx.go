@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -33,7 +34,9 @@ type op struct {
 // sealed and stored.
 type Tx struct {
 	s        *Store
-	base     *badger.Txn
+	base     *snapshot
+	before   *Tx // on its way to the disk: its writes come on top of base
+	users    atomic.Int32
 	writable bool
 	over     bool
 
@@ -56,12 +59,21 @@ type undo struct {
 	prev op
 }
 
-// op returns the write of this transaction to a key, or nil.
-func (tx *Tx) op(key Key) *op {
+// own returns the write of this transaction to a key, or nil.
+func (tx *Tx) own(key Key) *op {
 	if i, ok := tx.at[string(key)]; ok {
 		return &tx.ops[i]
 	}
 	return nil
+}
+
+// op returns the newest write to a key that isn't in the snapshot, or nil.
+func (tx *Tx) op(key Key) *op {
+	o := tx.own(key)
+	if o == nil && tx.before != nil {
+		o = tx.before.own(key)
+	}
+	return o
 }
 
 // keep copies b to where it lives as long as the transaction.
@@ -80,16 +92,19 @@ var (
 )
 
 func (s *Store) begin(writable bool) *Tx {
-	return &Tx{s: s, base: s.db.NewTransaction(false), writable: writable}
+	tx := &Tx{s: s, base: s.snapshot(), writable: writable}
+	tx.users.Store(1)
+	return tx
 }
 
 // end drops the snapshot and wipes the values that were to be written.
 func (tx *Tx) end() {
 	tx.over = true
-	tx.base.Discard()
-	for i := range tx.ops {
-		clear(tx.ops[i].value)
+	tx.base.release()
+	if tx.before != nil {
+		tx.before.release()
 	}
+	tx.release()
 }
 
 // hidden reports whether a record isn't there any more.
@@ -247,7 +262,7 @@ func (tx *Tx) write(o op) error {
 	if o.key[0] == keyHead[0] {
 		return tx.fail(errors.New("storage: family 0 belongs to the store itself"))
 	}
-	prev, size := tx.op(o.key), tx.size+cost(len(o.key), len(o.value))
+	prev, size := tx.own(o.key), tx.size+cost(len(o.key), len(o.value))
 	if prev != nil {
 		size -= cost(len(prev.key), len(prev.value))
 	} else if len(tx.at) >= tx.maxOps() {

@@ -1,0 +1,57 @@
+package storage
+
+import (
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// snapshot is a read transaction of the database that several share.
+type snapshot struct {
+	*badger.Txn
+	users atomic.Int32
+}
+
+// snapshot is one of everything that is committed. It waits for the commit on
+// its way.
+func (s *Store) snapshot() *snapshot {
+	b := &snapshot{Txn: s.db.NewTransaction(false)}
+	b.users.Store(1)
+	return b
+}
+
+func (b *snapshot) share() *snapshot {
+	b.users.Add(1)
+	return b
+}
+
+func (b *snapshot) release() {
+	if b.users.Add(-1) == 0 {
+		b.Discard()
+	}
+}
+
+// beginWrite begins a transaction on top of the one on its way, without
+// waiting for it.
+func (s *Store) beginWrite() *Tx {
+	c := s.flight
+	if c == nil || c.tx == nil || c.over() {
+		return s.begin(true)
+	}
+	c.tx.hold()
+	tx := &Tx{s: s, base: c.base.share(), before: c.tx, writable: true}
+	tx.users.Store(1)
+	return tx
+}
+
+// hold keeps the values of a transaction that others still read; the last
+// release wipes them.
+func (tx *Tx) hold() { tx.users.Add(1) }
+
+func (tx *Tx) release() {
+	if tx.users.Add(-1) == 0 {
+		for i := range tx.ops {
+			clear(tx.ops[i].value)
+		}
+	}
+}

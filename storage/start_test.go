@@ -1,0 +1,108 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A transaction that begins while another is on its way sees what that wrote,
+// in every way of reading, and comes after it.
+func TestStart(t *testing.T) {
+	o := testOptions(t.TempDir())
+	s := open(t, o)
+	put(t, s, "a", "old")
+	put(t, s, "b", "old")
+	put(t, s, "d", "old")
+	var all []*Commit
+	for n := range 50 {
+		c, err := s.Start(func(tx *Tx) error {
+			if n > 0 {
+				want := fmt.Sprintf("a=%d b=%d c=%d", n-1, n-1, n-1)
+				if got := scanned(t, tx); got != want {
+					t.Fatalf("%d: scan %q, want %q", n, got, want)
+				}
+				if v, err := tx.Get(Key("c")); err != nil || string(v) != fmt.Sprint(n-1) {
+					t.Fatalf("%d: %q %v", n, v, err)
+				}
+				if ok, err := tx.Has(Key("d")); ok || err != nil {
+					t.Fatalf("%d: a deleted record is there: %v", n, err)
+				}
+			}
+			for _, k := range []string{"a", "b", "c"} {
+				if err := tx.Put(Key(k), fmt.Append(nil, n)); err != nil {
+					return err
+				}
+			}
+			undone := errors.New("undone")
+			_ = tx.Try(func() error { _ = tx.Put(Key("e"), nil); return undone })
+			return tx.Delete(Key("d"))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	for _, c := range all {
+		if err := c.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, o)
+	if err := s.View(func(tx *Tx) error {
+		if got := scanned(t, tx); got != "a=49 b=49 c=49" {
+			t.Errorf("after opening again: %q", got)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	wantClean(t, s)
+}
+
+func scanned(t *testing.T, tx *Tx) string {
+	var out []string
+	for _, k := range []string{"a", "b", "c", "d", "e"} {
+		if err := tx.Scan(Key(k), nil, false, func(k Key, v []byte) (bool, error) {
+			out = append(out, fmt.Sprintf("%s=%s", k, v))
+			return true, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// One that comes to nothing leaves the one on its way alone.
+func TestStartFails(t *testing.T) {
+	s := open(t, testOptions(t.TempDir()))
+	boom := errors.New("boom")
+	for n := range 20 {
+		c, err := s.Start(func(tx *Tx) error { return tx.Put(Key("k"), fmt.Append(nil, n)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Start(func(tx *Tx) error {
+			if v, err := tx.Get(Key("k")); err != nil || string(v) != fmt.Sprint(n) {
+				t.Fatalf("%q %v", v, err)
+			}
+			_ = tx.Put(Key("k"), []byte("wrong"))
+			return boom
+		}); !errors.Is(err, boom) {
+			t.Fatal(err)
+		}
+		if err := c.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if got := get(t, s, "k"); got != fmt.Sprint(n) {
+			t.Fatalf("%q", got)
+		}
+	}
+	if got := s.Head(); got < 20 {
+		t.Errorf("head %d", got)
+	}
+}
