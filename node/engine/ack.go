@@ -133,7 +133,7 @@ func (t *txn) leave(a identity.AccountID, seq uint64) error {
 		c.Pending++
 		c.dirty, c.advance = true, true
 	}
-	t.after = append(t.after, func() { t.e.fresh.drop(a, seq) })
+	t.left = append(t.left, outboxEntry{a, seq})
 	return nil
 }
 

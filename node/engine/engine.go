@@ -15,7 +15,6 @@ package engine
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -60,6 +59,7 @@ type Engine struct {
 	openers   map[[16]byte]opener
 	compared  map[[16]byte]bool // sessions known in this run to be as new as the other side's
 	nextEvent uint64
+	last      *flight                         // the newest transaction
 	backlog   map[identity.AccountID]struct{} // outboxes that may need sealing anew
 	refused   map[identity.AccountID]uint8    // joins whose undoing is not finished, and why
 
@@ -135,6 +135,7 @@ func (e *Engine) Queued() int { return int(e.queued.Load()) }
 func (e *Engine) Run(ctx context.Context) (err error) {
 	defer func() {
 		e.turn.Lock() // and never unlocked: nobody commits after this
+		e.landed()
 		e.inbox.stop(err)
 		close(e.closed)
 	}()
@@ -189,7 +190,7 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 		e.turn.Lock()
 		steps := e.inbox.take(maxGather)
 		steps, work = append(steps, work[:chosen]...), work[chosen:]
-		err := e.commit(steps)
+		err := e.commit(steps, true)
 		e.turn.Unlock()
 		if err != nil {
 			return err
@@ -290,14 +291,11 @@ func (e *Engine) commitOwn() {
 		e.inbox.ring()
 		return
 	}
-	err := e.commit(e.inbox.take(maxGather))
+	err := e.commit(e.inbox.take(maxGather), false)
 	left := len(e.backlog) > 0 || len(e.refused) > 0 || e.sweepAt != nil
 	e.turn.Unlock()
 	if err != nil {
-		select {
-		case e.broken <- err:
-		default:
-		}
+		e.breaks(err)
 	}
 	if left {
 		e.inbox.ring()
@@ -306,84 +304,3 @@ func (e *Engine) commitOwn() {
 
 // maxGather bounds how many steps one commit takes.
 const maxGather = 2048
-
-// commit runs steps in as few transactions as fit and answers each. The error
-// is the store's: the engine can't go on.
-func (e *Engine) commit(steps []*step) error {
-	for len(steps) > 0 {
-		n, err := e.transact(steps)
-		if errors.Is(err, errAlone) {
-			// One step failed after it had begun to write: nothing of the group
-			// was committed. Each again on its own, so that only it fails.
-			for i, s := range steps[:n] {
-				if _, err := e.transact([]*step{s}); err != nil && !errors.Is(err, errAlone) {
-					finish(steps[i:], err)
-					return err
-				}
-				s.done.Done()
-			}
-			steps = steps[n:]
-			continue
-		}
-		if err != nil {
-			finish(steps, err)
-			return err
-		}
-		for _, s := range steps[:n] {
-			s.done.Done()
-		}
-		steps = steps[n:]
-	}
-	return nil
-}
-
-func finish(steps []*step, err error) {
-	for _, s := range steps {
-		s.err = fmt.Errorf("saving: %w", err)
-		s.done.Done()
-	}
-}
-
-const (
-	stepRecords = 16       // records that one step writes, at most
-	flushCost   = 24 << 10 // bytes that flush writes for one contact, at most
-)
-
-var errAlone = errors.New("engine: a step failed half-way")
-
-// transact runs as many of the steps as fit into one transaction and commits
-// it. It returns how many it took.
-func (e *Engine) transact(steps []*step) (n int, err error) {
-	t := &txn{e: e}
-	err = e.store.Update(func(tx *storage.Tx) error {
-		n = 0
-		t.reset(tx)
-		t.resume()
-		for _, s := range steps {
-			// The objects that flush saves come on top of what is there.
-			if n > 0 && !tx.Fits(stepRecords+4*len(t.sessions), s.cost+flushCost*(1+len(t.sessions))) {
-				break
-			}
-			n++
-			t.begin()
-			s.err = s.run(t)
-			if s.err != nil && t.wrote {
-				return errAlone
-			}
-		}
-		return t.flush()
-	})
-	if err != nil {
-		if errors.Is(err, storage.ErrNoSpace) {
-			// Refused before anything was written: the steps fail, the engine
-			// lives.
-			for _, s := range steps {
-				s.err = err
-			}
-			return len(steps), nil
-		}
-		return n, err
-	}
-	t.publish()
-	return n, nil
-}

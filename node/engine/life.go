@@ -41,7 +41,9 @@ func unixMilli(ms int64) time.Time {
 // endsAt notes when a message ends.
 func (t *txn) endsAt(at time.Time, id message.ID, with identity.AccountID) error {
 	d := &record.Due{Account: with}
-	t.after = append(t.after, func() { t.e.life.sooner(at) })
+	if t.due.IsZero() || at.Before(t.due) {
+		t.due = at
+	}
 	return t.put(record.DueKey(at, id), d.Marshal())
 }
 

@@ -32,8 +32,11 @@ type txn struct {
 	known    map[identity.DeviceID][]identity.Hint
 
 	names     map[name][16]byte
+	began     uint64 // number of its first event, if it has one
 	nextEvent uint64
 	queued    int64
+	left      []outboxEntry // what left the outbox
+	due       time.Time     // when the first of its messages ends; zero is never
 	fresh     map[identity.AccountID][]*freshEntry
 	wake      map[identity.AccountID]struct{}
 	after     []func()
@@ -92,7 +95,17 @@ func (t *txn) reset(tx *storage.Tx) {
 }
 
 // resume takes over what the loop counts. Only the loop may call it.
-func (t *txn) resume() { t.nextEvent = t.e.nextEvent }
+func (t *txn) resume() { t.began, t.nextEvent = t.e.nextEvent, t.e.nextEvent }
+
+// light reports whether the next transaction can be made before this one is
+// published: it changed nothing that steps find outside the store.
+func (t *txn) light() bool { return len(t.contacts)+len(t.known)+len(t.after) == 0 }
+
+// outboxEntry names one entry.
+type outboxEntry struct {
+	account identity.AccountID
+	seq     uint64
+}
 
 // Pseudonym is that of the store, worked out once a transaction.
 func (t *txn) Pseudonym(label string, id []byte) [16]byte {
@@ -202,12 +215,17 @@ func (t *txn) publish() {
 		e.people.Store(e.people.Load().with(t.contacts, t.known))
 	}
 	e.queued.Add(t.queued)
-	if t.nextEvent != e.nextEvent {
-		e.nextEvent = t.nextEvent
+	if t.nextEvent != t.began {
 		e.events.advance(t.nextEvent - 1)
 	}
 	for a, entries := range t.fresh {
 		e.fresh.add(a, entries)
+	}
+	for _, o := range t.left {
+		e.fresh.drop(o.account, o.seq)
+	}
+	if !t.due.IsZero() {
+		e.life.sooner(t.due)
 	}
 	if c := e.courier.Load(); c != nil {
 		for a := range t.wake {
