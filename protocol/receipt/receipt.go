@@ -100,6 +100,17 @@ func signed(root [32]byte, batch uint64, day uint16) []byte {
 // stored the envelope. A client MUST check this before it counts a deposit as
 // stored (spec §11.6).
 func (r *Receipt) Verify(relay ed25519.PublicKey, object, tag [16]byte) bool {
+	return r.VerifyRoot(relay, r.Root(object, tag))
+}
+
+// VerifyRoot is the part of Verify that costs a signature: receipts of one
+// batch have one root, so that it need be checked once for all of them.
+func (r *Receipt) VerifyRoot(relay ed25519.PublicKey, root [32]byte) bool {
+	return suite.Verify(relay, r.Sig[:], labelBatch, signed(root, r.Batch, r.Day))
+}
+
+// Root is the top of the tree that an envelope has by this receipt.
+func (r *Receipt) Root(object, tag [16]byte) [32]byte {
 	h := Leaf(object, tag)
 	for i := range r.Path {
 		if r.Turns&(1<<i) != 0 {
@@ -108,7 +119,7 @@ func (r *Receipt) Verify(relay ed25519.PublicKey, object, tag [16]byte) bool {
 			h = node(&h, &r.Path[i])
 		}
 	}
-	return suite.Verify(relay, r.Sig[:], labelBatch, signed(h, r.Batch, r.Day))
+	return h
 }
 
 // Append encodes the receipt behind dst: batch u64 ‖ day u16 ‖ turns u16 ‖

@@ -60,8 +60,9 @@ type Options struct {
 	// expired by it; until then that is hidden. 0 is a day.
 	ConfirmAfter time.Duration
 
-	// Stored, when it is not nil, is called by the writer after each commit
-	// with the mailboxes that got something. It must not block.
+	// Stored, when it is not nil, is called by the writer after each commit,
+	// when its jobs have been answered, with the mailboxes that got something.
+	// It must not block.
 	Stored func(handles []uint64)
 
 	// UnsafeNoSync loses acknowledged envelopes in a power cut, and

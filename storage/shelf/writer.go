@@ -69,6 +69,9 @@ func (s *Shelf) write() {
 				for _, j := range rest {
 					j.done(failed)
 				}
+				if s.o.Stored != nil {
+					s.o.Stored(nil)
+				}
 				break
 			}
 			n, err := s.commit(rest)
@@ -140,10 +143,10 @@ func (s *Shelf) commit(jobs []job) (n int, err error) {
 	}
 	if err == nil {
 		s.evict()
-		if len(g.stored) > 0 && s.o.Stored != nil {
-			slices.Sort(g.stored)
-			s.o.Stored(slices.Compact(g.stored))
-		}
+	}
+	if s.o.Stored != nil {
+		slices.Sort(g.stored)
+		s.o.Stored(slices.Compact(g.stored))
 	}
 	return n, err
 }
