@@ -95,6 +95,7 @@ func (n *Node) messageJSON(v *engine.View) api.Message {
 	m := api.Message{
 		ID: v.ID.String(), Conversation: v.With.String(), From: v.From.String(), Mine: v.Mine,
 		Sent: api.TimeOf(v.Sent), Kind: api.KindText, Text: v.Text, State: stateName(v.State), Waiting: v.Waiting,
+		Expires: api.TimeOf(v.Expires), Burn: api.Duration(v.Burn), BurnsAt: api.TimeOf(v.BurnsAt),
 	}
 	if v.Newer {
 		m.Kind = api.KindNewer
@@ -130,6 +131,9 @@ func (n *Node) eventJSON(ev engine.Event) (api.Event, error) {
 			out.Contact = &api.Contact{ID: ev.Account.String(), UUID: ev.Account.UUID(), State: api.ContactRemoved}
 		}
 		return out, nil
+	case record.EventExpired:
+		out.Type = api.EventExpired
+		out.Expired = &api.Expired{ID: message.ID(ev.Message).String(), Conversation: ev.Account.String()}
 	case record.EventMessage, record.EventState:
 		v, err := n.engine.Message(ev.Message)
 		if errors.Is(err, engine.ErrUnknownMessage) {
@@ -178,6 +182,8 @@ var known = []struct {
 	{message.ErrEmpty, api.Errorf(api.CodeEmptyText, "the text is empty")},
 	{message.ErrTooLong, api.Errorf(api.CodeTextTooLong, "the text is longer than %d bytes", message.MaxText).WithHint("send it in parts")},
 	{message.ErrNotText, api.Errorf(api.CodeNotText, "the text is not valid UTF-8")},
+	{message.ErrExpiry, api.Errorf(api.CodeBadDuration, "a message expires after 5s to 366d, in whole seconds")},
+	{message.ErrBurn, api.Errorf(api.CodeBadDuration, "burn on read is 1s to 7d, in whole seconds")},
 	{message.ErrMistyped, api.Errorf(api.CodeMistypedID, "that is not a message id").WithHint("it has 32 digits 0–9 and a–f")},
 	{engine.ErrUnknownMessage, api.Errorf(api.CodeUnknownMessage, "there is no such message")},
 	{engine.ErrUnknownContact, api.Errorf(api.CodeUnknownContact, "there is no such contact").WithHint("'rushlight contacts' lists them")},

@@ -237,7 +237,9 @@ func (n *Node) Send(ctx context.Context, r api.SendRequest) (api.Sent, error) {
 		}
 		return api.Sent{}, err
 	}
-	s, err := n.engine.Send(ctx, engine.Send{To: c.Account, Text: r.Text, Key: r.IdempotencyKey, Entered: r.Entered})
+	s, err := n.engine.Send(ctx, engine.Send{
+		To: c.Account, Text: r.Text, Life: lifetime(r.Expires, r.Burn), Key: r.IdempotencyKey, Entered: r.Entered,
+	})
 	if err != nil {
 		return api.Sent{}, apiError(err)
 	}

@@ -34,6 +34,7 @@ func (n *Node) Status(context.Context) (api.Status, error) {
 		Disk: diskUse(n.cfg.Dir), Uptime: time.Since(n.started).Seconds(),
 		Contacts: len(n.engine.Contacts()), Unread: unread, Version: n.cfg.Version,
 		Day: n.day.used(now, n.started), Idle: api.IdleStatus{Cap: idle.Limit, Used: idle.Day, State: idle.State.String()},
+		Erasure: erasure(n.store.Erasure()), Clock: clock(n.engine.ClockInDoubt()),
 	}, nil
 }
 

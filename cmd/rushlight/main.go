@@ -182,7 +182,7 @@ func newRoot(a *app) *cobra.Command {
 		editCommand(a, "decline", "Forget somebody who asked", "Declined."),
 		editCommand(a, "block", "Take nothing more from a contact; they are not told", "Blocked."),
 		editCommand(a, "unblock", "Undo block", "Unblocked."),
-		sendCommand(a), readCommand(a), watchCommand(a),
+		sendCommand(a), readCommand(a), watchCommand(a), deleteCommand(a), clockCommand(a),
 		checkCommand(a), rpcCommand(a), versionCommand(a), manCommand(),
 	)
 	return root

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,12 +59,20 @@ unless --peek is given.`,
 
 // printMessage writes "time name: text".
 func printMessage(w io.Writer, m api.Message, now time.Time) {
-	name, text, mark := clean(m.FromName), cleanText(m.Text), ""
+	name, text := clean(m.FromName), cleanText(m.Text)
+	var marks []string
 	switch {
 	case m.Mine:
-		name, mark = "me", " ("+m.State+")"
+		name, marks = "me", append(marks, m.State)
 	case name == "":
 		name = shortID(m.From)
+	}
+	if life := lifeText(m, now); life != "" {
+		marks = append(marks, life)
+	}
+	mark := ""
+	if len(marks) > 0 {
+		mark = " (" + strings.Join(marks, ", ") + ")"
 	}
 	if m.Kind == api.KindNewer {
 		text = "(this message needs a newer version of rushlight)"

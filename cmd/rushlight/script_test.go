@@ -65,6 +65,7 @@ func runScripts(t *testing.T, dir string) {
 			"peek":    peek,
 			"rpcfake": rpcFake,
 		},
+			"empty":   awaitEmpty,
 	})
 }
 
@@ -170,4 +171,18 @@ func rpcFake(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ln.(*net.UnixListener).SetUnlinkOnClose(false)
 	ts.Check(ln.Close())
+// empty DIR WHO TEXT waits until the conversation has nothing of a text.
+func awaitEmpty(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	poll(ts, "the message is gone", func(ctx context.Context) bool {
+		c, err := api.Dial(ctx, dir)
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		var r json.RawMessage
+		return c.Call(ctx, "read", map[string]any{"who": args[1], "peek": true}, &r) == nil && !bytes.Contains(r, []byte(args[2]))
+	})
+}
+
 }

@@ -14,9 +14,8 @@ import (
 
 func sendCommand(a *app) *cobra.Command {
 	var (
-		wait    string
-		timeout durationFlag
-		key     string
+		o      sending
+		timers timerFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "send WHO TEXT|-",
@@ -27,29 +26,48 @@ one line end at its end is left out. A text that starts with a dash goes after
 
 The message is kept and tried again until it is delivered, also over restarts.
 --wait says for which state to wait: queued (it is saved here), delivered (it is
-saved there) or read.`,
+saved there) or read.
+
+With --expires the message is destroyed on both sides so long after it was sent,
+with --burn so long after the other side has seen it. Both can be off; without
+them the conversation's timers count.`,
 		Example: `  rushlight send bob "See you at 8"
   rushlight send bob "Call me" --wait delivered --timeout 1m
+  rushlight send bob "The code is 4711" --expires 1h --burn 30s
   uptime | rushlight send bob -
   rushlight send bob -- "-5 degrees"`,
 		Args:              between(1, "WHO", "TEXT"),
 		ValidArgsFunction: a.completeWho,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := api.CheckWaitState(wait); err != nil {
+			if err := api.CheckWaitState(o.wait); err != nil {
 				return err
 			}
 			text, err := a.text(args[1:])
 			if err != nil {
 				return err
 			}
-			return a.send(cmd.Context(), args[0], text, key, wait, time.Duration(timeout))
+			o.params = map[string]any{"recipient": args[0], "message": text}
+			timers.into(o.params)
+			if o.key != "" {
+				o.params["idempotencyKey"] = o.key
+			}
+			return a.send(cmd.Context(), o)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&wait, "wait", api.StateQueued, "state to wait for: queued, stored, delivered or read")
-	f.Var(&timeout, "timeout", "how long to wait; exits with 4 after that (default for ever)")
-	f.StringVar(&key, "idempotency-key", "", "a message with a key that was used before is not sent again")
+	f.StringVar(&o.wait, "wait", api.StateQueued, "state to wait for: queued, stored, delivered or read")
+	f.Var(&o.timeout, "timeout", "how long to wait; exits with 4 after that (default for ever)")
+	f.StringVar(&o.key, "idempotency-key", "", "a message with a key that was used before is not sent again")
+	timers.add(f)
 	return cmd
+}
+
+// sending is what the send command was told.
+type sending struct {
+	params  map[string]any
+	key     string
+	wait    string
+	timeout durationFlag
 }
 
 // text is the message, from the command line or standard input.
@@ -68,7 +86,8 @@ func (a *app) text(args []string) (string, error) {
 	return text, api.CheckText(text, nil)
 }
 
-func (a *app) send(ctx context.Context, who, text, key, wait string, timeout time.Duration) error {
+func (a *app) send(ctx context.Context, o sending) error {
+	wait, timeout := o.wait, time.Duration(o.timeout)
 	deadline := time.Now().Add(timeout)
 	sending := ctx
 	if timeout > 0 {
@@ -81,12 +100,8 @@ func (a *app) send(ctx context.Context, who, text, key, wait string, timeout tim
 		return err
 	}
 	defer c.Close()
-	params := map[string]any{"recipient": who, "message": text}
-	if key != "" {
-		params["idempotencyKey"] = key
-	}
 	var sent api.Sent
-	if err := c.Call(sending, "send", params, &sent); err != nil {
+	if err := c.Call(sending, "send", o.params, &sent); err != nil {
 		return err
 	}
 	if wait != api.StateQueued {

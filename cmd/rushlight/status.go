@@ -68,6 +68,8 @@ func printStatus(w io.Writer, s api.Status) {
 		row{"version", s.Version},
 	))
 }
+		row{"erasure", "level " + s.Erasure.Level + ": " + s.Erasure.Why},
+		row{"clock", clockText(s.Clock)},
 
 func listOr(list []string, none string) string {
 	if len(list) == 0 {

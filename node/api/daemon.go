@@ -75,6 +75,12 @@ type Daemon interface {
 	// of others read unless req.Peek.
 	Read(ctx context.Context, req ReadRequest) ([]Message, error)
 
+	// Delete erases a message from this device alone: CodeUnknownMessage.
+	Delete(ctx context.Context, id string) error
+
+	// ConfirmClock says that the system's clock is right.
+	ConfirmClock(ctx context.Context) error
+
 	// Watch calls fn with every event whose Seq is greater than after, first
 	// those in the log, then new ones as they happen, until ctx ends or fn
 	// fails; it returns that error. started is called once, before the first
@@ -134,6 +140,10 @@ type SendRequest struct {
 	To             string
 	Text           string // 1 to MaxText bytes of UTF-8; the doors have checked it
 	IdempotencyKey string // empty: none
+
+	// Expires and Burn say how long the message lives. Nil is what the
+	// conversation has, 0 is for ever.
+	Expires, Burn *time.Duration
 
 	// Entered, when not nil, is to be called once, as soon as the message's
 	// place in the order of messages is fixed (it waits to be committed). The

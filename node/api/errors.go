@@ -37,6 +37,7 @@ const (
 	CodeMistypedID       = "mistyped_id"       // checksum of an account id is wrong
 	CodeUnknownMessage   = "unknown_message"   //
 	CodeUnknownMethod    = "unknown_method"    // JSON-RPC only
+	CodeBadDuration      = "bad_duration"      // a timer out of its range
 	CodeInviteDamaged    = "invite_damaged"    // altered or truncated link
 	CodeInviteOwn        = "invite_own"        // one's own invite
 	CodeInviteExpired    = "invite_expired"    //
@@ -56,6 +57,8 @@ const (
 	CodeCorruptStore     = "corrupt_store"     //
 	CodeNewerStore       = "newer_store"       // written by a newer version
 	CodeReadOnly         = "read_only"         // the store can't be written
+	CodeLocked           = "locked"            // the keys are forgotten until unlock
+	CodeBackupDamaged    = "backup_damaged"    // altered, cut short or no backup
 	CodeGone             = "gone"              // the event log starts later
 	CodeBusy             = "busy"              // too many at once
 	CodeShuttingDown     = "shutting_down"     //
@@ -73,12 +76,14 @@ var exitCodes = map[string]int{
 	CodeMistypedID:       2,
 	CodeUnknownMessage:   2,
 	CodeUnknownMethod:    2,
+	CodeBadDuration:      2,
 	CodeInviteDamaged:    2,
 	CodeInviteOwn:        2,
 	CodeNoPassphrase:     2,
 	CodeNoDaemon:         3,
 	CodeTimeout:          4,
 	CodeWrongPassphrase:  5,
+	CodeLocked:           5,
 	CodeInviteExpired:    5,
 	CodeInviteUsed:       5,
 	CodeNotApproved:      5,

@@ -98,6 +98,10 @@ func (s *scripted) Check(context.Context) (CheckReport, error) {
 	return CheckReport{OK: true, Checked: map[string]int{"messages": 2}}, s.note(nil)
 }
 
+func (s *scripted) Delete(_ context.Context, id string) error { return s.note("delete " + id) }
+
+func (s *scripted) ConfirmClock(context.Context) error { return s.note("clock") }
+
 func (s *scripted) Read(_ context.Context, req ReadRequest) ([]Message, error) {
 	return []Message{{
 		ID: msgID, Conversation: bob, From: bob, FromName: "bob", Sent: ms, Received: ms + 1,
@@ -117,7 +121,7 @@ func (s *scripted) Send(ctx context.Context, req SendRequest) (Sent, error) {
 		return s.send(ctx, req, n)
 	}
 	return Sent{ID: msgID, State: StateQueued, Timestamp: ms, To: bob, ToUUID: bobUUID}, s.note(SendRequest{
-		To: req.To, Text: req.Text, IdempotencyKey: req.IdempotencyKey,
+		To: req.To, Text: req.Text, IdempotencyKey: req.IdempotencyKey, Expires: req.Expires, Burn: req.Burn,
 	})
 }
 

@@ -36,6 +36,7 @@ var methods = map[string]method{
 	"verify":       (*conn).verify,
 	"wait":         (*conn).wait,
 	"read":         (*conn).read,
+	"delete":       (*conn).deleteMessage,
 	"check":        (*conn).check,
 	"watch":        (*conn).startWatch,
 	"unwatch":      (*conn).stopWatch,

@@ -42,6 +42,8 @@ type sendParams struct {
 	Recipients     OneOrMany `json:"recipients"`
 	Message        string    `json:"message"`
 	IdempotencyKey string    `json:"idempotencyKey"`
+	Expires        *Timer    `json:"expires"`
+	Burn           *Timer    `json:"burn"`
 }
 
 // SendResult is the outcome of send: the first recipient's message in our own
@@ -88,6 +90,9 @@ func decodeSend(params []byte) (sendParams, error) {
 	if len(p.IdempotencyKey) > maxIdempotencyKey {
 		return p, Errorf(CodeUsage, "the idempotency key is longer than %d bytes", maxIdempotencyKey)
 	}
+	if err := checkTimers(p.Expires, p.Burn); err != nil {
+		return p, err
+	}
 	return p, CheckText(p.Message, params)
 }
 
@@ -129,7 +134,10 @@ func (c *conn) send(ctx context.Context, params []byte, before <-chan struct{}, 
 	var out SendResult
 	var failed error
 	for i, to := range p.Recipient {
-		req := SendRequest{To: to, Text: p.Message, IdempotencyKey: p.IdempotencyKey}
+		req := SendRequest{
+			To: to, Text: p.Message, IdempotencyKey: p.IdempotencyKey,
+			Expires: (*time.Duration)(p.Expires), Burn: (*time.Duration)(p.Burn),
+		}
 		if p.IdempotencyKey != "" && i > 0 {
 			req.IdempotencyKey += "\x00" + to
 		}

@@ -25,7 +25,8 @@ func TestShapes(t *testing.T) {
 		{
 			"status", `{}`, `{"ready":true,"reachability":"private","addrs":[],"peers":3,"dht":{"enabled":false,"peers":0},"relays":[],` +
 				`"outbox":1,"bytes":{"in":1,"out":2},"cpu":0.5,"disk":0,"uptime":0,"contacts":0,"unread":0,"version":"",` +
-				`"why":"","transports":[],"day":{"in":0,"out":0,"cpu":0,"hours":0},"idle":{"cap":0,"used":0,"state":""},"connections":[]}`, nil,
+				`"why":"","transports":[],"day":{"in":0,"out":0,"cpu":0,"hours":0},"idle":{"cap":0,"used":0,"state":""},"connections":[],` +
+				`"erasure":{"level":"","why":""},"clock":{"doubt":false,"hint":""}}`, nil,
 		},
 		{
 			"invite", `{}`, `{"link":"rushlight:abc","expires":"2023-11-14T22:13:20.123Z"}`,
@@ -52,6 +53,14 @@ func TestShapes(t *testing.T) {
 				`","number":null,"username":null},"type":"SUCCESS","id":"` + msgID + `","state":"queued","timestamp":1700000000123}]}`,
 			SendRequest{To: "bob", Text: "hi", IdempotencyKey: "k"},
 		},
+		{
+			"send", `{"recipient":"bob","message":"hi","expires":"1d","burn":"off"}`,
+			`{"id":"` + msgID + `","state":"queued","timestamp":1700000000123,"results":[{"recipientAddress":{"uuid":"` + bobUUID +
+				`","number":null,"username":null},"type":"SUCCESS","id":"` + msgID + `","state":"queued","timestamp":1700000000123}]}`,
+			SendRequest{To: "bob", Text: "hi", Expires: new(24 * time.Hour), Burn: new(time.Duration(0))},
+		},
+		{"delete", `{"id":"` + msgID + `"}`, `{"deleted":true}`, "delete " + msgID},
+		{"confirmClock", `{}`, `{"confirmed":true}`, "clock"},
 		{"wait", `{"id":"` + msgID + `","state":"delivered"}`, `{"id":"` + msgID + `","state":"delivered"}`, nil},
 		{
 			"read", `{"who":"bob","limit":5,"before":"` + msgID + `","unread":true,"peek":true}`,
@@ -100,6 +109,14 @@ func TestRefusedParameters(t *testing.T) {
 		{"send", `{"recipient":"bob","message":"\ud800"}`, CodeNotText},
 		{"send", `{"recipient":"bob","message":"hi","account":"` + bob + `"}`, CodeUsage},
 		{"send", `{"recipient":"bob","message":"hi","idempotencyKey":"` + strings.Repeat("k", 129) + `"}`, CodeUsage},
+		{"send", `{"recipient":"bob","message":"hi","expires":"4s"}`, CodeBadDuration},
+		{"send", `{"recipient":"bob","message":"hi","expires":"367d"}`, CodeBadDuration},
+		{"send", `{"recipient":"bob","message":"hi","expires":"5500ms"}`, CodeBadDuration},
+		{"send", `{"recipient":"bob","message":"hi","expires":"soon"}`, CodeBadDuration},
+		{"send", `{"recipient":"bob","message":"hi","burn":"999ms"}`, CodeBadDuration},
+		{"send", `{"recipient":"bob","message":"hi","burn":"8d"}`, CodeBadDuration},
+		{"send", `{"recipient":"bob","message":"hi","burn":-1}`, CodeBadDuration},
+		{"delete", `{"id":"x"}`, CodeUsage},
 		{"invite", `{"uses":0}`, CodeUsage},
 		{"invite", `{"expires":"0s"}`, CodeUsage},
 		{"invite", `{"expires":"soon"}`, CodeUsage},

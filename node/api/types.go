@@ -32,12 +32,28 @@ type Status struct {
 	Contacts     int          `json:"contacts"`
 	Unread       int          `json:"unread"`
 	Version      string       `json:"version"`
+	Locked       bool         `json:"locked,omitempty"` // the keys are forgotten until unlock
 
 	Why         string           `json:"why"`        // why that is the reachability, in words
 	Transports  List[string]     `json:"transports"` // quic, tcp, websocket, circuit, or socks
 	Day         Usage            `json:"day"`        // the last 24 hours, or since start if that is less
 	Idle        IdleStatus       `json:"idle"`       // what the node spends when nobody says anything
 	Connections List[Connection] `json:"connections"`
+	Erasure     Erasure          `json:"erasure"`
+	Clock       Clock            `json:"clock"`
+}
+
+// Erasure says how surely what has expired is gone from the disk.
+type Erasure struct {
+	Level string `json:"level"` // A, B or C
+	Why   string `json:"why"`
+}
+
+// Clock says whether the system's clock is believed. While it is in doubt, what
+// has expired is hidden and not yet destroyed.
+type Clock struct {
+	Doubt bool   `json:"doubt"`
+	Hint  string `json:"hint"` // what to do about it
 }
 
 // Usage is what was used in some time.
@@ -164,9 +180,9 @@ type Message struct {
 	Kind         string         `json:"kind"`     // text
 	Text         string         `json:"text"`
 	State        string         `json:"state"`
-	Expires      Time           `json:"expires"`
-	Burn         Duration       `json:"burn"`
-	BurnsAt      Time           `json:"burnsAt"`
+	Expires      Time           `json:"expires"` // gone from then on
+	Burn         Duration       `json:"burn"`    // gone so long after it was seen
+	BurnsAt      Time           `json:"burnsAt"` // it was seen, and burns then
 	ReplyTo      NullString     `json:"replyTo"`
 	Edited       bool           `json:"edited"`
 	Deleted      bool           `json:"deleted"`

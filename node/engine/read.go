@@ -62,8 +62,14 @@ func (e *Engine) Read(ctx context.Context, r Read) ([]View, error) {
 		return out, err
 	}
 	for chunk := range slices.Chunk(fresh, 256) {
-		if err := e.do(ctx, len(chunk)*256, func(t *txn) error { return t.markRead(r.With, chunk) }); err != nil {
+		var burns map[message.ID]time.Time
+		if err := e.do(ctx, len(chunk)*256, func(t *txn) (err error) { burns, err = t.markRead(r.With, chunk); return err }); err != nil {
 			return nil, err
+		}
+		for i := range out {
+			if at, ok := burns[out[i].ID]; ok {
+				out[i].BurnsAt = at
+			}
 		}
 	}
 	return out, nil
@@ -209,31 +215,34 @@ func (e *Engine) State(id message.ID) (state record.MessageState, err error) {
 }
 
 // markRead marks messages of the other side as shown.
-func (t *txn) markRead(with identity.AccountID, ids []message.ID) error {
+// It returns when those that burn do.
+func (t *txn) markRead(with identity.AccountID, ids []message.ID) (map[message.ID]time.Time, error) {
+	burns := map[message.ID]time.Time{}
 	conv, err := t.conversation(t.e.direct(with))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, id := range ids {
 		x, err := t.index(id)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if x == nil || x.State == record.StateRead {
 			continue
 		}
 		if err := t.setState(id, record.StateRead); err != nil {
-			return err
+			return nil, err
 		}
 		if x, err = t.index(id); err != nil {
-			return err
+			return nil, err
 		}
 		if err := t.seen(id, x, with); err != nil {
-			return err
+			return nil, err
 		}
 		if x.BurnsAt != 0 {
+			burns[id] = unixMilli(x.BurnsAt).UTC()
 			if err := t.put(record.IndexKey(id), x.Marshal()); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		conv.dirty = true
@@ -242,7 +251,7 @@ func (t *txn) markRead(with identity.AccountID, ids []message.ID) error {
 	if conv.Unread == 0 {
 		conv.FirstNew = nil
 	}
-	return nil
+	return burns, nil
 }
 
 // Unread is how many messages were not shown yet, in all conversations.

@@ -32,8 +32,8 @@ var (
 type Send struct {
 	To   identity.AccountID
 	Text string
-	Life message.Lifetime
-	Key  string // the caller's idempotency key, or empty
+	Life message.Lifetime // see [Never]
+	Key  string           // the caller's idempotency key, or empty
 	// Entered, if set, is called once the message's place among all messages
 	// is fixed.
 	Entered func()
@@ -50,6 +50,7 @@ type Sent struct {
 // itself. Errors: those of message.NewBody, [ErrUnknownContact],
 // [ErrBlocked], [ErrKeyChanged], storage.ErrNoSpace.
 func (e *Engine) Send(ctx context.Context, s Send) (Sent, error) {
+	s.Life = chosen(s.Life)
 	body, err := message.NewBody(s.Text, s.Life)
 	if err != nil {
 		if s.Entered != nil {
