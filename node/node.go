@@ -182,6 +182,13 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	others.Go(func() { n.runJoins(ctx) })
 	others.Go(func() { n.trim(ctx) })
+	others.Go(func() {
+		select {
+		case <-n.store.Broken():
+			stop(fmt.Errorf("reading: %w", storage.ErrCorrupt))
+		case <-ctx.Done():
+		}
+	})
 
 	if err := n.keepPort(ctx); err != nil && ctx.Err() == nil {
 		stop(fmt.Errorf("saving: %w", err))

@@ -68,11 +68,6 @@ func (a *app) check(ctx context.Context) (r api.CheckReport, err error) {
 		return r, err
 	}
 	defer clear(pass)
-	root, err := keyfile.Open(keyDir(a.dir), pass)
-	if err != nil {
-		return r, explain(err)
-	}
-	defer clear(root[:])
-	r, err = checkOffline(ctx, a.dir, root)
+	r, err = a.checkOffline(ctx, pass)
 	return r, explain(err)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"rushlight/node"
 	"rushlight/node/api"
@@ -26,6 +27,8 @@ type daemon interface {
 	Close() error
 	Addrs() []string
 	PeerID() string
+	Wipe() error
+	Now() time.Time
 }
 
 // settings are what up was told.
@@ -45,6 +48,7 @@ type settings struct {
 
 func keyDir(dir string) string   { return filepath.Join(dir, "keys") }
 func storeDir(dir string) string { return filepath.Join(dir, "store") }
+func wheelDir(dir string) string { return filepath.Join(storeDir(dir), "wheel") }
 
 // openDaemon opens the profile in dir. code is not nil when the identity is to
 // be made.
@@ -122,6 +126,8 @@ var mapped = []struct {
 	as  *api.Error
 }{
 	{keyfile.ErrWrongPassphrase, api.Errorf(api.CodeWrongPassphrase, "the passphrase is wrong")},
+	{keyfile.ErrWrongRecovery, api.Errorf(api.CodeWrongPassphrase, "the recovery code is wrong")},
+	{keyfile.ErrTaken, api.Errorf(api.CodeUsage, "that passphrase can't be used").WithHint("take another")},
 	{keyfile.ErrVersion, errNewer},
 	{keyfile.ErrCorrupt, api.Errorf(api.CodeCorruptStore, "the key file is damaged").WithHint("put a copy of the folder keys back")},
 	{storage.ErrLocked, errRunning},
@@ -164,10 +170,25 @@ func explain(err error) error {
 	return err
 }
 
+// unlock opens a profile that exists. The passphrase of a decoy destroys what
+// is there, and makes the decoy.
+func (a *app) unlock(passphrase []byte, s settings) (daemon, error) {
+	root, decoy, err := keyfile.Unlock(keyDir(a.dir), passphrase, func() error { return storage.Wipe(storeDir(a.dir)) })
+	if err != nil {
+		return nil, err
+	}
+	defer clear(root[:])
+	if decoy {
+		code := identity.NewRecoveryCode()
+		return openDaemon(a.dir, root, &code, s)
+	}
+	return openDaemon(a.dir, root, nil, s)
+}
+
 // checkOffline opens the profile only to check it. It listens on nothing but
 // the loopback address.
-func checkOffline(ctx context.Context, dir string, root [32]byte) (api.CheckReport, error) {
-	n, err := openDaemon(dir, root, nil, settings{
+func (a *app) checkOffline(ctx context.Context, passphrase []byte) (api.CheckReport, error) {
+	n, err := a.unlock(passphrase, settings{
 		listen: []string{"/ip4/127.0.0.1/tcp/0"}, noLAN: true, logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

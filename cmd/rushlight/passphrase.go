@@ -112,43 +112,57 @@ func terminal(in io.Reader) (int, bool) {
 
 // ask asks for a passphrase, twice if it is new. A new one may be empty.
 func (a *app) ask(ctx context.Context, fd int, first bool) ([]byte, error) {
-	// Reading from a terminal can't be stopped but by leaving.
-	if state, err := term.GetState(fd); err == nil {
-		defer context.AfterFunc(ctx, func() {
-			_ = term.Restore(fd, state)
-			fmt.Fprintln(a.err)
-			os.Exit(1)
-		})()
-	}
-	read := func(prompt string) ([]byte, error) {
-		fmt.Fprint(a.err, prompt)
-		b, err := term.ReadPassword(fd)
-		fmt.Fprintln(a.err)
-		switch {
-		case err != nil:
-			return nil, api.Errorf(api.CodeNoPassphrase, "no passphrase was given")
-		case len(b) > keyfile.MaxPassphrase:
-			return nil, errLongPassphrase
-		}
-		return b, nil
-	}
 	if !first {
-		return read("Passphrase: ")
+		defer a.leaving(ctx, fd)()
+		return a.readPassphrase(fd, "Passphrase: ")
 	}
 	fmt.Fprintln(a.err, "This makes a new profile. Choose a passphrase to protect it on this disk.")
 	if haveKeyring() {
 		fmt.Fprintln(a.err, "Leave it empty to have a random one kept in the system's keyring.")
 	}
-	b, err := read("New passphrase: ")
+	return a.askTwice(ctx, fd)
+}
+
+// askTwice asks for a new passphrase, which may be empty.
+func (a *app) askTwice(ctx context.Context, fd int) ([]byte, error) {
+	defer a.leaving(ctx, fd)()
+	b, err := a.readPassphrase(fd, "New passphrase: ")
 	if err != nil || len(b) == 0 {
 		return b, err
 	}
-	again, err := read("The same again: ")
+	again, err := a.readPassphrase(fd, "The same again: ")
 	if err != nil {
 		return nil, err
 	}
 	if !bytes.Equal(b, again) {
 		return nil, api.Errorf(api.CodeUsage, "the two are not the same")
+	}
+	return b, nil
+}
+
+// leaving ends the process with ctx: reading from a terminal can't be stopped
+// in any other way.
+func (a *app) leaving(ctx context.Context, fd int) (stop func() bool) {
+	state, err := term.GetState(fd)
+	if err != nil {
+		return func() bool { return false }
+	}
+	return context.AfterFunc(ctx, func() {
+		_ = term.Restore(fd, state)
+		fmt.Fprintln(a.err)
+		os.Exit(1)
+	})
+}
+
+func (a *app) readPassphrase(fd int, prompt string) ([]byte, error) {
+	fmt.Fprint(a.err, prompt)
+	b, err := term.ReadPassword(fd)
+	fmt.Fprintln(a.err)
+	switch {
+	case err != nil:
+		return nil, api.Errorf(api.CodeNoPassphrase, "no passphrase was given")
+	case len(b) > keyfile.MaxPassphrase:
+		return nil, errLongPassphrase
 	}
 	return b, nil
 }

@@ -62,6 +62,7 @@ func runScripts(t *testing.T, dir string) {
 			"stopped": awaitStopped,
 			"capture": capture,
 			"repeat":  repeat,
+			"write":   write,
 			"peek":    peek,
 			"rpcfake": rpcFake,
 		},
@@ -147,6 +148,11 @@ func repeat(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), bytes.Repeat([]byte(args[1]), n), 0o600))
+}
+
+// write FILE TEXT writes a file that others can't read.
+func write(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(args[1]+"\n"), 0o600))
 }
 
 // peek DIR WHO N waits until the conversation has N messages, unread or not.

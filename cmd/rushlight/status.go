@@ -30,6 +30,10 @@ func statusCommand(a *app) *cobra.Command {
 }
 
 func printStatus(w io.Writer, s api.Status) {
+	if s.Locked {
+		fmt.Fprintln(w, "locked; unlock it with: rushlight unlock")
+		return
+	}
 	reach := s.Reachability
 	if s.Why != "" {
 		reach += ": " + s.Why

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -115,11 +116,27 @@ func (a *app) up(ctx context.Context, flags upFlags) error {
 		return explain(err)
 	}
 	defer unlock()
-	d, code, err := a.open(ctx, s)
-	if err != nil {
-		return explain(err)
+	var d daemon
+	var code *identity.RecoveryCode
+	if since, locked := lockedSince(); locked {
+		d, err = a.serveLocked(ctx, s, since)
+	} else {
+		d, code, err = a.open(ctx, s)
 	}
-	return explain(a.serve(ctx, d, code, s.logger))
+	for err == nil && d != nil {
+		now := d.Now
+		err = a.serve(ctx, d, code, s.logger)
+		d, code = nil, nil
+		if errors.Is(err, errLock) {
+			since := now()
+			becomeLocked(since)
+			d, err = a.serveLocked(ctx, s, since)
+		}
+	}
+	if errors.Is(err, errWipe) {
+		err = wipeFiles(a.dir)
+	}
+	return explain(err)
 }
 
 // open unlocks the profile, or makes it. code is not nil if it was made now.
@@ -148,12 +165,7 @@ func (a *app) open(ctx context.Context, s settings) (d daemon, code *identity.Re
 	defer a.progress()()
 
 	if !first {
-		root, err := keyfile.Open(keyDir(a.dir), pass)
-		if err != nil {
-			return nil, nil, err
-		}
-		d, err = openDaemon(a.dir, root, nil, s)
-		clear(root[:])
+		d, err = a.unlock(pass, s)
 		if errors.Is(err, errNoIdentity) {
 			err = errNoStore
 		}
@@ -192,7 +204,19 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 	nodeCtx, stopNode := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopNode()
 	var doors, node sync.WaitGroup
-	srv := &api.Server{Daemon: d, Version: versionText(), Logger: log, Shutdown: func() { stop(nil) }}
+	var wiped atomic.Bool
+	srv := &api.Server{
+		Daemon: d, Version: versionText(), Logger: log,
+		Shutdown: func() { stop(nil) }, Lock: func() { stop(errLock) },
+		Wipe: func() error {
+			wiped.Store(true)
+			if err := errors.Join(d.Wipe(), wipeSlots(a.dir)); err != nil {
+				return explain(err)
+			}
+			stop(errWipe)
+			return nil
+		},
+	}
 	doors.Go(func() {
 		if err := srv.Serve(ctx, ln); err != nil {
 			stop(fmt.Errorf("serving the socket: %w", err))
@@ -224,6 +248,9 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 	doors.Wait()
 	stopNode()
 	node.Wait()
+	if wiped.Load() {
+		return errWipe
+	}
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -268,6 +295,9 @@ func (a *app) ready(d daemon, self api.Self, code *identity.RecoveryCode, ready 
 		recovery = code.String()
 	}
 	if a.json {
+		if _, locked := lockedSince(); locked {
+			return nil // it was said before the profile was locked
+		}
 		return errors.Join(a.printJSON(struct {
 			Ready    bool             `json:"ready"`
 			Peer     string           `json:"peer"`

@@ -19,12 +19,18 @@ import (
 const maxConns = 64
 
 // Server serves one daemon on a listener. The zero value of every field but
-// Daemon works.
+// Daemon works. Without a Daemon the profile is locked: only version, status,
+// unlock, wipe and shutdown answer.
 type Server struct {
 	Daemon   Daemon
 	Version  string       // what the method version answers
 	Shutdown func()       // called by the method shutdown; nil: it is refused
-	Logger   *slog.Logger // nil: silent
+	Lock     func()       // called by lock; nil: it is refused
+	Wipe     func() error // called by wipe; nil: it is refused
+	// Unlock opens a locked profile, or says why not. It may keep nothing of
+	// the passphrase.
+	Unlock func(ctx context.Context, passphrase []byte) error
+	Logger *slog.Logger // nil: silent
 }
 
 // Serve accepts connections until ctx ends, lets requests in flight finish for

@@ -1,0 +1,60 @@
+package api
+
+import "context"
+
+// whileLocked are the methods that a locked profile answers.
+var whileLocked = map[string]bool{"version": true, "status": true, "unlock": true, "wipe": true, "shutdown": true}
+
+var errLocked = Errorf(CodeLocked, "the profile is locked").WithHint("unlock it with: rushlight unlock")
+
+func (c *conn) lock(_ context.Context, params []byte) (any, error) {
+	if err := decode(params, new(none)); err != nil {
+		return nil, err
+	}
+	if c.Lock == nil {
+		return nil, Errorf(CodeNotAllowed, "this daemon can't be locked from here")
+	}
+	c.Lock()
+	return struct {
+		Locking bool `json:"locking"`
+	}{true}, nil
+}
+
+func (c *conn) unlock(ctx context.Context, params []byte) (any, error) {
+	var p struct {
+		Passphrase string `json:"passphrase"`
+	}
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if c.Daemon != nil || c.Unlock == nil {
+		return nil, Errorf(CodeUsage, "the profile isn't locked")
+	}
+	if err := c.Unlock(ctx, []byte(p.Passphrase)); err != nil {
+		return nil, err
+	}
+	return struct {
+		Unlocking bool `json:"unlocking"`
+	}{true}, nil
+}
+
+func (c *conn) wipe(_ context.Context, params []byte) (any, error) {
+	var p struct {
+		Yes bool `json:"yes"`
+	}
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if !p.Yes {
+		return nil, Errorf(CodeUsage, "wiping destroys everything and can't be undone").WithHint("say yes: rushlight wipe --yes")
+	}
+	if c.Wipe == nil {
+		return nil, Errorf(CodeNotAllowed, "this daemon can't be wiped from here")
+	}
+	if err := c.Wipe(); err != nil {
+		return nil, err
+	}
+	return struct {
+		Wiped bool `json:"wiped"`
+	}{true}, nil
+}
