@@ -43,6 +43,7 @@ func (n *Node) CreateInvite(ctx context.Context, r api.InviteRequest) (api.Invit
 	if err != nil {
 		return api.Invite{}, apiError(err)
 	}
+	n.finder.Changed()
 	return api.Invite{Link: link, Expires: api.TimeOf(expires)}, nil
 }
 
@@ -158,6 +159,7 @@ func (n *Node) Block(ctx context.Context, who string) (api.Contact, error) {
 	c, err := n.edit(ctx, who, n.engine.Block)
 	if id, perr := identity.ParseAccountID(c.ID); err == nil && perr == nil {
 		n.delivery.Hangup(id)
+		err = n.finder.Forget(ctx, id)
 	}
 	return c, err
 }
@@ -198,7 +200,7 @@ func (n *Node) Remove(ctx context.Context, who string) error {
 	}
 	err = n.engine.Remove(ctx, c.Account)
 	n.delivery.Hangup(c.Account)
-	return apiError(err)
+	return apiError(errors.Join(err, n.finder.Forget(ctx, c.Account)))
 }
 
 // Verify implements api.Daemon.

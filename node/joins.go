@@ -105,12 +105,25 @@ func (n *Node) tryJoins(ctx context.Context) (open bool) {
 	return open
 }
 
+func (n *Node) fetchInvite(ctx context.Context, inv *identity.Invite, hints []identity.Hint) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTry)
+	defer cancel()
+	return n.delivery.FetchInvite(ctx, hints, inv.ID, inv.Secret)
+}
+
 // tryJoin asks the maker of an invite for its bundle and hands the answer to
 // the engine. A refusal ends the join.
 func (n *Node) tryJoin(ctx context.Context, inv *identity.Invite) error {
-	ctx, cancel := context.WithTimeout(ctx, joinTry)
-	defer cancel()
-	reply, err := n.delivery.FetchInvite(ctx, inv.Hints, inv.ID, inv.Secret)
+	reply, err := n.fetchInvite(ctx, inv, inv.Hints)
+	if errors.Is(err, delivery.ErrUnreachable) {
+		// Its maker may have moved since.
+		for _, r := range inv.Relays {
+			n.finder.HeardRelay(r.Key, r.Addr)
+		}
+		if hints := n.finder.SeekInvite(ctx, inv); len(hints) > 0 {
+			reply, err = n.fetchInvite(ctx, inv, hints)
+		}
+	}
 	code := uint8(0)
 	switch {
 	case errors.Is(err, delivery.ErrInviteUsed):

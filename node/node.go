@@ -76,6 +76,7 @@ type Node struct {
 	host     *host.Host
 	delivery *delivery.Manager
 	lan      *discovery.LAN
+	finder   *discovery.Finder
 	started  time.Time
 	ready    chan struct{}
 	joins    joins
@@ -136,14 +137,17 @@ func (n *Node) open() (err error) {
 		return fmt.Errorf("listening: %w", err)
 	}
 	listening.Store(n.host)
-	cfg := delivery.Config{Logger: n.log, NetworkChanged: n.host.Changed}
+	if err := n.newFinder(); err != nil {
+		return fmt.Errorf("preparing to find contacts: %w", err)
+	}
+	cfg := delivery.Config{Logger: n.log, Watcher: n.finder, NetworkChanged: func() { n.host.Changed(); n.finder.Changed() }}
 	if lan {
 		n.lan = discovery.NewLAN(discovery.Config{
 			Secrets: n.presence, Ports: func() (uint16, uint16) { return portsOf(n.host) }, Logger: n.log, Found: n.found,
 		})
-		cfg.NetworkChanged = func() { n.host.Changed(); n.lan.Refresh() }
+		cfg.NetworkChanged = func() { n.host.Changed(); n.finder.Changed(); n.lan.Refresh() }
 	}
-	n.delivery = delivery.New(n.host, n.engine, cfg)
+	n.delivery = delivery.New(n.host, located{n.engine, n.finder}, cfg)
 	n.engine.SetCourier(n.delivery)
 	return nil
 }
@@ -180,6 +184,11 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 		})
 	}
+	others.Go(func() {
+		if err := n.finder.Run(ctx); err != nil && ctx.Err() == nil {
+			stop(fmt.Errorf("finding contacts: %w", err))
+		}
+	})
 	others.Go(func() { n.runJoins(ctx) })
 	others.Go(func() { n.trim(ctx) })
 	others.Go(func() {

@@ -69,14 +69,15 @@ var users = map[string][]string{
 // testUsers is the same for test files, which may also import what the
 // package under test may.
 var testUsers = map[string][]string{
-	"github.com/c2sp/wycheproof":        {"rushlight/protocol/"},
-	"github.com/cockroachdb/datadriven": {"rushlight/"},
-	"github.com/dgraph-io/badger/v4":    {"rushlight/node/sim/"},
-	"github.com/libp2p/go-libp2p":       {"rushlight/node/sim/"},
-	"github.com/quic-go/quic-go":        {"rushlight/node/sim/"},
-	"github.com/rogpeppe/go-internal":   {"rushlight/cmd/rushlight"},
-	"go.uber.org/goleak":                {"rushlight/"},
-	"pgregory.net/rapid":                {"rushlight/"},
+	"github.com/c2sp/wycheproof":           {"rushlight/protocol/"},
+	"github.com/cockroachdb/datadriven":    {"rushlight/"},
+	"github.com/dgraph-io/badger/v4":       {"rushlight/node/sim/"},
+	"github.com/libp2p/go-libp2p":          {"rushlight/node/sim/"},
+	"github.com/quic-go/quic-go":           {"rushlight/node/sim/"},
+	"github.com/multiformats/go-multiaddr": {"rushlight/node/sim/"},
+	"github.com/rogpeppe/go-internal":      {"rushlight/cmd/rushlight"},
+	"go.uber.org/goleak":                   {"rushlight/"},
+	"pgregory.net/rapid":                   {"rushlight/"},
 }
 
 // TestLayers holds the tree to cmd → node → storage → protocol → {std,

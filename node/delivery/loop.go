@@ -191,6 +191,9 @@ func (m *Manager) attempt(ctx context.Context, account identity.AccountID, greet
 	if !o.worked && !m.engine.Waits(account) {
 		o.idle = true
 	}
+	if !o.worked && !o.idle && ctx.Err() == nil {
+		m.watcher.Missed(account)
+	}
 	return o
 }
 

@@ -43,7 +43,27 @@ type Config struct {
 	// NetworkChanged, when set, is called after the addresses of this machine
 	// have changed, or it has slept. It must not block.
 	NetworkChanged func()
+	// Watcher, when set, is told how contacts come and go.
+	Watcher Watcher
 }
+
+// Watcher is told of contacts. Its methods must not block.
+type Watcher interface {
+	// There: a device of the contact has proved itself on a stream, which this
+	// side called or was called on.
+	There(account identity.AccountID, p peer.ID, called bool)
+	// Gone: the last stream with the contact has ended.
+	Gone(account identity.AccountID)
+	// Missed: there is something to say to the contact, and none of its
+	// devices could be reached.
+	Missed(account identity.AccountID)
+}
+
+type nobody struct{}
+
+func (nobody) There(identity.AccountID, peer.ID, bool) {}
+func (nobody) Gone(identity.AccountID)                 {}
+func (nobody) Missed(identity.AccountID)               {}
 
 // Stats counts since the start.
 type Stats struct {
@@ -68,6 +88,7 @@ type Manager struct {
 	engine    Engine
 	log       *slog.Logger
 	changed   func()
+	watcher   Watcher
 	check     checker
 	strangers *rate.Limiter
 	openTime  time.Duration
@@ -110,7 +131,7 @@ const strangerRate, strangerBurst = 50, 500
 // New returns a manager that does nothing until [Manager.Run].
 func New(h *host.Host, e Engine, cfg Config) *Manager {
 	m := &Manager{
-		host: h, engine: e, log: cfg.Logger, changed: cfg.NetworkChanged, check: checkProof,
+		host: h, engine: e, log: cfg.Logger, changed: cfg.NetworkChanged, watcher: cfg.Watcher, check: checkProof,
 		strangers: rate.NewLimiter(strangerRate, strangerBurst),
 		openTime:  openTime,
 		notify:    make(chan struct{}, 1),
@@ -123,6 +144,9 @@ func New(h *host.Host, e Engine, cfg Config) *Manager {
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
+	}
+	if m.watcher == nil {
+		m.watcher = nobody{}
 	}
 	if m.changed == nil {
 		m.changed = func() {}
@@ -264,6 +288,15 @@ func (m *Manager) Wake(account identity.AccountID) {
 func (m *Manager) Found(account identity.AccountID, addrs []ma.Multiaddr) {
 	m.mu.Lock()
 	m.found[account] = foundAddrs{addrs: slices.Clone(addrs[:min(len(addrs), 8)]), at: time.Now()}
+	m.news[account] |= newsHope
+	m.mu.Unlock()
+	signal(m.notify)
+}
+
+// Hope says that the account's hints have become better: call it soon. It does
+// not block.
+func (m *Manager) Hope(account identity.AccountID) {
+	m.mu.Lock()
 	m.news[account] |= newsHope
 	m.mu.Unlock()
 	signal(m.notify)

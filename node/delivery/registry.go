@@ -73,6 +73,7 @@ func (m *Manager) trusted(x *session, c contact) {
 	}
 	m.news[c.account] |= newsThere
 	m.mu.Unlock()
+	m.watcher.There(c.account, x.peer(), x.dialled)
 	signal(m.notify)
 	if oldest != nil {
 		oldest.fail(errReplaced)
@@ -84,6 +85,7 @@ func (m *Manager) remove(x *session) {
 	account, known := x.recipient()
 	c := x.who.Load()
 	var heir *session
+	gone := false
 	m.mu.Lock()
 	delete(m.live, x)
 	if c != nil {
@@ -105,9 +107,13 @@ func (m *Manager) remove(x *session) {
 		} else {
 			delete(m.byAccount, account)
 			m.news[account] |= newsStopped
+			gone = true
 		}
 	}
 	m.mu.Unlock()
+	if gone {
+		m.watcher.Gone(account)
+	}
 	signal(m.notify)
 	if heir != nil {
 		heir.out.restart()

@@ -10,6 +10,7 @@ import (
 
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	record "github.com/libp2p/go-libp2p-record"
+	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"rushlight/node/host"
@@ -156,15 +157,20 @@ func (t *Table) meet(ctx context.Context, p peer.AddrInfo) error {
 	if err := t.h.Connect(ctx, p); err != nil {
 		return err
 	}
-	// The connection is identified by now.
-	has, err := t.h.Libp2p().Peerstore().SupportsProtocols(p.ID, tablePrefix+"/kad/1.0.0")
-	if err != nil || len(has) == 0 {
+	if !isServer(t.h.Libp2p(), p.ID) {
 		return fmt.Errorf("discovery: not a node of the hash table")
 	}
 	if _, err := t.d.RoutingTable().TryAddPeer(p.ID, true, true); err != nil {
 		return fmt.Errorf("discovery: no room for a node: %w", err)
 	}
 	return nil
+}
+
+// isServer reports whether a peer, of a connection that has been identified,
+// is a node of the hash table.
+func isServer(h libp2phost.Host, p peer.ID) bool {
+	has, err := h.Peerstore().SupportsProtocols(p, tablePrefix+"/kad/1.0.0")
+	return err == nil && len(has) > 0
 }
 
 // Known is how many nodes this one can ask at once.

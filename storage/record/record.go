@@ -39,6 +39,9 @@ const (
 	FamilyEvent        = 0x50 // sequence number u64
 	FamilyCounter      = 0x51 // one record: the next event number
 	FamilyPeer         = 0x60 // device pseudonym[16]: addresses that worked
+	FamilyServer       = 0x61 // peer pseudonym[16]: nodes of the hash table
+	FamilyOwner        = 0x62 // one record: the secret of this device's beacon
+	FamilyFriend       = 0x63 // account pseudonym[16]: where a contact says it is
 )
 
 // Namer replaces an id by its pseudonym; *storage.Store and *storage.Tx are

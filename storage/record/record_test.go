@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"rushlight/protocol/identity"
 	"rushlight/storage/record"
 )
 
@@ -22,6 +23,7 @@ var parsers = []func([]byte) (marshaler, error){
 	parser(record.ParseMessage), parser(record.ParseIndex), parser(record.ParseNumber), parser(record.ParseEvent),
 	parser(record.ParseCounter), parser(record.ParsePeer), parser(record.ParseAnswered),
 	parser(record.ParseDue),
+	parser(record.ParseServer), parser(record.ParseOwner), parser(record.ParseFriend),
 }
 
 // examples has one filled-in record of each kind, in the order of parsers.
@@ -45,6 +47,9 @@ var examples = []marshaler{
 	&record.Peer{Seen: 4},
 	&record.Answered{Session: [16]byte{1}},
 	&record.Due{Account: [32]byte{1}},
+	&record.Server{Peer: []byte{1, 2}, Addrs: [][]byte{{3}}, Seen: 5, Failures: 1},
+	&record.Owner{Keys: [64]byte{1}},
+	&record.Friend{Reader: [64]byte{1}, Made: 2, Hints: []identity.Hint{{Peer: []byte{3}, Addr: []byte{4}}}, Vouched: [][32]byte{{5}}},
 }
 
 func TestEveryRecordComesBack(t *testing.T) {

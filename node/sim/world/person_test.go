@@ -9,10 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
-
 	"rushlight/node"
 	"rushlight/node/api"
+	"rushlight/node/host"
 	"rushlight/protocol/identity"
 	"rushlight/storage"
 )
@@ -23,11 +22,13 @@ type person struct {
 	n       int
 	dir     string
 	account string
+	profile host.Profile
+	roots   []string // nodes of the hash table that the person was told of
 
 	node *node.Node // nil while switched off
 	stop context.CancelFunc
 	done chan error
-	quic *quicreuse.ConnManager
+	left leftovers
 }
 
 // storeOptions are those that suit virtual time and many stores.
@@ -48,9 +49,10 @@ func (p *person) start() {
 	code := identity.RecoveryCode{byte(p.n)}
 	n, err := node.Open(node.Config{
 		Dir: p.dir, Root: root, Name: fmt.Sprint("person ", p.n), NewIdentity: &code, NoLAN: true,
-		Listen: []string{fmt.Sprintf("/ip4/%v/udp/%d/quic-v1", p.w.air.addrOf(p.n).Addr(), port)},
-		Host:   p.w.air.on(p.n, &p.quic),
-		Store:  storeOptions(), Logger: slog.New(logged{p.w, p.n}),
+		Listen:  []string{fmt.Sprintf("/ip4/%v/udp/%d/quic-v1", p.w.air.addrOf(p.n).Addr(), port)},
+		Host:    p.w.air.on(p.n, &p.left),
+		Profile: p.profile, Bootstrap: p.roots,
+		Store: storeOptions(), Logger: slog.New(logged{p.w, p.n}),
 	})
 	p.w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -70,7 +72,7 @@ func (p *person) halt() {
 	}
 	p.stop()
 	p.w.must(<-p.done)
-	p.w.must(p.quic.Close())
+	p.w.must(p.left.close())
 	p.node = nil
 }
 

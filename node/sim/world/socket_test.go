@@ -144,10 +144,29 @@ type source struct{ ip net.IP }
 
 func (s source) PreferredSourceIPForDestination(*net.UDPAddr) (net.IP, error) { return s.ip, nil }
 
-// on makes a host use the simulated network. What it leaves in cm is closed
-// after the host.
-func (a *air) on(n int, cm **quicreuse.ConnManager) []libp2p.Option {
-	return []libp2p.Option{libp2p.QUICReuse(func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
+// noAutoNAT switches off what calls back from sockets of its own, which are
+// not simulated.
+func noAutoNAT(c *libp2p.Config) error {
+	c.EnableAutoNATv2, c.AutoNATConfig.EnableService = false, false
+	return nil
+}
+
+// leftovers are what a device's hosts leave behind, to be closed after them.
+type leftovers struct{ all []*quicreuse.ConnManager }
+
+func (l *leftovers) close() error {
+	var errs []error
+	for _, c := range l.all {
+		errs = append(errs, c.Close())
+	}
+	l.all = nil
+	return errors.Join(errs...)
+}
+
+// on makes a host use the simulated network, and adds to left what it leaves
+// behind.
+func (a *air) on(n int, left *leftovers) []libp2p.Option {
+	return []libp2p.Option{libp2p.DisableIdentifyAddressDiscovery(), noAutoNAT, libp2p.QUICReuse(func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
 		c, err := quicreuse.NewConnManager(reset, token,
 			quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) {
 				return source{a.addrOf(n).Addr().AsSlice()}, nil
@@ -155,7 +174,7 @@ func (a *air) on(n int, cm **quicreuse.ConnManager) []libp2p.Option {
 			quicreuse.OverrideListenUDP(func(_ string, at *net.UDPAddr) (net.PacketConn, error) {
 				return a.bind(n, uint16(at.Port))
 			}))
-		*cm = c
+		a.change(func() { left.all = append(left.all, c) })
 		return c, err
 	}), func(c *libp2p.Config) error {
 		// Both look at real sockets and clocks of their own.

@@ -16,7 +16,6 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 
 	"rushlight/node/discovery"
 	"rushlight/node/host"
@@ -44,8 +43,8 @@ func (n *tableNode) info() peer.AddrInfo { return peer.AddrInfo{ID: n.h.ID(), Ad
 // add starts a node. A client is as a node makes one for a few questions.
 func (w *tables) add(n int, cfg discovery.TableConfig) *tableNode {
 	w.t.Helper()
-	var cm *quicreuse.ConnManager
-	options := w.air.on(n, &cm)
+	left := &leftovers{}
+	options := w.air.on(n, left)
 	if !cfg.Server {
 		options = append(options, libp2p.NoListenAddrs, libp2p.WithDialTimeout(discovery.DialTime))
 	}
@@ -64,7 +63,7 @@ func (w *tables) add(n int, cfg discovery.TableConfig) *tableNode {
 		w.t.Fatal(err)
 	}
 	w.stop = append(w.stop, func() {
-		for _, err := range []error{table.Close(), h.Close(), cm.Close()} {
+		for _, err := range []error{table.Close(), h.Close(), left.close()} {
 			if err != nil {
 				w.t.Error(err)
 			}

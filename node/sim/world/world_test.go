@@ -56,6 +56,13 @@ var verbose = os.Getenv("RUSHLIGHT_SIM_TRACE") != ""
 // simulate runs f in virtual time among n people who don't know each other.
 func simulate(t *testing.T, n int, f func(w *world)) {
 	t.Helper()
+	simulateAs(t, n, func(*person) {}, f)
+}
+
+// simulateAs is simulate with people whom dress makes different before their
+// devices are switched on for the first time.
+func simulateAs(t *testing.T, n int, dress func(p *person), f func(w *world)) {
+	t.Helper()
 	seed := seedOf(t)
 	base := tempDir(t)
 	began := time.Now()
@@ -80,6 +87,7 @@ func simulate(t *testing.T, n int, f func(w *world)) {
 			p := &person{w: w, n: i, dir: w.newDir()}
 			w.must(os.Mkdir(p.dir, 0o700))
 			w.people = append(w.people, p)
+			dress(p)
 			p.start()
 		}
 		f(w)

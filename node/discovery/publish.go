@@ -1,0 +1,157 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"rushlight/protocol/beacon"
+)
+
+// When this device's beacon is put (spec §14.1).
+const (
+	republish    = 8 * time.Hour
+	early        = 2 * time.Hour    // before an epoch begins
+	retryFirst   = 10 * time.Second // after a put in vain
+	retryLast    = 30 * time.Minute
+	maxInvited   = 4 // invites that have a beacon
+	putTime      = 30 * time.Second
+	poorlyPlaced = time.Minute // until a beacon with few copies is put again
+)
+
+// publication is how far this device's beacon is.
+type publication struct {
+	busy   bool
+	next   time.Time
+	pause  time.Duration
+	done   time.Time
+	copies int
+	poor   int // times in a row with few copies
+	work   map[workKey]beacon.Work
+}
+
+type workKey struct {
+	owner beacon.Reader
+	place beacon.Place
+}
+
+// publish puts the beacon at all its places, and those of open invites.
+func (f *Finder) publish(ctx context.Context) {
+	copies, err := f.putAll(ctx, time.Now())
+	now := time.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := &f.pub
+	p.busy = false
+	switch {
+	case err != nil:
+		p.pause = min(max(retryFirst, 2*p.pause), retryLast)
+		p.next = now.Add(p.pause)
+		if ctx.Err() == nil && !errors.Is(err, ErrNobody) {
+			f.log.Debug("putting the beacon", "error", err)
+		}
+	default:
+		p.pause, p.done, p.copies = 0, now, copies
+		p.next = f.nextPut(now)
+		// A network that is just beginning, or is in pieces.
+		if copies < enoughCopies && p.poor < 3 {
+			p.poor++
+			p.next = now.Add(poorlyPlaced << (2 * p.poor) / 4)
+		} else {
+			p.poor = 0
+		}
+	}
+	f.ring()
+}
+
+// nextPut is when the beacon is put next: after eight hours, or before the next
+// epoch. The caller holds the lock.
+func (f *Finder) nextPut(now time.Time) time.Time {
+	next := now.Add(republish)
+	r := f.owner.Reader()
+	if soon := r.Begin(r.Epoch(now.Add(early)) + 1).Add(-early); soon.Before(next) && soon.After(now) {
+		next = soon
+	}
+	return next.Add(-rand.N(10 * time.Minute)).Add(10 * time.Minute)
+}
+
+// task is one put.
+type task struct {
+	owner *beacon.Owner
+	place beacon.Place
+}
+
+// putAll puts everything and returns how many copies the least of this
+// device's own places has.
+func (f *Finder) putAll(ctx context.Context, now time.Time) (copies int, err error) {
+	f.mu.Lock()
+	owner, body := f.owner, bodyOf(f.hints)
+	f.mu.Unlock()
+	invites := f.cfg.Invites()
+	if len(body.Peers) == 0 || len(f.cfg.Contacts()) == 0 && len(invites) == 0 {
+		return enoughCopies, nil // there is nothing to say, or nobody to read it
+	}
+	var tasks []task
+	for n := range uint8(beacon.Places) {
+		r := owner.Reader()
+		for e := r.Epoch(now); e <= r.Epoch(now.Add(early)); e++ {
+			tasks = append(tasks, task{owner, beacon.Place{Epoch: e, N: n}})
+		}
+	}
+	for _, secret := range invites[:min(len(invites), maxInvited)] {
+		o := beacon.InviteOwner(secret)
+		tasks = append(tasks, task{o, beacon.Place{Epoch: o.Reader().Epoch(now)}})
+	}
+	rand.Shuffle(len(tasks), func(i, j int) { tasks[i], tasks[j] = tasks[j], tasks[i] })
+	copies = enoughCopies
+	err = f.ask(ctx, func(t *Table) error {
+		ctx, cancel := context.WithTimeout(ctx, putTime)
+		defer cancel()
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		var failed []error
+		done := 0
+		for _, x := range tasks {
+			wg.Go(func() {
+				n, err := f.put(ctx, t, x, body, now)
+				mu.Lock()
+				defer mu.Unlock()
+				if x.owner == owner {
+					copies = min(copies, n)
+				}
+				if err != nil {
+					failed = append(failed, err)
+				} else {
+					done++
+				}
+			})
+		}
+		wg.Wait()
+		f.note(t)
+		if done == 0 {
+			return errors.Join(failed...)
+		}
+		return nil
+	})
+	return copies, err
+}
+
+func (f *Finder) put(ctx context.Context, t *Table, x task, body *beacon.Body, now time.Time) (int, error) {
+	at := workKey{x.owner.Reader(), x.place}
+	f.mu.Lock()
+	work := f.pub.work[at]
+	f.mu.Unlock()
+	key, value, err := x.owner.SealWith(x.place, body, work, now)
+	if err != nil {
+		return 0, err
+	}
+	f.mu.Lock()
+	if f.pub.work == nil || len(f.pub.work) > 64 {
+		f.pub.work = map[workKey]beacon.Work{}
+	}
+	f.pub.work[at] = beacon.WorkOf(value)
+	f.mu.Unlock()
+	return t.Put(ctx, BeaconKey(key), value)
+}

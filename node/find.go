@@ -1,0 +1,80 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"rushlight/node/discovery"
+	"rushlight/node/engine"
+	"rushlight/node/host"
+	"rushlight/protocol/identity"
+	"rushlight/storage"
+)
+
+// newFinder makes the part that finds contacts who have moved.
+func (n *Node) newFinder() (err error) {
+	bootstrap, err := host.ParsePeers(n.cfg.Bootstrap)
+	if err != nil {
+		return err
+	}
+	n.finder, err = discovery.NewFinder(discovery.FinderConfig{
+		Host: n.host,
+		Fresh: func() (*host.Host, error) {
+			return discovery.Fresh(host.Config{
+				Profile: n.cfg.Profile, SOCKS: n.cfg.SOCKS, NetworkKey: n.cfg.NetworkKey, Logger: n.log, Libp2p: n.cfg.Host,
+			})
+		},
+		Serve:     n.cfg.Profile == host.Relay,
+		Bootstrap: bootstrap,
+		Store:     memory{n.engine},
+		Hints:     func() []identity.Hint { return hintsOf(n.host) },
+		Contacts:  n.presence,
+		Known:     n.engine.Hints,
+		Waits:     n.engine.Waits,
+		Invites:   n.openInvites,
+		Found:     func(a identity.AccountID) { n.delivery.Hope(a) },
+		Logger:    n.log,
+	})
+	return err
+}
+
+// openInvites lists the secrets of the invites that can still be used.
+func (n *Node) openInvites() [][32]byte {
+	out, err := n.engine.OpenInvites(time.Now())
+	if err != nil {
+		n.log.Error("listing invites", "err", err)
+	}
+	return out
+}
+
+// memory lets the finder keep records with the engine.
+type memory struct{ e *engine.Engine }
+
+func (m memory) Remember(ctx context.Context, write func(k discovery.Keeper) error) error {
+	return m.e.Remember(ctx, func(k engine.Keeper) error { return write(k) })
+}
+
+func (m memory) Remembered(prefix storage.Key, each func(value []byte) error) error {
+	return m.e.Remembered(prefix, each)
+}
+
+// located is the engine, knowing also where the finder says contacts are.
+type located struct {
+	*engine.Engine
+	finder *discovery.Finder
+}
+
+// Hints lists where a contact may be reached: what it, or its beacon, said
+// last, then what the engine knows.
+func (l located) Hints(a identity.AccountID) []identity.Hint {
+	out := slices.Clone(l.finder.Hints(a))
+	for _, h := range l.Engine.Hints(a) {
+		if !slices.ContainsFunc(out, func(o identity.Hint) bool {
+			return slices.Equal(o.Peer, h.Peer) && slices.Equal(o.Addr, h.Addr)
+		}) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
