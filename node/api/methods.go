@@ -37,6 +37,7 @@ var methods = map[string]method{
 	"wait":         (*conn).wait,
 	"read":         (*conn).read,
 	"delete":       (*conn).deleteMessage,
+	"confirmClock": (*conn).confirmClock,
 	"check":        (*conn).check,
 	"watch":        (*conn).startWatch,
 	"unwatch":      (*conn).stopWatch,
