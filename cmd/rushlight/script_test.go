@@ -65,8 +65,8 @@ func runScripts(t *testing.T, dir string) {
 			"write":   write,
 			"peek":    peek,
 			"rpcfake": rpcFake,
-		},
 			"empty":   awaitEmpty,
+		},
 	})
 }
 
@@ -171,12 +171,6 @@ func peek(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// rpcFake DIR leaves a socket behind on which nobody listens.
-func rpcFake(ts *testscript.TestScript, _ bool, args []string) {
-	ln, err := net.Listen("unix", filepath.Join(ts.MkAbs(args[0]), api.SocketName))
-	ts.Check(err)
-	ln.(*net.UnixListener).SetUnlinkOnClose(false)
-	ts.Check(ln.Close())
 // empty DIR WHO TEXT waits until the conversation has nothing of a text.
 func awaitEmpty(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[0])
@@ -191,4 +185,10 @@ func awaitEmpty(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
+// rpcFake DIR leaves a socket behind on which nobody listens.
+func rpcFake(ts *testscript.TestScript, _ bool, args []string) {
+	ln, err := net.Listen("unix", filepath.Join(ts.MkAbs(args[0]), api.SocketName))
+	ts.Check(err)
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	ts.Check(ln.Close())
 }

@@ -68,12 +68,12 @@ func printStatus(w io.Writer, s api.Status) {
 		row{"last day", fmt.Sprintf("%s in, %s out, %.1f s cpu in %.1f h", byteText(s.Day.In), byteText(s.Day.Out), s.Day.CPU, s.Day.Hours)},
 		row{"idle traffic", idleText(s.Idle)},
 		row{"disk", byteText(s.Disk)},
+		row{"erasure", "level " + s.Erasure.Level + ": " + s.Erasure.Why},
+		row{"clock", clockText(s.Clock)},
 		row{"uptime", api.FormatDuration((time.Duration(s.Uptime) * time.Second))},
 		row{"version", s.Version},
 	))
 }
-		row{"erasure", "level " + s.Erasure.Level + ": " + s.Erasure.Why},
-		row{"clock", clockText(s.Clock)},
 
 func listOr(list []string, none string) string {
 	if len(list) == 0 {

@@ -42,18 +42,18 @@ var methods = map[string]method{
 	"watch":        (*conn).startWatch,
 	"unwatch":      (*conn).stopWatch,
 	"shutdown":     (*conn).shutdown,
-}
 	"lock":         (*conn).lock,
 	"unlock":       (*conn).unlock,
 	"wipe":         (*conn).wipe,
+}
 
 // Assign implements [jrpc2.Assigner]. jrpc2 calls it for one request after the
 // other in the order in which they came, which is what gives sends their turn.
 func (c *conn) Assign(_ context.Context, name string) jrpc2.Handler {
-	if name == "send" {
 	if _, known := methods[name]; c.Daemon == nil && (known || name == "send") && !whileLocked[name] {
 		return handler(func(context.Context, []byte) (any, error) { return nil, errLocked })
 	}
+	if name == "send" {
 		before, mine := c.lastSend, make(chan struct{})
 		c.lastSend = mine
 		return handler(func(ctx context.Context, params []byte) (any, error) {
@@ -145,10 +145,10 @@ func (c *conn) status(ctx context.Context, params []byte) (any, error) {
 	if err := decode(params, new(none)); err != nil {
 		return nil, err
 	}
-	return c.Daemon.Status(ctx)
 	if c.Daemon == nil {
 		return Status{Locked: true, Reachability: "unknown", Version: c.Version}, nil
 	}
+	return c.Daemon.Status(ctx)
 }
 
 func (c *conn) check(ctx context.Context, params []byte) (any, error) {
