@@ -22,8 +22,13 @@ func (e *Engine) Pending(a identity.AccountID, after uint64, limit int) ([]parce
 		return nil, nil
 	}
 	if after > 0 {
-		if entries := e.fresh.take(a, after, limit, e.store.Now().UnixMilli()); len(entries) > 0 {
-			return parcels(entries)
+		entries, more := e.fresh.take(a, after, limit, e.store.Now().UnixMilli())
+		ready, err := parcels(entries)
+		if err != nil || len(entries) == limit || len(entries) > 0 && !more {
+			return ready, err
+		}
+		if out = ready; len(out) > 0 {
+			after = out[len(out)-1].Seq
 		}
 	}
 	err := e.store.View(func(tx *storage.Tx) error {

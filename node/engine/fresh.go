@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 
 	"rushlight/node/delivery/parcel"
@@ -20,7 +21,13 @@ const (
 // isn't here is in the store.
 type fresh struct {
 	mu  sync.Mutex
-	all map[identity.AccountID][]*freshEntry // by number, ascending
+	all map[identity.AccountID]*freshList
+}
+
+// freshList is what is fresh for one account.
+type freshList struct {
+	entries []*freshEntry // by number, ascending
+	newest  uint64        // the last number that was committed, here or not
 }
 
 // freshEntry is an outbox entry with its payload as it was packed.
@@ -34,55 +41,52 @@ type freshEntry struct {
 func (f *fresh) add(a identity.AccountID, entries []*freshEntry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.all == nil {
-		f.all = map[identity.AccountID][]*freshEntry{}
+	l := f.all[a]
+	if l == nil {
+		if len(f.all) >= maxFreshAccounts {
+			clear(f.all)
+		}
+		if f.all == nil {
+			f.all = map[identity.AccountID]*freshList{}
+		}
+		l = &freshList{}
+		f.all[a] = l
 	}
-	old, known := f.all[a]
-	if !known && len(f.all) >= maxFreshAccounts || len(old)+len(entries) > maxFresh {
-		return
+	l.newest = entries[len(entries)-1].seq
+	if len(l.entries)+len(entries) <= maxFresh {
+		l.entries = append(l.entries, entries...)
 	}
-	f.all[a] = append(old, entries...)
 }
 
 // drop forgets an entry that has left the outbox.
 func (f *fresh) drop(a identity.AccountID, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i, e := range f.all[a] {
-		if e.seq == seq {
-			f.put(a, append(f.all[a][:i:i], f.all[a][i+1:]...))
-			return
-		}
-		if e.seq > seq {
-			return
-		}
-	}
-}
-
-func (f *fresh) put(a identity.AccountID, entries []*freshEntry) {
-	if len(entries) == 0 {
-		delete(f.all, a)
+	l := f.all[a]
+	if l == nil {
 		return
 	}
-	f.all[a] = entries
+	l.entries = slices.DeleteFunc(l.entries, func(e *freshEntry) bool { return e.seq == seq })
 }
 
 // take removes and returns at most limit entries that follow a number without
-// a gap.
-func (f *fresh) take(a identity.AccountID, after uint64, limit int, now int64) (out []*freshEntry) {
+// a gap, and whether there may be more of them elsewhere.
+func (f *fresh) take(a identity.AccountID, after uint64, limit int, now int64) (out []*freshEntry, more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := f.all[a]
+	l := f.all[a]
+	if l == nil {
+		return nil, true
+	}
+	all := l.entries
 	for len(all) > 0 && all[0].seq <= after {
 		all = all[1:]
 	}
 	for len(all) > 0 && len(out) < limit && all[0].seq == after+1 && (all[0].expires == 0 || all[0].expires > now) {
 		out, all, after = append(out, all[0]), all[1:], after+1
 	}
-	if f.all != nil {
-		f.put(a, all)
-	}
-	return out
+	l.entries = all
+	return out, after < l.newest
 }
 
 // parcels makes the envelopes of entries.
