@@ -19,9 +19,9 @@ import (
 	"rushlight/protocol/suite"
 )
 
-// The one goroutine left out is a library's, started once for the process.
+// No goroutine outlives the tests.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/libp2p/go-flow-metrics.(*sweeper).run"))
+	goleak.VerifyTestMain(m)
 }
 
 func newHost(t testing.TB, c Config) *Host {

@@ -49,13 +49,17 @@ var sizes = map[string][]recordSize{
 var perGroup = []recordSize{{49, 3000, false}, {17, 400, false}, {17, 300, false}, {9, 100, false}}
 
 // serveChild makes this test binary a writer for [badgerAlone], or the other
-// side of [newEcho] and of [TestHostilePeers].
+// side of [newEcho] of [TestHostilePeers] or of
+// [TestIdle].
 func serveChild() (served bool, code int) {
 	if os.Getenv("RUSHLIGHT_ECHO") != "" {
 		return true, serveEcho()
 	}
 	if dir := os.Getenv("RUSHLIGHT_VICTIM"); dir != "" {
 		return true, serveVictim(dir)
+	}
+	if os.Getenv("RUSHLIGHT_CROWD") != "" {
+		return true, serveCrowd()
 	}
 	if to := os.Getenv("RUSHLIGHT_ATTACK"); to != "" {
 		return true, serveAttack(to)
