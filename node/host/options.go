@@ -122,7 +122,7 @@ func (cfg *Config) options(h *Host, b budget, listen []string) ([]libp2p.Option,
 		out = append(out, libp2p.Transport(quic.NewTransport))
 	}
 	if cfg.PortMap {
-		out = append(out, libp2p.NATPortMap())
+		out = append(out, libp2p.NATManager(newPortMap))
 	}
 	return out, nil
 }
