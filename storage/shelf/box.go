@@ -17,6 +17,7 @@ type box struct {
 	pages    map[uint32]*stamp.Page // those in use
 	requests *lane                  // nil until it is needed
 
+	rest         uint64   // when it was last used, in calls of Rest
 	used         bool     // in this group
 	changed      bool     // hot is to be written with this group
 	changedPages []uint32 // and these pages

@@ -65,10 +65,11 @@ type Options struct {
 	// It must not block.
 	Stored func(handles []uint64)
 
-	// UnsafeNoSync loses acknowledged envelopes in a power cut, and
-	// UnsafeKeepDays never destroys a day's key. They exist for the tests that
-	// show so.
+	// UnsafeNoSync loses acknowledged envelopes in a power cut, UnsafeAckFirst
+	// in a crash, and UnsafeKeepDays never destroys a day's key. They exist for
+	// the tests that show so.
 	UnsafeNoSync   bool
+	UnsafeAckFirst bool
 	UnsafeKeepDays bool
 
 	tick time.Duration // of the house keeping

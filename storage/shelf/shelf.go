@@ -78,7 +78,8 @@ type Shelf struct {
 
 	// What follows belongs to the writer.
 	boxes  map[uint64]*box
-	pages  int // loaded, of all boxes
+	pages  int    // loaded, of all boxes
+	rests  uint64 // calls of Rest
 	global global
 }
 
@@ -209,6 +210,7 @@ func (s *Shelf) keepHouse(done <-chan struct{}) {
 		if err := s.guard.note(s.batch.Load()); err != nil {
 			s.log.Warn("the guard file can't be written", "error", err)
 		}
+		s.Rest()
 	}
 }
 

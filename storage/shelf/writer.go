@@ -133,8 +133,16 @@ func (s *Shelf) commit(jobs []job) (n int, err error) {
 			break
 		}
 	}
+	if s.o.UnsafeAckFirst {
+		for i, j := range jobs[:n] {
+			j.done(errs[i])
+		}
+	}
 	err = g.finish(jobs == nil)
 	for i, j := range jobs[:n] {
+		if s.o.UnsafeAckFirst {
+			break
+		}
 		if err != nil {
 			j.done(fmt.Errorf("%w: %w", ErrFailed, err))
 		} else {
@@ -252,6 +260,7 @@ func (g *group) box(handle uint64) *box {
 		}
 		g.s.boxes[handle] = b
 	}
+	b.rest = g.s.rests
 	if b.lease < g.day.today {
 		return nil
 	}
@@ -368,6 +377,21 @@ func (s *Shelf) evict() {
 			s.drop(handle)
 		}
 	}
+}
+
+// Rest makes the writer forget the mailboxes that nobody has used since the
+// call before the last. It is called every now and then by Run, so that a
+// mailbox costs memory only while it is in use.
+func (s *Shelf) Rest() {
+	_ = s.submit(&call{fn: func(*group) error {
+		s.rests++
+		for handle, b := range s.boxes {
+			if b.rest+2 <= s.rests && !b.unsaved {
+				s.drop(handle)
+			}
+		}
+		return nil
+	}})
 }
 
 func (s *Shelf) drop(handle uint64) {
