@@ -117,6 +117,8 @@ type Message struct {
 	Header
 	Type Type
 	Body []byte
+	// Erased, when set, is the hash of a body that is gone; Body is then empty.
+	Erased *[32]byte
 }
 
 func (h *Header) append(w *wire.Writer) {
@@ -176,6 +178,9 @@ func (m *Message) Marshal() ([]byte, error) {
 	r := wire.NewReader(m.Body)
 	r.Records(MaxBody)
 	m.check(r)
+	if m.Erased != nil {
+		r.Fail("the body is gone")
+	}
 	if err := r.Close(); err != nil {
 		return nil, fmt.Errorf("encoding a message: %w", err)
 	}
@@ -203,7 +208,12 @@ func Parse(b []byte) (*Message, error) {
 
 // BodyHash is the hash of the body, which outlives the body so that the chain
 // of an author can be checked after messages were erased.
-func (m *Message) BodyHash() [32]byte { return suite.Hash(labelBody, m.Body) }
+func (m *Message) BodyHash() [32]byte {
+	if m.Erased != nil {
+		return *m.Erased
+	}
+	return suite.Hash(labelBody, m.Body)
+}
 
 // Hash is the hash of header, type and body hash: what the author's next
 // message names as Prev (spec §9.2).

@@ -17,7 +17,7 @@ import (
 )
 
 func sample() *message.Message {
-	body, err := (&message.Text{Text: "hello"}).Marshal()
+	body, err := (&message.Body{Type: message.TypeText, Text: "hello"}).Marshal()
 	if err != nil {
 		panic(err)
 	}
@@ -189,14 +189,14 @@ func TestText(t *testing.T) {
 	if !strings.Contains(message.ErrTooLong.Error(), "49152") {
 		t.Errorf("%q does not name the limit", message.ErrTooLong)
 	}
-	long := message.Text{Text: "x", Rest: []wire.Record{{Type: 99, Value: make([]byte, message.MaxBody)}}}
+	long := message.Body{Type: message.TypeText, Text: "x", Rest: []wire.Record{{Type: 99, Value: make([]byte, message.MaxBody)}}}
 	if _, err := long.Marshal(); !errors.Is(err, wire.ErrMalformed) {
 		t.Errorf("body over its limit: %v", err)
 	}
 }
 
 func TestTextKeepsUnknownRecords(t *testing.T) {
-	body := wire.NewWriter(nil).Record(1, []byte("hi")).Record(9, []byte{9}).Record(700, nil).Out()
+	body := wire.NewWriter(nil).Record(1, []byte("hi")).Record(59, []byte{9}).Record(700, nil).Out()
 	got, err := message.ParseText(body)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,8 @@ const (
 	KindProfile Kind = 2
 	KindReceipt Kind = 3
 	KindBundles Kind = 4
+	KindErased  Kind = 6
+	KindNotice  Kind = 7
 )
 
 // Limits of packets (spec §9.6).
@@ -32,13 +34,15 @@ const (
 
 // Packet is the body of an envelope: one logged message or something that
 // devices tell each other beside the log. It is one of [*Message], [*Profile],
-// [*Receipt], [*Bundles] and [*Unknown].
+// [*Receipt], [*Bundles], [*Erased], [*Notice] and [*Unknown].
 type Packet interface{ kind() Kind }
 
 func (*Message) kind() Kind { return KindMessage }
 func (*Profile) kind() Kind { return KindProfile }
 func (*Receipt) kind() Kind { return KindReceipt }
 func (*Bundles) kind() Kind { return KindBundles }
+func (*Erased) kind() Kind  { return KindErased }
+func (*Notice) kind() Kind  { return KindNotice }
 func (u *Unknown) kind() Kind {
 	return u.Kind
 }
@@ -68,8 +72,12 @@ func MarshalPacket(p Packet) ([]byte, error) {
 		err = p.append(w)
 	case *Bundles:
 		err = p.append(w)
+	case *Erased:
+		err = p.append(w)
+	case *Notice:
+		err = p.append(w)
 	case *Unknown:
-		if p.Kind <= KindBundles {
+		if p.Kind <= KindBundles || p.Kind == KindErased || p.Kind == KindNotice {
 			err = fmt.Errorf("%w: known kind of packet", wire.ErrMalformed)
 		}
 		w.Raw(p.Bytes)
@@ -99,6 +107,10 @@ func ParsePacket(b []byte) (p Packet, err error) {
 		p, err = parseReceipt(content)
 	case KindBundles:
 		p, err = parseBundles(content)
+	case KindErased:
+		p, err = parseErased(content)
+	case KindNotice:
+		p, err = parseNotice(content)
 	default:
 		p = &Unknown{Kind: k, Bytes: content}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"rushlight/protocol/message"
 	"rushlight/protocol/wire"
@@ -31,6 +32,9 @@ func packets() []message.Packet {
 		&message.Bundles{Bundles: [][]byte{{1}, {2, 3}, {4}}},
 		&message.Unknown{Kind: 200, Bytes: []byte("later")},
 		&message.Unknown{Kind: 5},
+		&message.Erased{Reason: message.Unsent, Expiry: time.Hour, Message: sample().Erase()},
+		&message.Notice{Conversation: message.ConversationID{1}, Kind: message.NoticeBurned, At: 7 << 16, IDs: []message.ID{{1}, {2}}},
+		&message.Notice{Conversation: message.ConversationID{1}, Kind: message.NoticeTyping, At: 8 << 16},
 	}
 }
 
@@ -94,6 +98,15 @@ func TestPacketRules(t *testing.T) {
 		"empty bundle":         &message.Bundles{Bundles: [][]byte{{}}},
 		"bundle over limit":    &message.Bundles{Bundles: [][]byte{make([]byte, message.MaxBundle+1)}},
 		"known kind, unknown":  &message.Unknown{Kind: message.KindReceipt},
+		"erased for nothing":   &message.Erased{Message: sample().Erase()},
+		"nothing erased":       &message.Erased{Reason: message.Unsent},
+		"erased too late":      &message.Erased{Reason: message.Unsent, Expiry: 400 * 24 * time.Hour, Message: sample().Erase()},
+		"notice of nothing":    &message.Notice{IDs: []message.ID{{1}}},
+		"burned nothing":       &message.Notice{Kind: message.NoticeBurned},
+		"types a message":      &message.Notice{Kind: message.NoticeTyping, IDs: []message.ID{{1}}},
+		"ids unsorted":         &message.Notice{Kind: message.NoticeRead, IDs: []message.ID{{2}, {1}}},
+		"id twice":             &message.Notice{Kind: message.NoticeRead, IDs: []message.ID{{2}, {2}}},
+		"65 ids":               &message.Notice{Kind: message.NoticeRead, IDs: ids(65)},
 		"packet over limit":    &message.Unknown{Kind: 99, Bytes: make([]byte, message.MaxPacket)},
 	} {
 		if _, err := message.MarshalPacket(p); !errors.Is(err, wire.ErrMalformed) {
@@ -117,6 +130,13 @@ func TestPacketRules(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func ids(n int) (out []message.ID) {
+	for i := range n {
+		out = append(out, message.ID{byte(i >> 8), byte(i)})
+	}
+	return out
 }
 
 func FuzzPacket(f *testing.F) {

@@ -37,6 +37,13 @@ func currentVectors(t *testing.T) map[string]string {
 		}
 		out["packet-"+strconv.Itoa(i)] = hex.EncodeToString(b)
 	}
+	for name, b := range bodies() {
+		enc, err := b.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out["body-"+name] = hex.EncodeToString(enc)
+	}
 	return out
 }
 

@@ -1,0 +1,197 @@
+package message_test
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"rushlight/protocol/identity"
+	"rushlight/protocol/message"
+	"rushlight/protocol/wire"
+)
+
+// bodies is one body of each type with every record it may have.
+func bodies() map[string]*message.Body {
+	life := message.Lifetime{Expiry: time.Hour, Burn: 30 * time.Second}
+	styles := []message.Style{{0, 2, message.Bold}, {0, 2, message.Italic}, {2, 4, message.Spoiler}}
+	mentions := []message.Mention{{2, 4, identity.AccountID{9}}}
+	return map[string]*message.Body{
+		"text": {
+			Type: message.TypeText, Text: "ü @ann!", Salt: [16]byte{1}, Lifetime: life, ReplyTo: message.ID{2}, Forwarded: true,
+			Styles: styles, Mentions: mentions, Rest: []wire.Record{{Type: 99, Value: []byte("new")}},
+		},
+		"edit":       {Type: message.TypeEdit, Text: "ü @ann?", Salt: [16]byte{1}, Lifetime: life, Styles: styles, Mentions: mentions, Target: message.ID{3}},
+		"reaction":   {Type: message.TypeReaction, Salt: [16]byte{1}, Lifetime: life, Target: message.ID{3}, Emoji: "👍🏽"},
+		"taken back": {Type: message.TypeReaction, Salt: [16]byte{1}, Target: message.ID{3}},
+		"timer":      {Type: message.TypeTimer, Salt: [16]byte{1}, Timer: life},
+		"timer off":  {Type: message.TypeTimer, Salt: [16]byte{1}},
+	}
+}
+
+func TestBodies(t *testing.T) {
+	for name, b := range bodies() {
+		enc, err := b.Marshal()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got, err := message.ParseBody(b.Type, enc)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		again, err := got.Marshal()
+		if err != nil || !bytes.Equal(again, enc) {
+			t.Errorf("%s re-encodes differently, %v", name, err)
+		}
+		if l, err := message.LifetimeOf(enc); err != nil || l != b.Lifetime {
+			t.Errorf("%s lives %v, %v", name, l, err)
+		}
+		for _, other := range []message.Type{message.TypeText, message.TypeEdit, message.TypeReaction, message.TypeTimer} {
+			if _, err := message.ParseBody(other, enc); other != b.Type && !errors.Is(err, wire.ErrMalformed) && !errors.Is(err, message.ErrEmpty) {
+				t.Errorf("%s is read as type %d: %v", name, other, err)
+			}
+		}
+	}
+	if _, err := message.ParseBody(77, nil); !errors.Is(err, message.ErrUnknownType) {
+		t.Errorf("an unknown type: %v", err)
+	}
+	if _, err := (&message.Body{Type: 77}).Marshal(); !errors.Is(err, message.ErrUnknownType) {
+		t.Errorf("an unknown type: %v", err)
+	}
+}
+
+func TestBodyRules(t *testing.T) {
+	many := make([]message.Style, message.MaxMarks+1)
+	for i := range many {
+		many[i] = message.Style{Start: uint32(i), Length: 1, Kind: 1}
+	}
+	for name, change := range map[string]struct {
+		of   string
+		do   func(*message.Body)
+		want error
+	}{
+		"style past the end":      {"text", func(b *message.Body) { b.Styles[2].Length = 9 }, wire.ErrMalformed},
+		"style far out":           {"text", func(b *message.Body) { b.Styles[2].Start, b.Styles[2].Length = 1<<32-1, 1<<32-1 }, wire.ErrMalformed},
+		"style within a char":     {"text", func(b *message.Body) { b.Styles[0].Start = 1 }, wire.ErrMalformed},
+		"style ends within":       {"text", func(b *message.Body) { b.Styles[0].Length = 1 }, wire.ErrMalformed},
+		"empty style":             {"text", func(b *message.Body) { b.Styles[0].Length = 0 }, wire.ErrMalformed},
+		"style 0":                 {"text", func(b *message.Body) { b.Styles[0].Kind = 0 }, wire.ErrMalformed},
+		"style twice":             {"text", func(b *message.Body) { b.Styles[1] = b.Styles[0] }, wire.ErrMalformed},
+		"styles unsorted":         {"text", func(b *message.Body) { slices.Reverse(b.Styles) }, wire.ErrMalformed},
+		"too many styles":         {"text", func(b *message.Body) { b.Text, b.Mentions, b.Styles = strings.Repeat("x", 999), nil, many }, wire.ErrMalformed},
+		"mentions overlap":        {"text", func(b *message.Body) { b.Mentions = slices.Repeat(b.Mentions, 2) }, wire.ErrMalformed},
+		"mention past the end":    {"edit", func(b *message.Body) { b.Mentions[0].Length = 99 }, wire.ErrMalformed},
+		"edit of nothing":         {"edit", func(b *message.Body) { b.Target = message.ID{} }, wire.ErrMalformed},
+		"edit to nothing":         {"edit", func(b *message.Body) { b.Text, b.Styles, b.Mentions = "", nil, nil }, message.ErrEmpty},
+		"edit that answers":       {"edit", func(b *message.Body) { b.ReplyTo = message.ID{1} }, wire.ErrMalformed},
+		"reaction to nothing":     {"reaction", func(b *message.Body) { b.Target = message.ID{} }, wire.ErrMalformed},
+		"reaction too long":       {"reaction", func(b *message.Body) { b.Emoji = strings.Repeat("x", 33) }, message.ErrEmoji},
+		"reaction with a space":   {"reaction", func(b *message.Body) { b.Emoji = "a b" }, message.ErrEmoji},
+		"reaction with direction": {"reaction", func(b *message.Body) { b.Emoji = "\u202e" }, message.ErrEmoji},
+		"reaction no text":        {"reaction", func(b *message.Body) { b.Emoji = "\xff" }, message.ErrEmoji},
+		"reaction with text":      {"reaction", func(b *message.Body) { b.Text = "x" }, wire.ErrMalformed},
+		"timer too long":          {"timer", func(b *message.Body) { b.Timer.Expiry = 367 * 24 * time.Hour }, message.ErrExpiry},
+		"timer burns too late":    {"timer", func(b *message.Body) { b.Timer.Burn = 8 * 24 * time.Hour }, message.ErrBurn},
+		"known among the unknown": {"text", func(b *message.Body) { b.Rest[0].Type = 11 }, wire.ErrMalformed},
+	} {
+		b := bodies()[change.of]
+		change.do(b)
+		if enc, err := b.Marshal(); !errors.Is(err, change.want) {
+			t.Errorf("%s: %v, %x", name, err, enc)
+		}
+	}
+	text := func(rec ...wire.Record) []byte {
+		w := wire.NewWriter(nil).Record(1, []byte("ü"))
+		for _, r := range rec {
+			w.Record(r.Type, r.Value)
+		}
+		return w.Out()
+	}
+	for name, b := range map[string][]byte{
+		"short reply":       text(wire.Record{Type: 5, Value: make([]byte, 15)}),
+		"reply to zeros":    text(wire.Record{Type: 5, Value: make([]byte, 16)}),
+		"forwarded 2":       text(wire.Record{Type: 6, Value: []byte{2}}),
+		"forwarded 0":       text(wire.Record{Type: 6, Value: []byte{0}}),
+		"no styles":         text(wire.Record{Type: 7}),
+		"half a style":      text(wire.Record{Type: 7, Value: make([]byte, 8)}),
+		"half a character":  text(wire.Record{Type: 7, Value: []byte{0, 0, 0, 0, 0, 0, 0, 1, 1}}),
+		"no mentions":       text(wire.Record{Type: 8}),
+		"text with a timer": text(wire.Record{Type: 11, Value: make([]byte, 8)}),
+	} {
+		if _, err := message.ParseText(b); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzBody(f *testing.F) {
+	for _, b := range bodies() {
+		enc, err := b.Marshal()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(uint16(b.Type), enc)
+	}
+	f.Fuzz(func(t *testing.T, typ uint16, enc []byte) {
+		b, err := message.ParseBody(message.Type(typ), enc)
+		if err != nil {
+			return
+		}
+		again, err := b.Marshal()
+		if err != nil || !bytes.Equal(again, enc) {
+			t.Fatalf("two spellings, %v", err)
+		}
+	})
+}
+
+// An erased message has the id of the whole one, and nothing of its text.
+func TestErased(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawMessage(t)
+		e := m.Erase()
+		if e.ID() != m.ID() || e.Hash() != m.Hash() || len(e.Body) > 0 {
+			t.Fatal("it is another message")
+		}
+		if _, err := e.Marshal(); !errors.Is(err, wire.ErrMalformed) {
+			t.Fatalf("it is sent as a whole one: %v", err)
+		}
+		b, err := e.MarshalErased()
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := m.MarshalErased()
+		if err != nil || !bytes.Equal(b, whole) {
+			t.Fatalf("a whole one is erased differently, %v", err)
+		}
+		got, err := message.ParseErased(b)
+		if err != nil || got.ID() != m.ID() || got.Hash() != m.Hash() {
+			t.Fatalf("the id changes on the way, %v", err)
+		}
+		for _, bad := range [][]byte{nil, b[:len(b)-1], append(bytes.Clone(b), 0)} {
+			if _, err := message.ParseErased(bad); !errors.Is(err, wire.ErrMalformed) {
+				t.Fatalf("%d bytes instead of %d: %v", len(bad), len(b), err)
+			}
+		}
+	})
+}
+
+func FuzzErased(f *testing.F) {
+	b, err := sample().MarshalErased()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := message.ParseErased(b)
+		if err != nil {
+			return
+		}
+		if again, err := m.MarshalErased(); err != nil || !bytes.Equal(again, b) {
+			t.Fatalf("two spellings, %v", err)
+		}
+	})
+}
