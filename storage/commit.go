@@ -83,7 +83,10 @@ func (s *Store) Start(fn func(*Tx) error) (*Commit, error) {
 	if err := s.space.check(); err != nil {
 		return nil, err
 	}
-	tx := s.beginWrite()
+	tx, err := s.beginWrite()
+	if err != nil {
+		return nil, err
+	}
 	defer tx.end()
 	if err := fn(tx); err != nil {
 		return nil, err
@@ -141,9 +144,13 @@ func (s *Store) settle() error {
 	s.flight = nil
 	err := c.Wait()
 	c.base.release()
+	if c.tx != nil {
+		defer c.tx.release()
+	}
 	if err != nil {
 		return err
 	}
+	s.hot.took(c.ops)
 	s.leaves.committed(c.ops)
 	s.durable = c.head
 	if !c.clock.IsZero() {
@@ -232,7 +239,8 @@ func (s *Store) commit(tx *Tx, ops []op) (*Commit, error) {
 		}
 	}
 	if tx != nil {
-		tx.hold()
+		tx.hold() // for who waits for it
+		tx.hold() // for settle
 	}
 	s.head, s.flight = ready.head, c
 	s.gate.hold()

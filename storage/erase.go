@@ -302,6 +302,7 @@ func (s *Store) destroy(f wheel.Forget) error {
 		return nil
 	}
 	f.Leaves = append(slices.Clone(f.Leaves), l.superseded...)
+	s.hot.forget() // nothing of what is destroyed stays in memory
 	if err := l.Commit(f); err != nil {
 		return s.fail(fmt.Errorf("destroying keys: %w", err))
 	}

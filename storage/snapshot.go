@@ -33,15 +33,18 @@ func (b *snapshot) release() {
 
 // beginWrite begins a transaction on top of the one on its way, without
 // waiting for it.
-func (s *Store) beginWrite() *Tx {
+func (s *Store) beginWrite() (*Tx, error) {
 	c := s.flight
 	if c == nil || c.tx == nil || c.over() {
-		return s.begin(true)
+		if err := s.settle(); err != nil {
+			return nil, err
+		}
+		return s.begin(true), nil
 	}
 	c.tx.hold()
 	tx := &Tx{s: s, base: c.base.share(), before: c.tx, writable: true}
 	tx.users.Store(1)
-	return tx
+	return tx, nil
 }
 
 // hold keeps the values of a transaction that others still read; the last

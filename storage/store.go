@@ -50,6 +50,7 @@ type Store struct {
 	writing   atomic.Bool // who set it owns what follows
 	head      head    // of the newest transaction, also of one on its way
 	durable   head    // of the newest one that is known to be on the disk
+	hot       hot
 	flight    *Commit // the transaction on its way to the disk
 	guard     *guard
 	away      time.Duration

@@ -138,6 +138,14 @@ func (tx *Tx) Expiring(key Key) ([]byte, time.Time, error) {
 		}
 		return append([]byte{}, o.value...), o.expires, nil
 	}
+	if tx.writable {
+		if v, ok := tx.s.hot.values[string(key)]; ok {
+			if tx.gone(v.expires) {
+				return nil, time.Time{}, ErrNotFound
+			}
+			return append([]byte{}, v.value...), v.expires, nil
+		}
+	}
 	it, err := tx.item(key)
 	if err != nil {
 		return nil, time.Time{}, err

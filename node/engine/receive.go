@@ -203,6 +203,8 @@ func (t *txn) takeMessage(s *session, m *message.Message) error {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	t.agrees(m.HLC)
+	l, known := conv.history.Log(m.Author)
+	next := !known || m.Seq > l.Held.Last()
 	out, err := t.insert(conv, m)
 	if errors.Is(err, history.ErrTooManyGaps) {
 		return fmt.Errorf("%w: %w", errTooEarly, err)
@@ -220,7 +222,7 @@ func (t *txn) takeMessage(s *session, m *message.Message) error {
 	if err != nil {
 		return err
 	}
-	if err := t.putMessage(m, rec, out, &record.Index{State: record.StateDelivered}, leaf); err != nil {
+	if err := t.putMessage(m, rec, out, &record.Index{State: record.StateDelivered}, leaf, next); err != nil {
 		return err
 	}
 	conv.Unread++

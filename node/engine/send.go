@@ -157,7 +157,7 @@ func (t *txn) insertOwn(s Send, conv *conversation, m *message.Message, content 
 	if x.Outbox, err = t.enqueue(s.To, append([]byte{byte(message.KindMessage)}, content...), id, rec.Expires, leaf); err != nil {
 		return message.ID{}, err
 	}
-	return id, t.putMessage(m, rec, out, x, leaf)
+	return id, t.putMessage(m, rec, out, x, leaf, true)
 }
 
 // deadline is when a message ends that is stored now, in unix milliseconds; 0
@@ -181,7 +181,8 @@ func (t *txn) insert(conv *conversation, m *message.Message) (history.Outcome, e
 }
 
 // putMessage writes a message and everything that finds it, and announces it.
-func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Outcome, x *record.Index, leaf storage.Leaf) error {
+// next says that its number is above all that its author used before.
+func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Outcome, x *record.Index, leaf storage.Leaf, next bool) error {
 	id := out.Position.ID
 	k := record.MessageKey(t, m.Conversation, out.Position.Order, id)
 	if err := t.putErasable(k, rec.Marshal(), rec.Expires, leaf); err != nil {
@@ -196,11 +197,10 @@ func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Ou
 	if err := t.put(record.IndexKey(id), x.Marshal()); err != nil {
 		return err
 	}
-	// A number belongs to the first message that came under it; one of this
-	// device is new.
+	// A number belongs to the first message that came under it.
 	number := record.NumberKey(t, m.Conversation, m.Author, m.Seq)
 	taken := false
-	if !rec.Mine {
+	if !next {
 		var err error
 		if taken, err = t.Has(number); err != nil {
 			return err
