@@ -262,7 +262,11 @@ func (c *circuits) settle(o placed, now time.Time) {
 	p.Held, p.Refused, p.Failed, p.Addr, p.Until = true, false, 0, o.addr, o.until
 	p.next = now.Add(max(o.until.Sub(now)-renewBefore, minPlace))
 	p.says = o.says
+	was := p.circuit
 	p.circuit = c.behind(p)
+	if !slices.EqualFunc(was, p.circuit, ma.Multiaddr.Equal) {
+		c.h.moved()
+	}
 	c.h.h.ConnManager().Protect(p.Peer, protectPlace)
 }
 

@@ -190,14 +190,13 @@ func (g *gate) allows(p peer.ID, a ma.Multiaddr) bool {
 			g.mu.Unlock()
 			return false
 		}
-		if slices.ContainsFunc(v.trusted, a.Equal) {
+		same := func(o ma.Multiaddr) bool { return stands(o, a) }
+		if slices.ContainsFunc(v.trusted, same) {
 			g.mu.Unlock()
 			return true
 		}
-		named = slices.ContainsFunc(v.told, a.Equal) || slices.ContainsFunc(v.punched, a.Equal)
-		// A name stands for the addresses it resolves to.
-		byName := slices.ContainsFunc(append(slices.Clone(v.told), v.trusted...), hasName)
-		if !named && !byName && len(v.told)+len(v.trusted)+len(v.punched) > 0 {
+		named = slices.ContainsFunc(v.told, same) || slices.ContainsFunc(v.punched, a.Equal)
+		if !named && len(v.told)+len(v.trusted)+len(v.punched) > 0 {
 			g.mu.Unlock()
 			return false
 		}
@@ -256,12 +255,34 @@ func (g *gate) InterceptSecured(network.Direction, peer.ID, network.ConnMultiadd
 // InterceptUpgraded implements [connmgr.ConnectionGater].
 func (g *gate) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
 
+// stands reports whether an address is the one named, or one that the name in
+// it resolves to.
+func stands(named, a ma.Multiaddr) bool {
+	if named.Equal(a) {
+		return true
+	}
+	if !hasName(named) || len(a) == 0 {
+		return false
+	}
+	want := map[int]int{ma.P_IP4: ma.P_DNS4, ma.P_IP6: ma.P_DNS6}[a[0].Protocol().Code]
+	if got := named[0].Protocol().Code; want == 0 || got != want && got != ma.P_DNS {
+		return false
+	}
+	// A WebSocket carries the name along.
+	rest := slices.DeleteFunc(slices.Clone(a[1:]), func(c ma.Component) bool {
+		return c.Protocol().Code == ma.P_SNI && c.Value() == named[0].Value()
+	})
+	return named[1:].Equal(rest)
+}
+
+// hasName reports whether an address begins with a name to resolve.
 func hasName(a ma.Multiaddr) bool {
-	for _, c := range a {
-		switch c.Protocol().Code {
-		case ma.P_DNS, ma.P_DNS4, ma.P_DNS6, ma.P_DNSADDR:
-			return true
-		}
+	if len(a) == 0 {
+		return false
+	}
+	switch a[0].Protocol().Code {
+	case ma.P_DNS, ma.P_DNS4, ma.P_DNS6:
+		return true
 	}
 	return false
 }

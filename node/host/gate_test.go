@@ -47,6 +47,8 @@ func TestGate(t *testing.T) {
 		multi    = "/ip4/224.0.0.251/udp/5353/quic-v1"
 		mapped   = "/ip6/::ffff:10.9.9.9/tcp/1"
 		metadata = "/ip4/169.254.169.254/tcp/80"
+		secure   = "/dns4/example.org/tcp/443/tls/ws"
+		resolved = "/ip4/6.6.6.6/tcp/443/tls/sni/example.org/ws"
 	)
 	for _, c := range []struct {
 		what    string
@@ -70,7 +72,13 @@ func TestGate(t *testing.T) {
 		{"a contact on loopback, IPv6", []string{loop6}, nil, loop6, false},
 		{"a contact at a link-local service", []string{metadata}, nil, metadata, false},
 		{"a contact with a name", []string{name}, nil, other, true},
-		{"a contact with a name for this network", []string{name}, nil, lan, false},
+		{"a contact with a name, at another port", []string{name}, nil, "/ip4/6.6.6.6/tcp/22", false},
+		{"a contact with a name of another kind", []string{name}, nil, "/ip6/2a00::1/tcp/1", false},
+		{"a web socket with a name", []string{secure}, nil, resolved, true},
+		{"a web socket with another name", []string{secure}, nil, "/ip4/6.6.6.6/tcp/443/tls/sni/example.net/ws", false},
+		{"trusted by name in a private network", nil, []string{name}, beyond, true},
+		{"a contact with a name for this network", []string{name}, nil, lan, true},
+		{"a contact with a name for another network", []string{name}, nil, beyond, false},
 		{"a contact with a name for loopback", []string{name}, nil, loop, false},
 		{"a contact behind a circuit", []string{circuit}, nil, circuit, true},
 		{"a contact behind a circuit inside", []string{inside}, nil, inside, false},

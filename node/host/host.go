@@ -76,6 +76,9 @@ type Config struct {
 	// IdleCap bounds the bytes that are spent in a day, both ways, on what
 	// serves no message; see [Host.Thrift]. Zero is no bound.
 	IdleCap int64
+	// Moved, when set, is called after a circuit relay was found at which the
+	// host can be called: [Host.Hints] says more than before. It must not block.
+	Moved func()
 	// Logger receives what the person running the node should know; nil
 	// discards it.
 	Logger *slog.Logger
@@ -96,6 +99,7 @@ type Host struct {
 	log      *slog.Logger
 	meter    *meter
 	saving   atomic.Int32 // a Thrift
+	moved    func()
 	gate     *gate
 	circuits *circuits // nil where there are none
 	puncher  *puncher  // nil where there is none
@@ -115,6 +119,9 @@ func New(cfg Config) (*Host, error) {
 	}
 	h := &Host{profile: cfg.Profile, port: cfg.Port, gate: newGate(), meter: &meter{}, log: log}
 	h.meter.limit = cfg.IdleCap
+	if h.moved = cfg.Moved; h.moved == nil {
+		h.moved = func() {}
+	}
 	h.gate.dialled = h.meter.dialled
 	if cfg.Profile == Desktop {
 		h.circuits = newCircuits(h, cfg.Candidates)

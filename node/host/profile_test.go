@@ -87,9 +87,13 @@ func exchange(t testing.TB, from *Host, to peer.ID) network.Stream {
 // A desktop gets a place at a relay, tells contacts so, and is called there.
 func TestCircuit(t *testing.T) {
 	relay := running(t, newHost(t, Config{Profile: Relay, Listen: []string{loopTCP, loopQUIC}}))
-	b := running(t, newHost(t, Config{Listen: []string{loopQUIC}, Circuits: []peer.AddrInfo{listensAt(relay)}}))
+	moved := make(chan struct{}, 8)
+	b := running(t, newHost(t, Config{
+		Listen: []string{loopQUIC}, Circuits: []peer.AddrInfo{listensAt(relay)}, Moved: func() { moved <- struct{}{} },
+	}))
 	echo(b)
 	until(t, "a place", func() bool { ps := b.Places(); return len(ps) == 1 && ps[0].Held })
+	<-moved
 	p := b.Places()[0]
 	if !isTCP(p.Addr) {
 		t.Errorf("the standing connection is %v", p.Addr)

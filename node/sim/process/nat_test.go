@@ -123,6 +123,9 @@ func (d *daemon) placed() {
 		var s api.Status
 		d.call("status", nil, &s)
 		if strings.Contains(strings.Join(s.Addrs, " "), "/p2p-circuit") {
+			if s.Reachability != "relayed" || s.Why == "" || len(s.Relays) == 0 || s.Relays[0].State == "down" {
+				d.t.Errorf("%+v", s)
+			}
 			return
 		}
 		if time.Now().After(deadline) {
