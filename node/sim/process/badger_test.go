@@ -27,18 +27,18 @@ type recordSize struct {
 // sizes are the records that one message of 100 bytes makes each side write.
 var sizes = map[string][]recordSize{
 	"sender": {
-		{41, 430, false},  // message
-		{17, 115, true},   // index, queued
+		{41, 520, false},  // message
+		{17, 130, true},   // index, queued
 		{41, 90, false},   // number
-		{25, 1010, false}, // outbox entry
+		{25, 1035, false}, // outbox entry
 		{9, 135, false},   // event
 		{25, 0, false},    // outbox entry leaves
-		{17, 115, true},   // index, delivered
+		{17, 130, true},   // index, delivered
 		{9, 135, false},   // event
 	},
 	"recipient": {
-		{41, 430, false}, // message
-		{17, 115, true},  // index
+		{41, 520, false}, // message
+		{17, 130, true},  // index
 		{41, 90, false},  // number
 		{9, 135, false},  // event
 	},
@@ -103,16 +103,39 @@ func badgerAlone(b *testing.B, n int) float64 {
 	return float64(n) / time.Since(began).Seconds()
 }
 
-// writeAlone is group commit and nothing else: whatever waits goes into one
-// synced transaction.
-func writeAlone(dir string, records []recordSize, n int) error {
-	// As package storage opens its database.
-	db, err := badger.Open(badger.DefaultOptions(dir).
+// openBadger opens a database as package storage does.
+func openBadger(dir string) (*badger.DB, error) {
+	return badger.Open(badger.DefaultOptions(dir).
 		WithLogger(nil).WithSyncWrites(true).WithDetectConflicts(false).WithMetricsEnabled(false).
 		WithMemTableSize(8 << 20).WithNumMemtables(1).WithValueThreshold(97 << 10).WithValueLogFileSize(1 << 20).
 		WithBaseTableSize(2 << 20).WithNumLevelZeroTables(3).WithNumLevelZeroTablesStall(8).WithNumCompactors(2).
 		WithCompression(options.None).WithBlockCacheSize(1 << 20).WithIndexCacheSize(2 << 20).
 		WithEncryptionKey(make([]byte, 32)))
+}
+
+// random is what values consist of.
+var random = func() []byte { b := make([]byte, 4096); _, _ = rand.Read(b); return b }()
+
+// put writes a record of this size under a key made of a number.
+func (r recordSize) put(tx *badger.Txn, number uint64) error {
+	key := make([]byte, r.key)
+	if r.hashed {
+		sum := sha256.Sum256(binary.BigEndian.AppendUint64(nil, number))
+		copy(key[1:], sum[:])
+	} else {
+		binary.BigEndian.PutUint64(key[len(key)-8:], number)
+	}
+	key[0] = byte(r.key)
+	if r.value == 0 {
+		return tx.Delete(key)
+	}
+	return tx.Set(key, random[:r.value])
+}
+
+// writeAlone is group commit and nothing else: whatever waits goes into one
+// synced transaction.
+func writeAlone(dir string, records []recordSize, n int) error {
+	db, err := openBadger(dir)
 	if err != nil {
 		return err
 	}
@@ -130,22 +153,6 @@ func writeAlone(dir string, records []recordSize, n int) error {
 		close(queue)
 	}()
 	seq := uint64(0)
-	random := make([]byte, 4096)
-	_, _ = rand.Read(random)
-	put := func(tx *badger.Txn, r recordSize, number uint64) error {
-		key := make([]byte, r.key)
-		if r.hashed {
-			sum := sha256.Sum256(binary.BigEndian.AppendUint64(nil, number))
-			copy(key[1:], sum[:])
-		} else {
-			binary.BigEndian.PutUint64(key[len(key)-8:], number)
-		}
-		key[0] = byte(r.key)
-		if r.value == 0 {
-			return tx.Delete(key)
-		}
-		return tx.Set(key, random[:r.value])
-	}
 	for first := range queue {
 		group := []func(){first}
 		for more := true; more && len(group) < 128; {
@@ -162,13 +169,13 @@ func writeAlone(dir string, records []recordSize, n int) error {
 			for range group {
 				seq++
 				for _, r := range records {
-					if err := put(tx, r, seq); err != nil {
+					if err := r.put(tx, seq); err != nil {
 						return err
 					}
 				}
 			}
 			for _, r := range perGroup {
-				if err := put(tx, r, 0); err != nil {
+				if err := r.put(tx, 0); err != nil {
 					return err
 				}
 			}

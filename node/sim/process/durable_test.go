@@ -1,17 +1,13 @@
-package engine_test
+package process_test
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
 
 	"rushlight/node/engine"
 )
@@ -24,17 +20,19 @@ const underWay = 512
 // Badger's own group commit reaches in the same run when it writes records of
 // the same sizes. Run it with -benchtime=60000x.
 func BenchmarkDurable(b *testing.B) {
-	x, y := newDevice(b, "ann"), newDevice(b, "bob")
-	join(b, x, y)
+	y := newDaemon(b, "bob")
+	x := newSender(b, y)
+	y.kill() // nothing is delivered meanwhile
 	n := max(b.N, 4*underWay)
 	text := strings.Repeat("x", 100)
 	began := time.Now()
 	each(n, func() error {
-		_, err := x.Send(context.Background(), engine.Send{To: y.Account(), Text: text})
+		_, err := x.Send(context.Background(), engine.Send{To: x.to, Text: text})
 		return err
 	}, b)
 	ours := float64(n) / time.Since(began).Seconds()
-	floor := badgerAlone(b, n)
+	x.stop()
+	floor := groupCommit(b, n)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(ours, "msg/s")
 	b.ReportMetric(floor, "badger-msg/s")
@@ -57,50 +55,25 @@ func each(n int, f func() error, b *testing.B) {
 	wg.Wait()
 }
 
-// written is a record as the store writes it: the sizes of its key and sealed
-// value, and whether keys are hashes or follow each other.
-type written struct {
-	key, value int
-	hashed     bool
-}
-
 var (
 	// One message and what finds and delivers it.
-	ofMessage = []written{{41, 520, false}, {17, 130, true}, {41, 90, false}, {25, 1035, false}, {9, 135, false}}
+	ofMessage = []recordSize{{41, 520, false}, {17, 130, true}, {41, 90, false}, {25, 1035, false}, {9, 135, false}}
 	// What one commit writes besides: session, chain, conversation, head.
-	ofCommit = []written{{49, 3030, false}, {17, 330, false}, {17, 320, false}, {9, 81, false}}
+	ofCommit = []recordSize{{49, 3030, false}, {17, 330, false}, {17, 320, false}, {9, 81, false}}
 )
 
-// badgerAlone writes the records of n messages with group commit and nothing
-// else, and returns messages a second.
-func badgerAlone(b *testing.B, n int) float64 {
-	// As package storage opens its database.
-	db, err := badger.Open(badger.DefaultOptions(b.TempDir()).
-		WithLogger(nil).WithSyncWrites(true).WithDetectConflicts(false).WithMetricsEnabled(false).
-		WithMemTableSize(8 << 20).WithNumMemtables(1).WithValueThreshold(97 << 10).WithValueLogFileSize(1 << 20).
-		WithBaseTableSize(2 << 20).WithNumLevelZeroTables(3).WithNumLevelZeroTablesStall(8).WithNumCompactors(2).
-		WithCompression(options.None).WithBlockCacheSize(1 << 20).WithIndexCacheSize(2 << 20).
-		WithEncryptionKey(make([]byte, 32)))
+// groupCommit writes the records of n messages into a database of Badger's in
+// this process, whatever waits in one synced transaction, and returns messages
+// a second.
+func groupCommit(b *testing.B, n int) float64 {
+	db, err := openBadger(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	random := make([]byte, 4096)
-	_, _ = rand.Read(random)
-	seq := uint64(0)
-	put := func(tx *badger.Txn, r written, number uint64) error {
-		key := make([]byte, r.key)
-		if r.hashed {
-			sum := sha256.Sum256(binary.BigEndian.AppendUint64(nil, number))
-			copy(key[1:], sum[:])
-		} else {
-			binary.BigEndian.PutUint64(key[len(key)-8:], number)
-		}
-		key[0] = byte(r.value)
-		return tx.Set(key, random[:r.value])
-	}
 	queue := make(chan chan error, underWay)
 	go func() {
+		seq := uint64(0)
 		for first := range queue {
 			group := []chan error{first}
 			for more := true; more; {
@@ -117,13 +90,13 @@ func badgerAlone(b *testing.B, n int) float64 {
 				for range group {
 					seq++
 					for _, r := range ofMessage {
-						if err := put(tx, r, seq); err != nil {
+						if err := r.put(tx, seq); err != nil {
 							return err
 						}
 					}
 				}
 				for _, r := range ofCommit {
-					if err := put(tx, r, 0); err != nil {
+					if err := r.put(tx, 0); err != nil {
 						return err
 					}
 				}
