@@ -27,26 +27,26 @@ type recordSize struct {
 // sizes are the records that one message of 100 bytes makes each side write.
 var sizes = map[string][]recordSize{
 	"sender": {
-		{41, 520, false},  // message
-		{17, 130, true},   // index, queued
-		{41, 90, false},   // number
-		{25, 1035, false}, // outbox entry
-		{9, 135, false},   // event
-		{25, 0, false},    // outbox entry leaves
-		{17, 130, true},   // index, delivered
-		{9, 135, false},   // event
+		{41, 358, false}, // message
+		{17, 119, true},  // index, queued
+		{41, 90, false},  // number
+		{25, 857, false}, // outbox entry
+		{9, 108, false},  // event
+		{25, 0, false},   // outbox entry leaves
+		{17, 119, true},  // index, delivered
+		{9, 108, false},  // event
 	},
 	"recipient": {
-		{41, 520, false}, // message
-		{17, 130, true},  // index
+		{41, 358, false}, // message
+		{17, 119, true},  // index
 		{41, 90, false},  // number
-		{9, 135, false},  // event
+		{9, 108, false},  // event
 	},
 }
 
 // perGroup is what every commit writes besides: the session, the chain or
-// window, the conversation.
-var perGroup = []recordSize{{49, 3000, false}, {17, 400, false}, {17, 300, false}, {9, 100, false}}
+// window, the conversation, the head.
+var perGroup = []recordSize{{49, 2153, false}, {17, 300, false}, {17, 220, false}, {9, 81, false}}
 
 // serveChild makes this test binary a writer for [badgerAlone], or the other
 // side of [newEcho] of [TestHostilePeers] or of

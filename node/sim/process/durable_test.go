@@ -55,12 +55,8 @@ func each(n int, f func() error, b *testing.B) {
 	wg.Wait()
 }
 
-var (
-	// One message and what finds and delivers it.
-	ofMessage = []recordSize{{41, 520, false}, {17, 130, true}, {41, 90, false}, {25, 1035, false}, {9, 135, false}}
-	// What one commit writes besides: session, chain, conversation, head.
-	ofCommit = []recordSize{{49, 3030, false}, {17, 330, false}, {17, 320, false}, {9, 81, false}}
-)
+// ofMessage is what one message makes its sender write.
+var ofMessage = sizes["sender"][:5]
 
 // groupCommit writes the records of n messages into a database of Badger's in
 // this process, whatever waits in one synced transaction, and returns messages
@@ -95,7 +91,7 @@ func groupCommit(b *testing.B, n int) float64 {
 						}
 					}
 				}
-				for _, r := range ofCommit {
+				for _, r := range perGroup {
 					if err := r.put(tx, 0); err != nil {
 						return err
 					}
