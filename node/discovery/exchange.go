@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -102,23 +103,25 @@ func prepare(s network.Stream) error {
 // tell tells a contact that is connected where this device is, and hears where
 // it is. With a secret it also asks where the holder of that is, which it
 // returns; without, it says nothing that was said a moment ago.
-func (f *Finder) tell(ctx context.Context, a identity.AccountID, p peer.ID, secret *[32]byte) *foundHints {
+func (f *Finder) tell(ctx context.Context, a identity.AccountID, p peer.ID, secret *[32]byte) (*foundHints, error) {
 	shared, ok := f.sharedWith(a)
+	if !ok {
+		return nil, errors.New("discovery: not a contact yet")
+	}
 	own, rev := f.mine()
-	if !ok || secret == nil && f.knows(p, rev) {
-		return nil
+	if secret == nil && f.knows(p, rev) {
+		return nil, nil
 	}
 	said, err := f.exchange(ctx, pair{shared, f.cfg.Host.ID(), p}, own, secret)
 	if err != nil {
-		f.log.Debug("telling a contact where this device is", "error", err)
-		return nil
+		return nil, err
 	}
 	f.haveTold(p, rev)
 	f.take(a, p, said)
 	if secret == nil || len(said.found) == 0 {
-		return nil
+		return nil, nil
 	}
-	return &said.found[0]
+	return &said.found[0], nil
 }
 
 func (f *Finder) exchange(ctx context.Context, p pair, own *statement, secret *[32]byte) (*statement, error) {

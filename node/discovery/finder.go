@@ -120,11 +120,20 @@ type telling struct {
 	at  time.Time
 }
 
-// arrival is a contact's device that has come to a stream.
+// arrival is a contact's device that has come to a stream, and is to be told
+// where this device is.
 type arrival struct {
 	account identity.AccountID
 	peer    peer.ID
+	at      time.Time // not before
+	tries   int
 }
+
+// A new contact may be approved here a moment later than there.
+const (
+	tellAgain = time.Second // doubled each time
+	tellTries = 6
+)
 
 // NewFinder reads what was remembered. Nothing goes out before [Finder.Run].
 func NewFinder(cfg FinderConfig) (*Finder, error) {
@@ -201,7 +210,7 @@ func (f *Finder) There(a identity.AccountID, p peer.ID, called bool) {
 	// Whoever called tells, and is told in the answer. The other side does so
 	// only if it has something new.
 	if t, told := f.told[p]; called || told && t.rev != f.rev {
-		f.news = append(f.news, arrival{a, p})
+		f.news = append(f.news, arrival{account: a, peer: p})
 	}
 	f.mu.Unlock()
 	f.ring()
@@ -375,10 +384,6 @@ func (f *Finder) act(ctx context.Context, now time.Time) time.Duration {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, n := range f.news {
-		f.work(func() { f.tell(ctx, n.account, n.peer, nil) })
-	}
-	f.news = nil
 	wait := time.Hour
 	due := func(at time.Time) bool {
 		if d := at.Sub(now); d > 0 {
@@ -386,6 +391,15 @@ func (f *Finder) act(ctx context.Context, now time.Time) time.Duration {
 			return false
 		}
 		return true
+	}
+	news := f.news
+	f.news = nil
+	for _, n := range news {
+		if due(n.at) {
+			f.work(func() { f.greet(ctx, n) })
+		} else {
+			f.news = append(f.news, n)
+		}
 	}
 	if !f.pub.busy && due(f.pub.next) {
 		f.pub.busy = true
@@ -412,6 +426,24 @@ func (f *Finder) act(ctx context.Context, now time.Time) time.Duration {
 	return wait
 }
 
+// greet tells a contact where this device is, and tries again later if that
+// fails while the contact is there.
+func (f *Finder) greet(ctx context.Context, n arrival) {
+	_, err := f.tell(ctx, n.account, n.peer, nil)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	f.log.Debug("telling a contact where this device is", "error", err)
+	n.at = time.Now().Add(tellAgain << n.tries)
+	n.tries++
+	f.mu.Lock()
+	if f.there[n.peer] == n.account && n.tries < tellTries {
+		f.news = append(f.news, n)
+	}
+	f.mu.Unlock()
+	f.ring()
+}
+
 // look takes note of what has changed with this device, tells contacts that
 // are there, and puts the beacon again.
 func (f *Finder) look(now time.Time, hints []identity.Hint, vouched [][32]byte) {
@@ -433,7 +465,7 @@ func (f *Finder) look(now time.Time, hints []identity.Hint, vouched [][32]byte) 
 	}
 	f.hints, f.vouched = hints, vouched
 	for p, a := range f.there {
-		f.news = append(f.news, arrival{a, p})
+		f.news = append(f.news, arrival{account: a, peer: p})
 	}
 	f.pub.next = now.Add(settle)
 }

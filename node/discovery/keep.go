@@ -157,8 +157,11 @@ func (s *keep) held() (records, bytes int) {
 // farthest is a heap, the farthest record first.
 type farthest []*kept
 
-func (f farthest) Len() int           { return len(f) }
-func (f farthest) Less(i, j int) bool { return bytes.Compare(f[i].distance[:], f[j].distance[:]) > 0 }
+func (f farthest) Len() int { return len(f) }
+func (f farthest) Less(i, j int) bool {
+	return bytes.Compare(f[i].distance[:], f[j].distance[:]) > 0
+}
+
 func (f farthest) Swap(i, j int) {
 	f[i], f[j] = f[j], f[i]
 	f[i].index, f[j].index = i, j

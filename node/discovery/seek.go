@@ -182,10 +182,10 @@ func (f *Finder) askAround(ctx context.Context, about identity.AccountID, secret
 					return
 				}
 			}
-			got := f.tell(ctx, s.account, p, &secret)
+			got, err := f.tell(ctx, s.account, p, &secret)
 			mu.Lock()
 			defer mu.Unlock()
-			if got != nil && got.made > made {
+			if err == nil && got != nil && got.made > made {
 				hints, made = got.hints, got.made
 			}
 		})

@@ -26,6 +26,7 @@ type air struct {
 	count   counts
 	order   uint64
 	moved   int
+	of      []traffic // of each person
 }
 
 // wall is a firewall that lets in only answers: packets from an address that
@@ -70,6 +71,7 @@ func newAir(rng *rand.Rand, n int) *air {
 	for i := range n {
 		a.at = append(a.at, addrOf(i))
 		a.who[addrOf(i)] = i
+		a.of = append(a.of, traffic{})
 		a.delay = append(a.delay, make([]time.Duration, n))
 		a.cut = append(a.cut, make([]bool, n))
 	}
@@ -115,6 +117,10 @@ func (a *air) carry(from, to netip.AddrPort, b []byte) {
 	defer a.mu.Unlock()
 	i, known := a.who[from.Addr()]
 	j, there := a.who[to.Addr()]
+	if known && !there {
+		a.of[i].packets++
+		a.of[i].bytes += len(b) + headers
+	}
 	if !known || !there {
 		a.count.lost++
 		return
@@ -122,6 +128,10 @@ func (a *air) carry(from, to netip.AddrPort, b []byte) {
 	s := a.sockets[to]
 	if w := a.walls[i]; w != nil && !a.dark[i] {
 		w.opened[to] = now
+	}
+	if s == nil && !a.dark[i] { // sent in vain
+		a.of[i].packets++
+		a.of[i].bytes += len(b) + headers
 	}
 	if s == nil || a.dark[i] || a.dark[j] || a.cut[i][j] || a.rng.IntN(100) < a.loss {
 		a.count.lost++
@@ -137,8 +147,27 @@ func (a *air) carry(from, to netip.AddrPort, b []byte) {
 	}
 	a.count.carried++
 	a.count.bytes += len(b)
+	for _, n := range []int{i, j} {
+		a.of[n].packets++
+		a.of[n].bytes += len(b) + headers
+	}
 	a.order++
 	s.push(packet{from: from, data: append([]byte(nil), b...), due: now.Add(late), order: a.order})
+}
+
+// headers are what UDP and IP add to a packet.
+const headers = 28
+
+// traffic is what one device has sent and received.
+type traffic struct{ packets, bytes int }
+
+func (t traffic) since(before traffic) (packets, bytes int) {
+	return t.packets - before.packets, t.bytes - before.bytes
+}
+
+func (a *air) sentBy(n int) (t traffic) {
+	a.change(func() { t = a.of[n] })
+	return t
 }
 
 // counts is what became of the packets so far.

@@ -74,11 +74,17 @@ func (w *tables) add(n int, cfg discovery.TableConfig) *tableNode {
 
 // meets makes a node join by way of a few of the others, dead ones or not.
 func (w *tables) meets(n *tableNode, among []*tableNode, few int) error {
-	var some []peer.AddrInfo
-	for _, i := range w.rng.Perm(len(among))[:min(few, len(among))] {
-		some = append(some, among[i].info())
+	err := discovery.ErrNobody
+	for tries := 0; err != nil && tries < 3; tries++ {
+		var some []peer.AddrInfo
+		for _, i := range w.rng.Perm(len(among))[:min(few, len(among))] {
+			some = append(some, among[i].info())
+		}
+		if err = n.table.Join(w.ctx, some, nil); err != nil {
+			w.t.Logf("node %d could not join by way of %d: %v", n.n, len(some), err)
+		}
 	}
-	return n.table.Join(w.ctx, some, nil)
+	return err
 }
 
 // timed runs f for every i, some at once, and returns how long the successful
@@ -142,7 +148,7 @@ func TestLookups(t *testing.T) {
 	if testing.Short() {
 		servers = 40
 	}
-	const clients, records = 12, 100
+	const clients, records = 25, 100
 	began := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		w := &tables{t: t, ctx: t.Context(), rng: rand.New(rand.NewPCG(seedOf(t), 3))}
@@ -223,6 +229,9 @@ func TestLookups(t *testing.T) {
 					ok = err == nil
 					return false
 				})
+				if err != nil || !ok {
+					t.Logf("record %d after %v: knowing %d: %v", i, ctx.Err(), from[(i+shift)%len(from)].table.Known(), err)
+				}
 				return err == nil && ok
 			})
 		}
