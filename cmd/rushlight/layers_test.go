@@ -46,6 +46,7 @@ var clock = []string{
 // for everybody and not listed.
 var users = map[string][]string{
 	"filippo.io/edwards25519":        {"rushlight/protocol/beacon"},
+	"github.com/BurntSushi/toml":     {"rushlight/cmd/rushlight"},
 	"github.com/creachadair/jrpc2":   {"rushlight/node/api"},
 	"github.com/dgraph-io/badger/v4": {"rushlight/storage", "rushlight/storage/shelf"},
 	// They lock the profile, the store and the key wheel.

@@ -71,29 +71,6 @@ one JSON object on standard output. Interrupt it to stop it.`,
 	return cmd
 }
 
-func relayCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "relay",
-		Short: "Start a relay: a public server that helps others reach each other",
-		Long: `Start the daemon of a relay and stay in the foreground: up --profile relay
---no-page. A relay needs a public address, and says with --announce what that is
-where it can't see it itself. Behind a reverse proxy it takes WebSocket on the
-port after its own, on loopback.`,
-		Example: `  rushlight relay --listen /ip4/0.0.0.0/udp/4001/quic-v1 --listen /ip4/0.0.0.0/tcp/4001
-  rushlight relay --listen /ip4/127.0.0.1/tcp/4002/ws --announce /dns4/relay.example.org/tcp/443/tls/ws`,
-		Args: exactly(),
-	}
-	flags := addUpFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if cmd.Flags().Changed("profile") && flags.profile != "relay" {
-			return api.Errorf(api.CodeUsage, "a relay has the profile relay").WithHint("use up for another")
-		}
-		flags.profile, flags.noPage = "relay", true
-		return a.up(cmd.Context(), *flags)
-	}
-	return cmd
-}
-
 // stopTime is how long stopping may take. What is committed is safe anyway.
 const stopTime = 3 * time.Second
 

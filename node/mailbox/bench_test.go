@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/time/rate"
 
 	"rushlight/node/host"
@@ -129,11 +128,12 @@ func startRelay(b testing.TB, listen string) *relayProcess {
 		}
 	})
 	first := r.report("")
-	if r.to.ID, err = peer.Decode(first.ID); err != nil {
-		b.Fatal(err)
-	}
 	for _, a := range first.Addrs {
-		r.to.Addrs = append(r.to.Addrs, ma.StringCast(a))
+		one, err := peer.AddrInfoFromString(a + "/p2p/" + first.ID)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.to.ID, r.to.Addrs = one.ID, append(r.to.Addrs, one.Addrs...)
 	}
 	return r
 }

@@ -139,12 +139,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.DiskCap != 0 && o.DiskCap < 2*o.reserve() {
 		return o, errors.New("shelf: Options.DiskCap is too small: the database itself needs 48 × MemTableSize")
 	}
-	if o.Ballast == 0 {
-		o.Ballast = 512 << 20
-		if o.DiskCap > 0 {
-			o.Ballast = min(o.Ballast, o.DiskCap/64)
-		}
-	}
+	o.Ballast = o.ballast()
 	if o.Queue == 0 {
 		o.Queue = 64 << 20
 	}
@@ -171,6 +166,26 @@ func (o Options) capacity() uint64 {
 	return uint64(o.DiskCap-o.reserve()-max(o.Ballast, 0)) * 2 / 3
 }
 
+// Capacity is how many bytes of envelopes fit under the disk cap.
+func (o Options) Capacity() uint64 {
+	with := o
+	if o.MemTableSize == 0 {
+		with.MemTableSize = 32 << 20
+	}
+	with.Ballast = with.ballast()
+	return with.capacity()
+}
+
+func (o Options) ballast() int64 {
+	if o.Ballast != 0 {
+		return o.Ballast
+	}
+	if o.DiskCap > 0 {
+		return min(512<<20, o.DiskCap/64)
+	}
+	return 512 << 20
+}
+
 // maxStored is the length of the longest value.
 const maxStored = 64<<10 + 256
 
@@ -190,6 +205,7 @@ func (o Options) badger(dir string) badger.Options {
 		WithValueLogFileSize(1 << 20).
 		WithBaseTableSize(max(1<<20, o.MemTableSize/4)).
 		WithBaseLevelSize(2 * o.MemTableSize).
+		WithLevelSizeMultiplier(16). // what has expired waits less long for a merge
 		WithNumLevelZeroTables(4).
 		WithNumLevelZeroTablesStall(stall).
 		WithNumCompactors(*o.Compactors).
