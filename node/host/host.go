@@ -100,6 +100,7 @@ type Host struct {
 	meter    *meter
 	saving   atomic.Int32 // a Thrift
 	moved    func()
+	away     away
 	gate     *gate
 	circuits *circuits // nil where there are none
 	puncher  *puncher  // nil where there is none
@@ -250,11 +251,14 @@ func (h *Host) Close() error {
 // inside a private network counts only if this machine is in it, too. A
 // connection by way of a circuit relay is enough if ctx allows it.
 func (h *Host) Connect(ctx context.Context, p peer.AddrInfo) error {
+	p.Addrs = h.away.choose(p, h.Thrift())
 	h.gate.tell(p)
 	if s, ok := h.h.Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(p.ID)
 	}
-	if err := h.h.Connect(ctx, p); err != nil {
+	err := h.h.Connect(ctx, p)
+	h.away.note(p.ID, err == nil)
+	if err != nil {
 		return Opaque("host: connecting", err)
 	}
 	return nil

@@ -31,7 +31,7 @@ type meter struct {
 // second. QUIC's keepalive of 15 s can't be changed.
 const (
 	beginQUIC, beginTCP = 8000, 6000
-	awayQUIC, awayTCP   = 4000, 240
+	awayQUIC, awayTCP   = 12000, 240
 	keepQUIC, keepTCP   = 21, 1
 )
 
