@@ -101,6 +101,9 @@ func (t *txn) acked(a identity.AccountID, ack parcel.Ack) error {
 	if o.Message == [16]byte{} {
 		return nil
 	}
+	if err := t.arrived(o); err != nil {
+		return err
+	}
 	return t.setState(o.Message, record.StateDelivered)
 }
 
@@ -208,6 +211,9 @@ func (e *Engine) Refused(ctx context.Context, a identity.AccountID, _ identity.D
 			}
 			if o.Message == [16]byte{} {
 				return nil
+			}
+			if err := t.arrived(o); err != nil {
+				return err
 			}
 			return t.setState(o.Message, record.StateFailed)
 		}

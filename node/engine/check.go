@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"rushlight/protocol/message"
 	"rushlight/storage"
 	"rushlight/storage/record"
 )
@@ -67,7 +66,7 @@ func (t *txn) checkMessages(ctx context.Context, r *Report) error {
 			r.fault("messages", "one can't be read: %v", err)
 			return true, ctx.Err()
 		}
-		m, err := message.Parse(rec.Content)
+		m, err := parse(rec)
 		if err != nil {
 			r.fault("messages", "the content of one can't be read: %v", err)
 			return true, ctx.Err()
@@ -124,7 +123,7 @@ func (t *txn) checkOutbox(ctx context.Context, r *Report) error {
 		x, err := t.index(o.Message)
 		if err != nil || x == nil {
 			r.fault("outbox", "an entry delivers a message that is not there")
-		} else if x.State != record.StateQueued {
+		} else if x.State != record.StateQueued && len(o.Packet) == 0 {
 			r.fault("outbox", "a message that is through still waits for delivery")
 		}
 		return true, ctx.Err()

@@ -309,13 +309,13 @@ func (t *txn) failOutbox(a identity.AccountID) (messages, more bool, err error) 
 		return false, false, err
 	}
 	var keys []storage.Key
-	var ids []message.ID
+	var all []*record.Outbox
 	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, c.Pending), false, func(k storage.Key, v []byte) (bool, error) {
 		o, err := record.ParseOutbox(v)
 		if err != nil {
 			return false, fmt.Errorf("reading the outbox: %w", err)
 		}
-		keys, ids = append(keys, k), append(ids, o.Message)
+		keys, all = append(keys, k), append(all, o)
 		return len(keys) < refileChunk, nil
 	}); err != nil {
 		return false, false, err
@@ -324,11 +324,14 @@ func (t *txn) failOutbox(a identity.AccountID) (messages, more bool, err error) 
 		if err := t.leave(a, record.OutboxSeq(k)); err != nil {
 			return false, false, err
 		}
-		if ids[i] == (message.ID{}) {
+		if all[i].Message == (message.ID{}) {
 			continue
 		}
 		messages = true
-		if err := t.setState(ids[i], record.StateFailed); err != nil {
+		if err := t.arrived(all[i]); err != nil {
+			return false, false, err
+		}
+		if err := t.setState(all[i].Message, record.StateFailed); err != nil {
 			return false, false, err
 		}
 	}

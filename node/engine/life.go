@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"rushlight/protocol/identity"
@@ -38,9 +39,9 @@ func unixMilli(ms int64) time.Time {
 	return time.UnixMilli(ms)
 }
 
-// endsAt notes when a message ends.
-func (t *txn) endsAt(at time.Time, id message.ID, with identity.AccountID) error {
-	d := &record.Due{Account: with}
+// endsAt notes when a message ends; header is the erased form of one's own.
+func (t *txn) endsAt(at time.Time, id message.ID, with identity.AccountID, header []byte) error {
+	d := &record.Due{Account: with, Header: header}
 	if t.due.IsZero() || at.Before(t.due) {
 		t.due = at
 	}
@@ -68,42 +69,65 @@ func (t *txn) seen(id message.ID, x *record.Index, with identity.AccountID) erro
 	if err := t.putErasable(k, rec.Marshal(), rec.Expires, leaf); err != nil {
 		return err
 	}
-	return t.endsAt(at, id, with)
+	for _, hangs := range []struct {
+		there bool
+		key   storage.Key
+	}{{x.Edited, record.EditKey(id)}, {x.Reacted, record.ReactionsKey(id)}} {
+		if !hangs.there {
+			continue
+		}
+		v, err := t.get(hangs.key)
+		if err != nil || v == nil {
+			return err
+		}
+		if err := t.putErasable(hangs.key, v, rec.Expires, leaf); err != nil {
+			return err
+		}
+	}
+	return t.endsAt(at, id, with, nil)
 }
 
 // Delete erases a message from this device, and what is still on its way of
 // it.
 func (e *Engine) Delete(ctx context.Context, id message.ID) error {
-	return e.do(ctx, 4096, func(t *txn) error {
-		rec, _, _, err := t.message(id)
+	return e.do(ctx, 16384, func(t *txn) error {
+		rec, _, m, err := t.shown(id)
 		if err != nil {
 			return err
 		}
-		if rec == nil {
-			return ErrUnknownMessage
+		with := t.partner(m, rec)
+		if rec.Burn != 0 && !rec.Mine {
+			if err := t.notify(with, message.NoticeBurned, []message.ID{id}); err != nil {
+				return err
+			}
 		}
-		m, err := message.Parse(rec.Content)
-		if err != nil {
-			return err
-		}
-		return t.end(id, t.partner(m, rec), true)
+		return t.end(id, with, ending{burn: true, header: m.Erase()})
 	})
 }
 
-// end takes away everything of a message but its place in the history; with
-// burn its key is destroyed at once, otherwise with all that expire with it.
-func (t *txn) end(id message.ID, with identity.AccountID, burn bool) error {
+// ending is how a message ends.
+type ending struct {
+	burn   bool             // destroy its key at once, not with all that expire with it
+	header *message.Message // of one's own, without its body: to be sent if that was not delivered
+}
+
+// end takes away everything of a message but its place in the history.
+func (t *txn) end(id message.ID, with identity.AccountID, how ending) error {
 	x, err := t.index(id)
 	if err != nil || x == nil || len(x.Key) == 0 {
 		return err
 	}
 	if leaf, ok, err := t.LeafOf(x.Key); err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return err
-	} else if ok && burn {
+	} else if ok && how.burn {
 		t.Forget(leaf)
 	}
-	if x.Outbox != 0 {
-		if err := t.leave(with, x.Outbox); err != nil {
+	undelivered := x.Outbox != 0 && x.State < record.StateStored
+	if err := t.strip(id, x, with); err != nil {
+		return err
+	}
+	if undelivered && how.header != nil {
+		if err := t.tell(with, &message.Erased{Reason: message.Lost, Message: how.header}); err != nil {
 			return err
 		}
 	}
@@ -114,8 +138,12 @@ func (t *txn) end(id message.ID, with identity.AccountID, burn bool) error {
 	if !x.Mine && x.State < record.StateRead {
 		conv.Unread -= min(conv.Unread, 1)
 	}
-	if x.Missing > 0 {
+	waited := x.Missing > 0 || isHidden(x)
+	if waited {
 		conv.Waiting -= min(conv.Waiting, 1)
+	}
+	if isHidden(x) && x.Missing == 0 {
+		conv.Early -= min(conv.Early, 1)
 	}
 	if conv.Unread == 0 {
 		conv.FirstNew = nil
@@ -124,14 +152,22 @@ func (t *txn) end(id message.ID, with identity.AccountID, burn bool) error {
 	if err := t.del(x.Key); err != nil {
 		return err
 	}
-	x.Key, x.Missing, x.Outbox = nil, 0, 0
+	x.Key, x.Missing = nil, 0
 	if err := t.put(record.IndexKey(id), x.Marshal()); err != nil {
 		return err
 	}
 	if err := t.bury(conv, with, id); err != nil {
 		return err
 	}
-	return t.event(record.Event{Type: record.EventExpired, Message: id, Account: with})
+	if !isHidden(x) {
+		if err := t.event(record.Event{Type: record.EventExpired, Message: id, Account: with}); err != nil {
+			return err
+		}
+	}
+	if waited {
+		return t.placeWaiting(conv, id)
+	}
+	return nil
 }
 
 // bury remembers which messages of a conversation ended last: only so many stay
@@ -172,7 +208,7 @@ func (t *txn) sweep(from storage.Key) error {
 		with, known := names[[16]byte(k[1:17])]
 		switch {
 		case known && k[0] == record.FamilyMessage:
-			return t.end(message.ID(k[len(k)-16:]), with, false)
+			return t.end(message.ID(k[len(k)-16:]), with, ending{})
 		case known && k[0] == record.FamilyOutbox:
 			return t.leave(with, record.OutboxSeq(k))
 		}
@@ -192,7 +228,7 @@ func (t *txn) sweep(from storage.Key) error {
 // tend ends what is due, as far as one transaction goes, and destroys the keys
 // of what has expired.
 func (t *txn) tend() error {
-	const chunk = 128
+	const chunk = 64
 	if !t.e.life.trusted() {
 		return nil // it is hidden, and destroyed once the time is certain
 	}
@@ -218,15 +254,33 @@ func (t *txn) tend() error {
 	}); err != nil {
 		return err
 	}
+	burned := map[identity.AccountID][]message.ID{}
 	for _, m := range all {
 		x, err := t.index(m.id)
 		if err != nil {
 			return err
 		}
-		if err := t.end(m.id, m.due.Account, x != nil && x.BurnsAt != 0); err != nil {
+		how := ending{burn: x != nil && x.BurnsAt != 0}
+		if how.burn && len(x.Key) > 0 && !x.Mine {
+			burned[m.due.Account] = append(burned[m.due.Account], m.id)
+		}
+		if len(m.due.Header) > 0 {
+			if how.header, err = message.ParseErased(m.due.Header); err != nil {
+				return fmt.Errorf("reading what ends: %w", err)
+			}
+		}
+		if err := t.end(m.id, m.due.Account, how); err != nil {
 			return err
 		}
 		if err := t.del(m.key); err != nil {
+			return err
+		}
+	}
+	for a, ids := range burned {
+		if t.contact(a) == nil {
+			continue
+		}
+		if err := t.notify(a, message.NoticeBurned, ids); err != nil {
 			return err
 		}
 	}

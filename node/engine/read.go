@@ -25,12 +25,34 @@ type View struct {
 	Sent     time.Time
 	Received time.Time
 	Text     string
-	Newer    bool // of a kind that this version does not know
-	Waiting  bool // messages that come before it have not arrived
+	Styles   []message.Style
+	Mentions []message.Mention
+	Newer    bool              // of a kind that this version does not know
+	Timer    *message.Lifetime // it changed how long later messages live
+	Waiting  bool              // messages that come before it have not arrived
 	State    record.MessageState
 	Expires  time.Time     // zero is never
 	Burn     time.Duration // after it was seen; zero is not at all
 	BurnsAt  time.Time     // zero is not seen yet
+
+	ReplyTo   message.ID // the message it answers; zero is none
+	Quote     *Quote     // of that message, as long as it is there
+	Forwarded bool
+	Edited    bool
+	Deleted   bool // its author took it back; there is no text
+	Reactions []Reaction
+}
+
+// Quote is the beginning of a message that another one answers.
+type Quote struct {
+	From identity.AccountID
+	Text string
+}
+
+// Reaction is what somebody put under a message.
+type Reaction struct {
+	From  identity.AccountID
+	Emoji string
 }
 
 // Read says which messages of a conversation to return.
@@ -73,6 +95,11 @@ func (e *Engine) Read(ctx context.Context, r Read) ([]View, error) {
 		}
 	}
 	return out, nil
+}
+
+// view runs f on a snapshot.
+func (e *Engine) view(f func(t *txn) error) error {
+	return e.store.View(func(tx *storage.Tx) error { return f(e.viewTxn(tx)) })
 }
 
 // viewTxn makes the read methods of txn work on a snapshot.
@@ -134,9 +161,9 @@ func (t *txn) view(with identity.AccountID, b []byte) (*View, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading a message: %w", err)
 	}
-	m, err := message.Parse(rec.Content)
+	m, err := parse(rec)
 	if err != nil {
-		return nil, fmt.Errorf("reading a message: %w", err)
+		return nil, err
 	}
 	v := &View{
 		ID: m.ID(), With: with, From: rec.Account, Mine: rec.Mine,
@@ -151,18 +178,7 @@ func (t *txn) view(with identity.AccountID, b []byte) (*View, error) {
 	}
 	v.State, v.Waiting = x.State, x.Missing > 0
 	v.Expires, v.Burn, v.BurnsAt = unixMilli(rec.Expires), time.Duration(rec.Burn)*time.Second, unixMilli(x.BurnsAt)
-	switch m.Type {
-	case message.TypeText:
-		body, err := message.ParseText(m.Body)
-		if err != nil {
-			v.Newer = true
-			break
-		}
-		v.Text = body.Text
-	default:
-		v.Newer = true
-	}
-	return v, nil
+	return v, t.content(v, m, x)
 }
 
 // Message returns one message.
@@ -173,12 +189,12 @@ func (e *Engine) Message(id message.ID) (v *View, err error) {
 		if err != nil {
 			return err
 		}
-		if rec == nil || x == nil {
+		if rec == nil || x == nil || isHidden(x) {
 			return ErrUnknownMessage
 		}
-		m, err := message.Parse(rec.Content)
+		m, err := parse(rec)
 		if err != nil {
-			return fmt.Errorf("reading a message: %w", err)
+			return err
 		}
 		v, err = t.view(t.partner(m, rec), rec.Marshal())
 		return err
@@ -287,9 +303,9 @@ func (t *txn) dropMessages(a identity.AccountID) (more bool, err error) {
 		if err != nil {
 			return false, fmt.Errorf("reading a message: %w", err)
 		}
-		m, err := message.Parse(rec.Content)
+		m, err := parse(rec)
 		if err != nil {
-			return false, fmt.Errorf("reading a message: %w", err)
+			return false, err
 		}
 		all = append(all, entry{k, record.NumberKey(t, id, m.Author, m.Seq), m.ID()})
 		return len(all) < chunk+tombstones, nil
@@ -301,7 +317,7 @@ func (t *txn) dropMessages(a identity.AccountID) (more bool, err error) {
 		if more && i >= chunk {
 			break // they may be the newest
 		}
-		if err := t.del(m.key); err != nil {
+		if err := errors.Join(t.del(m.key), t.dropHung(m.id)); err != nil {
 			return false, err
 		}
 		if !more && i >= len(all)-tombstones {

@@ -179,6 +179,10 @@ func (t *txn) take(s *session, packet []byte) error {
 		return t.takeMessage(s, p)
 	case *message.Profile:
 		return t.takeProfile(s, p)
+	case *message.Erased:
+		return t.takeErased(s, p)
+	case *message.Notice:
+		return t.takeNotice(s, p)
 	}
 	// Receipts, bundles and whatever a newer version sends say nothing that
 	// this version acts on; they are acknowledged so that they don't come again.
@@ -202,44 +206,52 @@ func (t *txn) takeMessage(s *session, m *message.Message) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	t.agrees(m.HLC)
-	l, known := conv.history.Log(m.Author)
-	next := !known || m.Seq > l.Held.Last()
-	out, err := t.insert(conv, m)
-	if errors.Is(err, history.ErrTooManyGaps) {
-		return fmt.Errorf("%w: %w", errTooEarly, err)
+	b, err := about(m)
+	if err == nil && m.Type == message.TypeTimer {
+		_, err = message.ParseBody(m.Type, m.Body)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	if out.Verdict == history.Duplicate {
-		return nil
+	t.agrees(m.HLC)
+	out, next, err := t.enter(conv, m)
+	if err != nil || out.Verdict == history.Duplicate {
+		return err
 	}
-	conv.dirty, t.wrote = true, true
 	rec := &record.Message{Account: s.Account, Received: t.now.UnixMilli(), Content: content}
 	rec.Burn, rec.Expires = uint32(life.Burn/time.Second), deadline(m, life, t.now)
+	if b != nil {
+		return t.takeHidden(conv, m, b, rec, out)
+	}
+	if m.Type == message.TypeTimer {
+		if err := conv.applyTimer(m, out.Position.ID); err != nil {
+			return err
+		}
+	}
+	return t.takeShown(conv, m, rec, out, record.StateDelivered, next)
+}
+
+// takeShown keeps a contact's message that people see.
+func (t *txn) takeShown(conv *conversation, m *message.Message, rec *record.Message, out history.Outcome, state record.MessageState, next bool) error {
+	id := out.Position.ID
 	leaf, err := t.leafFor(m.Conversation, rec)
 	if err != nil {
 		return err
 	}
-	if err := t.putMessage(m, rec, out, &record.Index{State: record.StateDelivered}, leaf, next); err != nil {
+	if err := t.putMessage(m, rec, out, &record.Index{State: state}, leaf, next); err != nil {
 		return err
 	}
-	conv.Unread++
-	if k := record.MessageKey(t, m.Conversation, out.Position.Order, out.Position.ID); len(conv.FirstNew) == 0 || string(k) < string(conv.FirstNew) {
-		conv.FirstNew = k
+	if state < record.StateRead {
+		conv.Unread++
+		if k := record.MessageKey(t, m.Conversation, out.Position.Order, id); len(conv.FirstNew) == 0 || string(k) < string(conv.FirstNew) {
+			conv.FirstNew = k
+		}
 	}
 	if out.Verdict == history.Waiting {
 		conv.Waiting++
-		for _, parent := range out.Missing {
-			id := out.Position.ID
-			if err := t.put(record.WaitingKey(parent, id), id[:]); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.waitFor(out.Missing, id)
 	}
-	return t.placeWaiting(conv, out.Position.ID)
+	return t.placeWaiting(conv, id)
 }
 
 // placeWaiting gives the messages that waited for a parent their final place,
@@ -264,7 +276,6 @@ func (t *txn) placeWaiting(conv *conversation, parent message.ID) error {
 				return err
 			}
 			if placed {
-				conv.Waiting--
 				queue = append(queue, id)
 			}
 		}
@@ -277,18 +288,23 @@ func (t *txn) placeOne(conv *conversation, id message.ID) (bool, error) {
 	if err != nil || rec == nil {
 		return false, err
 	}
-	m, err := message.Parse(rec.Content)
+	m, err := parse(rec)
 	if err != nil {
-		return false, fmt.Errorf("reading a waiting message: %w", err)
+		return false, err
 	}
-	sh := &shelf{t: t, conv: conv.history, id: m.Conversation}
-	out := conv.history.Place(m, sh, message.ClockTime(uint64(rec.Received)<<16))
-	if sh.err != nil {
-		return false, sh.err
+	if isHidden(x) {
+		return t.settleHidden(conv, rec, x, m, id)
 	}
-	conv.dirty = true
+	if x.Missing == 0 {
+		return false, nil
+	}
+	out, err := t.place(conv, m, rec)
+	if err != nil {
+		return false, err
+	}
 	x.Missing = uint8(len(out.Missing))
 	if out.Verdict == history.New {
+		conv.Waiting -= min(conv.Waiting, 1)
 		x.Order = out.Position.Order
 		x.Key = record.MessageKey(t, m.Conversation, x.Order, id)
 		if string(x.Key) != string(old) {

@@ -17,14 +17,20 @@ import (
 // message, by its leaf and its deadline in unix milliseconds. Its number is
 // returned.
 func (t *txn) enqueue(a identity.AccountID, packet []byte, id message.ID, expires int64, leaf storage.Leaf) (uint64, error) {
+	o := &record.Outbox{Message: id}
+	if id == (message.ID{}) {
+		o.Packet = packet
+	}
+	return t.enqueueEntry(a, o, packet, expires, leaf)
+}
+
+// enqueueEntry is enqueue for an entry of which it is known what it delivers.
+func (t *txn) enqueueEntry(a identity.AccountID, o *record.Outbox, packet []byte, expires int64, leaf storage.Leaf) (uint64, error) {
 	c, err := t.chain(a)
 	if err != nil {
 		return 0, err
 	}
-	o := &record.Outbox{Kind: record.OutboxUnsealed, Message: id, Made: t.now.Unix()}
-	if id == (message.ID{}) {
-		o.Packet = packet
-	}
+	o.Kind, o.Made = record.OutboxUnsealed, t.now.Unix()
 	s, err := t.current(a)
 	if err != nil {
 		return 0, err
@@ -127,6 +133,14 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 		if err != nil {
 			return err
 		}
+		_, until, err := t.Expiring(keys[i])
+		if err != nil {
+			return err
+		}
+		expires := int64(0)
+		if !until.IsZero() {
+			expires = until.UnixMilli()
+		}
 		if err := t.leave(a, record.OutboxSeq(keys[i])); err != nil {
 			return err
 		}
@@ -140,13 +154,9 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 		if _, err := t.seal(o, s, c, packet); err != nil {
 			return err
 		}
-		rec, x, _, err := t.message(o.Message)
+		x, err := t.index(o.Message)
 		if err != nil {
 			return err
-		}
-		expires := int64(0)
-		if rec != nil {
-			expires = rec.Expires
 		}
 		seq, err := t.putOutbox(a, c, o, expires, leaf)
 		if err != nil {
@@ -168,7 +178,7 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 // packetOf returns what an outbox entry delivers, nil when it no longer
 // exists.
 func (t *txn) packetOf(o *record.Outbox) ([]byte, error) {
-	if o.Message == [16]byte{} {
+	if len(o.Packet) > 0 || o.Message == [16]byte{} {
 		return o.Packet, nil
 	}
 	m, _, _, err := t.message(o.Message)

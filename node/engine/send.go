@@ -34,9 +34,22 @@ type Send struct {
 	Text string
 	Life message.Lifetime // see [Never]
 	Key  string           // the caller's idempotency key, or empty
+
+	ReplyTo   message.ID // the message it answers; zero is none
+	Forwarded bool       // somebody else wrote it
+	Styles    []message.Style
+	Mentions  []message.Mention
+
 	// Entered, if set, is called once the message's place among all messages
 	// is fixed.
 	Entered func()
+}
+
+// body encodes what is sent.
+func (s *Send) body(life message.Lifetime) ([]byte, error) {
+	return (&message.Body{
+		Type: message.TypeText, Text: s.Text, Lifetime: life, ReplyTo: s.ReplyTo, Forwarded: s.Forwarded, Styles: s.Styles, Mentions: s.Mentions,
+	}).Salted().Marshal()
 }
 
 // Sent is a message that will not be lost.
@@ -50,8 +63,7 @@ type Sent struct {
 // itself. Errors: those of message.NewBody, [ErrUnknownContact],
 // [ErrBlocked], [ErrKeyChanged], storage.ErrNoSpace.
 func (e *Engine) Send(ctx context.Context, s Send) (Sent, error) {
-	s.Life = chosen(s.Life)
-	body, err := message.NewBody(s.Text, s.Life)
+	body, err := s.body(chosen(s.Life))
 	if err != nil {
 		if s.Entered != nil {
 			s.Entered()
@@ -69,19 +81,27 @@ func (e *Engine) Send(ctx context.Context, s Send) (Sent, error) {
 	return out, st.err
 }
 
-func (t *txn) sendText(s Send, body []byte) (Sent, error) {
-	c := t.contact(s.To)
+// maySend returns why nothing may be sent to an account.
+func (t *txn) maySend(a identity.AccountID) error {
+	c := t.contact(a)
 	switch {
 	case c == nil:
-		return Sent{}, ErrUnknownContact
+		return ErrUnknownContact
 	case c.State == record.ContactBlocked:
-		return Sent{}, ErrBlocked
+		return ErrBlocked
 	case c.KeyChanged:
-		return Sent{}, ErrKeyChanged
+		return ErrKeyChanged
 	case c.State == record.ContactPending:
-		if j, err := t.join(s.To); err != nil || j == nil {
-			return Sent{}, orRefuse(err, ErrNotApproved)
+		if j, err := t.join(a); err != nil || j == nil {
+			return orRefuse(err, ErrNotApproved)
 		}
+	}
+	return nil
+}
+
+func (t *txn) sendText(s Send, body []byte) (Sent, error) {
+	if err := t.maySend(s.To); err != nil {
+		return Sent{}, err
 	}
 	var idem storage.Key
 	if s.Key != "" {
@@ -99,16 +119,14 @@ func (t *txn) sendText(s Send, body []byte) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
-	m := &message.Message{Header: conv.history.Next(t.e.self.id, t.now), Type: message.TypeText, Body: body}
-	if l, ok := conv.history.Log(t.e.self.id); ok && conv.Skip > 0 && l.Held.Last() > 0 {
-		m.Seq += conv.Skip
+	if life := conv.effective(s.Life); life != chosen(s.Life) {
+		if body, err = s.body(life); err != nil {
+			return Sent{}, err
+		}
+		s.Life = life
 	}
-	conv.Skip = 0
-	content, err := m.Marshal()
-	if err != nil {
-		return Sent{}, err
-	}
-	id, err := t.insertOwn(s, conv, m, content)
+	m := t.compose(conv, message.TypeText, body)
+	id, err := t.insertOwn(s.To, chosen(s.Life), conv, m)
 	if err != nil {
 		return Sent{}, err
 	}
@@ -128,15 +146,30 @@ func (t *txn) sentBefore(id message.ID) (Sent, error) {
 	if m == nil {
 		return Sent{ID: id, State: record.StateFailed}, nil
 	}
-	p, err := message.Parse(m.Content)
+	p, err := parse(m)
 	if err != nil {
 		return Sent{}, err
 	}
 	return Sent{ID: id, State: x.State, At: message.ClockTime(p.HLC)}, nil
 }
 
+// compose makes the next message of this device in a conversation. It must be
+// inserted.
+func (t *txn) compose(conv *conversation, typ message.Type, body []byte) *message.Message {
+	m := &message.Message{Header: conv.history.Next(t.e.self.id, t.now), Type: typ, Body: body}
+	if l, ok := conv.history.Log(t.e.self.id); ok && conv.Skip > 0 && l.Held.Last() > 0 {
+		m.Seq += conv.Skip
+	}
+	conv.Skip = 0
+	return m
+}
+
 // insertOwn places a message of this device in its conversation and the outbox.
-func (t *txn) insertOwn(s Send, conv *conversation, m *message.Message, content []byte) (message.ID, error) {
+func (t *txn) insertOwn(to identity.AccountID, life message.Lifetime, conv *conversation, m *message.Message) (message.ID, error) {
+	content, err := m.Marshal()
+	if err != nil {
+		return message.ID{}, err
+	}
 	t.wrote, conv.dirty = true, true
 	out, err := t.insert(conv, m)
 	if err != nil {
@@ -146,15 +179,15 @@ func (t *txn) insertOwn(s Send, conv *conversation, m *message.Message, content 
 		return message.ID{}, fmt.Errorf("engine: own message was not new")
 	}
 	rec := &record.Message{Account: t.e.self.account, Mine: true, Received: t.now.UnixMilli(), Content: content}
-	rec.Burn = uint32(s.Life.Burn / time.Second)
-	rec.Expires = deadline(m, s.Life, t.now)
+	rec.Burn = uint32(life.Burn / time.Second)
+	rec.Expires = deadline(m, life, t.now)
 	leaf, err := t.leafFor(m.Conversation, rec)
 	if err != nil {
 		return message.ID{}, err
 	}
 	id := out.Position.ID
 	x := &record.Index{State: record.StateQueued}
-	if x.Outbox, err = t.enqueue(s.To, append([]byte{byte(message.KindMessage)}, content...), id, rec.Expires, leaf); err != nil {
+	if x.Outbox, err = t.enqueue(to, append([]byte{byte(message.KindMessage)}, content...), id, rec.Expires, leaf); err != nil {
 		return message.ID{}, err
 	}
 	return id, t.putMessage(m, rec, out, x, leaf, true)
@@ -189,7 +222,14 @@ func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Ou
 		return err
 	}
 	if rec.Expires != 0 {
-		if err := t.endsAt(unixMilli(rec.Expires), id, t.partner(m, rec)); err != nil {
+		var header []byte
+		if rec.Mine {
+			var err error
+			if header, err = m.MarshalErased(); err != nil {
+				return err
+			}
+		}
+		if err := t.endsAt(unixMilli(rec.Expires), id, t.partner(m, rec), header); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 // seen. The message itself can't be read any more by then.
 type Due struct {
 	Account identity.AccountID // the other side of the conversation
+	Header  []byte             // of one's own message: the erased message.Message
 }
 
 // DueKey is the key of the end of one message.
@@ -33,13 +34,15 @@ func ParseDueKey(k storage.Key) (at time.Time, id message.ID, err error) {
 }
 
 // Marshal encodes d.
-func (d *Due) Marshal() []byte { return wire.NewWriter(nil).U8(1).Raw(d.Account[:]).Out() }
+func (d *Due) Marshal() []byte {
+	return wire.NewWriter(make([]byte, 0, 35+len(d.Header))).U8(1).Raw(d.Account[:]).Vec16(d.Header).Out()
+}
 
 // ParseDue decodes a [Due].
 func ParseDue(b []byte) (*Due, error) {
 	r := wire.NewReader(b)
 	version(r)
-	d := &Due{Account: r.A32()}
+	d := &Due{Account: r.A32(), Header: r.Vec16(1024)}
 	return d, r.Close()
 }
 

@@ -16,7 +16,10 @@ const (
 	EventMessage EventType = 1 // a message was written, here or elsewhere
 	EventState   EventType = 2 // a message changed its state
 	EventContact EventType = 3 // a contact was added or changed
-	EventExpired EventType = 4 // a message ended: it expired, burned or was deleted
+	EventExpired EventType = 4 // a message ended: it expired, burned or was deleted here
+	EventEdit    EventType = 5 // a message has another text
+	EventDelete  EventType = 6 // a message was taken back from everybody
+	EventReact   EventType = 7 // a reaction came, changed or was taken back
 )
 
 // Event is one entry of the event log. It names ids; the content is read when
@@ -49,7 +52,7 @@ func ParseEvent(b []byte) (*Event, error) {
 	r := wire.NewReader(b)
 	version(r)
 	e := &Event{Type: EventType(r.U8()), At: int64(r.U64()), Message: r.A16(), State: MessageState(r.U8()), Account: r.A32()}
-	if e.Type < EventMessage || e.Type > EventExpired {
+	if e.Type < EventMessage || e.Type > EventReact {
 		r.Fail("unknown event type")
 	}
 	return e, r.Close()

@@ -17,6 +17,9 @@ const (
 	StateDelivered MessageState = 3
 	StateRead      MessageState = 4
 	StateFailed    MessageState = 5
+	// StateHidden is that of a message that isn't shown: an edit, a reaction,
+	// or one that was lost.
+	StateHidden MessageState = 6
 )
 
 // Message is one message as this device keeps it.
@@ -26,6 +29,7 @@ type Message struct {
 	Received int64  // unix milliseconds at which it was stored
 	Expires  int64  // unix milliseconds from which on nobody sees it; 0 is never
 	Burn     uint32 // seconds that it lives once it was seen; 0 is as long as it likes
+	Erased   bool   // its body is gone: Content is an erased message.Message
 	Content  []byte // message.Message
 }
 
@@ -45,7 +49,7 @@ func MessagePrefix(n Namer, conv message.ConversationID) storage.Key {
 // Marshal encodes m.
 func (m *Message) Marshal() []byte {
 	return wire.NewWriter(make([]byte, 0, len(m.Content)+64)).U8(1).Raw(m.Account[:]).Bool(m.Mine).U64(uint64(m.Received)).
-		U64(uint64(m.Expires)).U32(m.Burn).Vec24(m.Content).Out()
+		U64(uint64(m.Expires)).U32(m.Burn).Bool(m.Erased).Vec24(m.Content).Out()
 }
 
 // ParseMessage decodes a [Message].
@@ -53,13 +57,14 @@ func ParseMessage(b []byte) (*Message, error) {
 	r := wire.NewReader(b)
 	version(r)
 	m := &Message{Account: r.A32(), Mine: r.Bool(), Received: int64(r.U64()), Expires: int64(r.U64()), Burn: r.U32()}
+	m.Erased = r.Bool()
 	m.Content = r.Vec24(1 << 17)
 	return m, r.Close()
 }
 
 // Index finds a message by its id and carries what changes about it.
 type Index struct {
-	Key     storage.Key // of the [Message]; empty once it was deleted
+	Key     storage.Key // of the [Message]; empty once it ended
 	Order   uint64
 	State   MessageState
 	Changed int64  // unix milliseconds of the last change of State
@@ -67,6 +72,8 @@ type Index struct {
 	Missing uint8  // how many of its parents have not arrived
 	Outbox  uint64 // number of the outbox entry that delivers it; 0 is none
 	BurnsAt int64  // unix milliseconds at which it burns, once it was seen; 0 is not yet
+	Edited  bool   // there is an [Edit]
+	Reacted bool   // there are [Reactions]
 }
 
 // IndexKey is the key of one index entry.
@@ -78,7 +85,7 @@ func IndexPrefix() storage.Key { return key(FamilyMessageIndex) }
 // Marshal encodes x.
 func (x *Index) Marshal() []byte {
 	return wire.NewWriter(make([]byte, 0, len(x.Key)+40)).U8(1).Vec8(x.Key).U64(x.Order).U8(uint8(x.State)).U64(uint64(x.Changed)).Bool(x.Mine).U8(x.Missing).
-		U64(x.Outbox).U64(uint64(x.BurnsAt)).Out()
+		U64(x.Outbox).U64(uint64(x.BurnsAt)).Bool(x.Edited).Bool(x.Reacted).Out()
 }
 
 // ParseIndex decodes an [Index].
@@ -86,11 +93,12 @@ func ParseIndex(b []byte) (*Index, error) {
 	r := wire.NewReader(b)
 	version(r)
 	x := &Index{Key: storage.Key(r.Vec8(255)), Order: r.U64(), State: MessageState(r.U8())}
-	if x.State < StateQueued || x.State > StateFailed {
+	if x.State < StateQueued || x.State > StateHidden {
 		r.Fail("unknown message state")
 	}
 	x.Changed, x.Mine, x.Missing = int64(r.U64()), r.Bool(), r.U8()
 	x.Outbox, x.BurnsAt = r.U64(), int64(r.U64())
+	x.Edited, x.Reacted = r.Bool(), r.Bool()
 	return x, r.Close()
 }
 
@@ -136,6 +144,15 @@ type Conversation struct {
 	Unread   uint32      // messages of others not yet shown
 	FirstNew storage.Key // key of the oldest of them, empty if none
 	Ended    uint64      // messages that expired, burned or were deleted
+	Early    uint32      // edits and reactions that came before what they are about
+	Timer    Timer       // of messages that are told nothing else
+}
+
+// Timer is how long messages of a conversation live.
+type Timer struct {
+	Expiry, Burn uint32     // seconds; 0 is none
+	Time         uint64     // claimed time of the message that set it
+	ID           message.ID // that message; zero when none has
 }
 
 // ConversationKey is the key of one conversation.
@@ -149,7 +166,8 @@ func ConversationPrefix() storage.Key { return key(FamilyConversation) }
 
 // Marshal encodes c.
 func (c *Conversation) Marshal() []byte {
-	return wire.NewWriter(nil).U8(1).Vec24(c.History).U64(c.Skip).U32(c.Waiting).U32(c.Unread).Vec8(c.FirstNew).U64(c.Ended).Out()
+	return wire.NewWriter(nil).U8(1).Vec24(c.History).U64(c.Skip).U32(c.Waiting).U32(c.Unread).Vec8(c.FirstNew).U64(c.Ended).
+		U32(c.Early).U32(c.Timer.Expiry).U32(c.Timer.Burn).U64(c.Timer.Time).Raw(c.Timer.ID[:]).Out()
 }
 
 // ParseConversation decodes a [Conversation].
@@ -157,6 +175,7 @@ func ParseConversation(b []byte) (*Conversation, error) {
 	r := wire.NewReader(b)
 	version(r)
 	c := &Conversation{History: r.Vec24(1 << 18), Skip: r.U64(), Waiting: r.U32(), Unread: r.U32(), FirstNew: storage.Key(r.Vec8(255)), Ended: r.U64()}
+	c.Early, c.Timer = r.U32(), Timer{r.U32(), r.U32(), r.U64(), r.A16()}
 	return c, r.Close()
 }
 

@@ -24,7 +24,7 @@ const (
 type Outbox struct {
 	Kind    OutboxKind
 	Message [16]byte // id of the logged message; zero for a control packet
-	Packet  []byte   // the control packet; empty for a logged message
+	Packet  []byte   // what isn't found by that id: a control packet, an edit, a reaction
 	Made    int64    // unix seconds
 
 	// Set once sealed:

@@ -36,6 +36,10 @@ const (
 	FamilyNumber       = 0x45 // conversation pseudonym[16] ‖ device pseudonym[16] ‖ seq u64
 	FamilyDue          = 0x46 // unix milliseconds u64 ‖ message id[16]: when a message ends
 	FamilyGrave        = 0x47 // conversation pseudonym[16] ‖ slot u16: message id of one that ended
+	FamilyEdit         = 0x48 // message id[16]: its newer text
+	FamilyReactions    = 0x49 // message id[16]: what people put under it
+	FamilyHidden       = 0x4a // message id[16]: a message that isn't shown and waits for another
+	FamilyAbout        = 0x4b // message id[16] ‖ id[16] of a message about it that is on its way
 	FamilyEvent        = 0x50 // sequence number u64
 	FamilyCounter      = 0x51 // one record: the next event number
 	FamilyPeer         = 0x60 // device pseudonym[16]: addresses that worked
