@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"rushlight/protocol/message"
+	"rushlight/storage"
+	"rushlight/storage/record"
 )
 
 const (
@@ -26,15 +28,45 @@ type life struct {
 	next    time.Time // when tend is to be called; zero is never
 	changed chan struct{}
 	doubt   bool
+	noted   bool      // the store holds a record of the doubt
 	wall    time.Time // when the clock was looked at last
 	mono    time.Time
 }
 
-func (l *life) init(away time.Duration) {
+func (l *life) init() {
 	l.changed = make(chan struct{}, 1)
-	l.doubt = away > maxJump
 	l.next = time.Unix(1, 0) // whatever ended meanwhile
 	l.look(time.Now())
+}
+
+// load begins a run: in doubt if the last one was, or ended too long ago.
+func (l *life) load(tx *storage.Tx, away time.Duration) (err error) {
+	l.noted, err = tx.Has(record.DoubtKey())
+	l.doubt = l.noted || away > maxJump
+	return err
+}
+
+// noteDoubt keeps in the store whether the time is in doubt. It is part of
+// every transaction: the time that a transaction records would otherwise be
+// believed by the next run.
+func (t *txn) noteDoubt() error {
+	l := &t.e.life
+	doubt := !l.trusted()
+	l.mu.Lock()
+	noted := l.noted
+	l.mu.Unlock()
+	if doubt == noted {
+		return nil
+	}
+	t.after = append(t.after, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.noted = doubt
+	})
+	if doubt {
+		return t.put(record.DoubtKey(), []byte{1})
+	}
+	return t.del(record.DoubtKey())
 }
 
 // look notices a jump of the clock.
@@ -52,15 +84,13 @@ func (l *life) trusted() bool {
 	return !l.doubt
 }
 
-func (l *life) confirm() (was bool) {
+func (l *life) confirm() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	was, l.doubt = l.doubt, false
-	if was {
-		l.next = time.Unix(1, 0)
+	if l.doubt {
+		l.doubt, l.next = false, time.Unix(1, 0)
 		l.ring()
 	}
-	return was
 }
 
 // sooner and until set when tend is to be called.

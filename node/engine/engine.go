@@ -92,7 +92,7 @@ func Open(store *storage.Store, o Options) (*Engine, error) {
 		e.hints = func() []identity.Hint { return nil }
 	}
 	e.events.init()
-	e.life.init(store.Away())
+	e.life.init()
 	if !store.Clean() {
 		e.sweepAt = storage.Key{record.FamilyOutbox}
 	}

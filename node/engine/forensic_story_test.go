@@ -426,10 +426,14 @@ func (l *loot) wantErased(t *testing.T, s *story) {
 func (l *loot) wantLeaked(t *testing.T, s *story) {
 	t.Helper()
 	l.log(t, s)
+	got, of := 0, 0
 	for f := range fates {
-		if f.dead() && l.messages[f]*10 < l.of[f]*9 {
-			t.Errorf("control: %v: only %d of %d recovered", f, l.messages[f], l.of[f])
+		if f.dead() {
+			got, of = got+l.messages[f], of+l.of[f]
 		}
+	}
+	if got*2 < of { // a journal is written over at some time
+		t.Errorf("control: only %d of %d recovered", got, of)
 	}
 	if l.superseded[0] == 0 {
 		t.Error("control: no superseded state is recovered")

@@ -11,6 +11,9 @@ import (
 
 // load fills what the engine keeps in memory.
 func (e *Engine) load(tx *storage.Tx) (err error) {
+	if err := e.life.load(tx, e.store.Away()); err != nil {
+		return err
+	}
 	if e.self, err = loadSelf(tx); err != nil {
 		return err
 	}

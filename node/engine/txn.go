@@ -151,6 +151,9 @@ func (t *txn) get(k storage.Key) ([]byte, error) {
 
 // flush saves every object that a step changed.
 func (t *txn) flush() error {
+	if err := t.noteDoubt(); err != nil {
+		return err
+	}
 	for _, s := range t.sessions {
 		if !s.dirty {
 			continue

@@ -58,3 +58,7 @@ func GravePrefix(n Namer, conv message.ConversationID) storage.Key {
 	p := n.Pseudonym("conversation", conv[:])
 	return key(FamilyGrave, p[:])
 }
+
+// DoubtKey is the key of the record that is there while the time is in doubt:
+// what has expired is hidden, and not destroyed yet.
+func DoubtKey() storage.Key { return key(FamilyDoubt) }

@@ -42,6 +42,7 @@ const (
 	FamilyAbout        = 0x4b // message id[16] ‖ id[16] of a message about it that is on its way
 	FamilyEvent        = 0x50 // sequence number u64
 	FamilyCounter      = 0x51 // one record: the next event number
+	FamilyDoubt        = 0x52 // one record, while the time is in doubt
 	FamilyPeer         = 0x60 // device pseudonym[16]: addresses that worked
 	FamilyServer       = 0x61 // peer pseudonym[16]: nodes of the hash table
 	FamilyOwner        = 0x62 // one record: the secret of this device's beacon
