@@ -30,3 +30,16 @@ func (e *Engine) Forge(ctx context.Context, a identity.AccountID, typ message.Ty
 	})
 	return id, err
 }
+
+// SendRaw sends a message of any type that both sides show.
+func (e *Engine) SendRaw(ctx context.Context, a identity.AccountID, typ message.Type, body []byte) (id message.ID, err error) {
+	err = e.do(ctx, 2*len(body)+8192, func(t *txn) error {
+		conv, err := t.conversation(e.direct(a))
+		if err != nil {
+			return err
+		}
+		id, err = t.insertOwn(a, message.Lifetime{}, conv, t.compose(conv, typ, body))
+		return err
+	})
+	return id, err
+}

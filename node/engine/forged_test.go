@@ -29,9 +29,9 @@ func TestForgedChanges(t *testing.T) {
 	ctx := t.Context()
 	hers := a.send(b, engine.Send{Text: "hers"})
 	a.send(b, engine.Send{Text: "hers, to burn", Life: message.Lifetime{Burn: time.Hour}})
-	settled(t, a, b)
+	allSettled(t, a, b)
 	his := b.send(a, engine.Send{Text: "his"})
-	settled(t, a, b)
+	allSettled(t, a, b)
 	want := a.sees(b)
 
 	conv := message.DirectConversation(a.Account(), b.Account())
@@ -86,7 +86,7 @@ func erasedOf(author *device, seq uint64, conv message.ConversationID) *message.
 func TestFloodsAreBounded(t *testing.T) {
 	a, b := pair(t)
 	id := a.send(b, engine.Send{Text: "target"})
-	settled(t, a, b)
+	allSettled(t, a, b)
 	const many = 600
 	for i := range many {
 		b.forge(a, &message.Body{Type: message.TypeReaction, Target: id, Emoji: fmt.Sprint("x", i)})
@@ -116,5 +116,5 @@ func TestFloodsAreBounded(t *testing.T) {
 	if got := a.sees(b); strings.Count(got, "[re: re]") != 299 {
 		t.Errorf("%d answers", strings.Count(got, "[re: re]"))
 	}
-	settled(t, a, b)
+	allSettled(t, a, b)
 }

@@ -91,9 +91,12 @@ func (t *txn) seen(id message.ID, x *record.Index, with identity.AccountID) erro
 // it.
 func (e *Engine) Delete(ctx context.Context, id message.ID) error {
 	return e.do(ctx, 16384, func(t *txn) error {
-		rec, _, m, err := t.shown(id)
+		rec, x, m, err := t.shown(id)
 		if err != nil {
 			return err
+		}
+		if m.Type == message.TypeTimer && x.Outbox != 0 {
+			return ErrNoChange // the other side doesn't know of it yet
 		}
 		with := t.partner(m, rec)
 		if rec.Burn != 0 && !rec.Mine {

@@ -86,8 +86,8 @@ func bothSee(t *testing.T, a, b *device, want string) {
 	}
 }
 
-// settled checks that nothing is left to do and the stores are in order.
-func settled(t *testing.T, a, b *device) {
+// allSettled checks that nothing is left to do and the stores are in order.
+func allSettled(t *testing.T, a, b *device) {
 	t.Helper()
 	for range 6 {
 		a.carry(b)
@@ -118,19 +118,19 @@ func TestEditReactReplyUnsend(t *testing.T) {
 	a.carry(b)
 	b.must(b.React(ctx, first, "👍"))
 	a.must(a.Edit(ctx, first, "hello", nil, nil))
-	settled(t, a, b)
+	allSettled(t, a, b)
 	b.send(a, engine.Send{Text: "indeed", ReplyTo: first})
-	settled(t, a, b)
+	allSettled(t, a, b)
 	thumb := fmt.Sprintf("%x:👍", func() []byte { x := b.Account(); return x[:2] }())
 	bothSee(t, a, b, "hello (edited) "+thumb+"\nindeed [re: hello]")
 
 	b.must(b.React(ctx, first, ""))
 	a.must(a.Edit(ctx, first, "hello!", nil, nil))
-	settled(t, a, b)
+	allSettled(t, a, b)
 	bothSee(t, a, b, "hello! (edited)\nindeed [re: hello!]")
 
 	a.must(a.Unsend(ctx, first))
-	settled(t, a, b)
+	allSettled(t, a, b)
 	bothSee(t, a, b, "(deleted)\nindeed")
 	a.restart()
 	b.restart()
@@ -148,7 +148,7 @@ func TestEditReactReplyUnsend(t *testing.T) {
 	if err := b.Edit(ctx, message.ID{1}, "x", nil, nil); !errors.Is(err, engine.ErrUnknownMessage) {
 		t.Error(err)
 	}
-	settled(t, a, b)
+	allSettled(t, a, b)
 }
 
 // The recipient is away: what it missed is gone when it comes, and nothing waits
@@ -162,17 +162,17 @@ func TestUnsendBeforeDelivery(t *testing.T) {
 	a.must(a.React(ctx, two, "🙂"))
 	a.say(b, "three")
 	a.must(a.Unsend(ctx, two))
-	settled(t, a, b)
+	allSettled(t, a, b)
 	bothSee(t, a, b, "one\n(deleted)\nthree")
 	b.say(a, "four")
-	settled(t, a, b)
+	allSettled(t, a, b)
 	bothSee(t, a, b, "one\n(deleted)\nthree\nfour")
 
 	// What its author erases for itself alone and was on its way is nowhere.
 	five := a.send(b, engine.Send{Text: "five"})
 	a.say(b, "six")
 	a.must(a.Delete(ctx, five))
-	settled(t, a, b)
+	allSettled(t, a, b)
 	bothSee(t, a, b, "one\n(deleted)\nthree\nfour\nsix")
 }
 
@@ -226,7 +226,7 @@ func TestChangesBeforeTheirTarget(t *testing.T) {
 		if got := b.sees(a); got != want {
 			t.Errorf("gone %v: %q instead of %q", gone, got, want)
 		}
-		settled(t, a, b)
+		allSettled(t, a, b)
 		bothSee(t, a, b, want)
 	}
 }
@@ -249,7 +249,7 @@ func TestBurnIsReported(t *testing.T) {
 	b.must(b.Delete(t.Context(), stays))
 	eventually(t, func() bool { return b.sees(a) == "" })
 	eventually(t, func() bool { b.carry(a); return a.sees(b) == "stays" })
-	settled(t, a, b)
+	allSettled(t, a, b)
 	if st, err := a.State(erased); err != nil || st != record.StateRead {
 		t.Errorf("state %d, %v", st, err)
 	}
@@ -280,7 +280,7 @@ func TestExpiredUndelivered(t *testing.T) {
 	eventually(t, func() bool { a.carry(b); return a.Queued() == 0 })
 	want := "stays 0\nstays 8\nstays 16\nstays 24\nstays 32\nstays 40\nstays 48\nstays 56\nstays 64\nstays 72"
 	bothSee(t, a, b, want)
-	settled(t, a, b)
+	allSettled(t, a, b)
 }
 
 func TestTimer(t *testing.T) {
@@ -288,7 +288,7 @@ func TestTimer(t *testing.T) {
 	ctx := t.Context()
 	_, err := a.SetTimer(ctx, b.Account(), message.Lifetime{Expiry: time.Hour, Burn: time.Minute})
 	a.must(err)
-	settled(t, a, b)
+	allSettled(t, a, b)
 	bothSee(t, a, b, "timer 1h0m0s 1m0s")
 	for _, c := range []struct{ told, want message.Lifetime }{
 		{message.Lifetime{}, message.Lifetime{Expiry: time.Hour, Burn: time.Minute}},
@@ -305,7 +305,7 @@ func TestTimer(t *testing.T) {
 	}
 	_, err = b.SetTimer(ctx, a.Account(), message.Lifetime{})
 	b.must(err)
-	settled(t, a, b)
+	allSettled(t, a, b)
 	for _, d := range []*device{a, b} {
 		other := a
 		if d == a {

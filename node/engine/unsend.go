@@ -14,7 +14,7 @@ import (
 
 // Unsend takes a message of one's own back from everybody: its body is
 // destroyed here, and there as soon as this arrives. Errors:
-// [ErrUnknownMessage], [ErrNotYours].
+// [ErrUnknownMessage], [ErrNotYours], [ErrNoChange] for a change of the timer.
 func (e *Engine) Unsend(ctx context.Context, id message.ID) error {
 	return e.do(ctx, 16384, func(t *txn) error {
 		rec, _, m, err := t.shown(id)
@@ -25,6 +25,8 @@ func (e *Engine) Unsend(ctx context.Context, id message.ID) error {
 			return ErrNotYours
 		case rec.Erased:
 			return nil
+		case m.Type == message.TypeTimer:
+			return ErrNoChange // it counts for what was sent since
 		}
 		life, err := message.LifetimeOf(m.Body)
 		if err != nil {
