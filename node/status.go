@@ -29,6 +29,7 @@ func (n *Node) Status(context.Context) (api.Status, error) {
 	return api.Status{
 		Ready: ready, Reachability: reach.Word, Why: reach.Why, Transports: n.host.Transports(),
 		Addrs: n.Addrs(), Peers: n.delivery.Stats().Contacts,
+		DHT:    api.DHTStatus{Enabled: true, Peers: n.finder.Status().Size},
 		Relays: n.relays(), Connections: n.connections(),
 		Outbox: n.engine.Queued(), Bytes: api.Traffic{In: now.in, Out: now.out}, CPU: now.cpu.Seconds(),
 		Disk: diskUse(n.cfg.Dir), Uptime: time.Since(n.started).Seconds(),

@@ -85,7 +85,7 @@ type Connection struct {
 // DHTStatus is the state of the distributed hash table client.
 type DHTStatus struct {
 	Enabled bool `json:"enabled"`
-	Peers   int  `json:"peers"` // in the routing table
+	Peers   int  `json:"peers"` // nodes of it, estimated; 0 before it was asked
 }
 
 // Relay is one relay in use and its health.

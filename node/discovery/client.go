@@ -74,6 +74,7 @@ func (c *client) take(ctx context.Context, f *Finder) (*Table, error) {
 			}
 		}
 		if err != nil {
+			f.cfg.Host.Charge(h)
 			return nil, errors.Join(err, h.Close())
 		}
 		c.host, c.table = h, t
@@ -122,6 +123,7 @@ func (f *Finder) shut() error {
 		return nil
 	}
 	f.note(c.table)
+	f.cfg.Host.Charge(c.host)
 	err := errors.Join(c.table.Close(), c.host.Close())
 	c.table, c.host = nil, nil
 	return err

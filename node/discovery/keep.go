@@ -166,11 +166,13 @@ func (f farthest) Swap(i, j int) {
 	f[i], f[j] = f[j], f[i]
 	f[i].index, f[j].index = i, j
 }
+
 func (f *farthest) Push(x any) {
 	r := x.(*kept)
 	r.index = len(*f)
 	*f = append(*f, r)
 }
+
 func (f *farthest) Pop() any {
 	last := len(*f) - 1
 	r := (*f)[last]

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"rushlight/node/host"
 	"rushlight/protocol/beacon"
 )
 
@@ -18,12 +19,15 @@ const (
 	retryLast    = 30 * time.Minute
 	maxInvited   = 4 // invites that have a beacon
 	putTime      = 30 * time.Second
+	lastsLong    = 20 * time.Hour // a beacon is found for this long, and then some
+	thriftLater  = time.Hour
 	poorlyPlaced = time.Minute // until a beacon with few copies is put again
 )
 
 // publication is how far this device's beacon is.
 type publication struct {
 	busy   bool
+	rev    int // what was put
 	next   time.Time
 	pause  time.Duration
 	done   time.Time
@@ -39,6 +43,10 @@ type workKey struct {
 
 // publish puts the beacon at all its places, and those of open invites.
 func (f *Finder) publish(ctx context.Context) {
+	if f.postpone(time.Now()) {
+		f.ring()
+		return
+	}
 	copies, err := f.putAll(ctx, time.Now())
 	now := time.Now()
 	f.mu.Lock()
@@ -64,6 +72,21 @@ func (f *Finder) publish(ctx context.Context) {
 		}
 	}
 	f.ring()
+}
+
+// postpone puts off the beacon while this day's upkeep is spent, unless
+// contacts would no longer find it, or would find what is no longer true.
+func (f *Finder) postpone(now time.Time) bool {
+	saving := f.cfg.Host.Thrift()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := &f.pub
+	if saving == host.Ample || now.Sub(p.done) > lastsLong || p.rev != f.rev {
+		p.rev = f.rev
+		return false
+	}
+	p.busy, p.next = false, now.Add(thriftLater)
+	return true
 }
 
 // nextPut is when the beacon is put next: after eight hours, or before the next

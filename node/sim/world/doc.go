@@ -7,4 +7,12 @@
 // driver does and when, but not the order in which goroutines run. It promises
 // that whatever the driver does, the named invariants hold once the network is
 // whole again; each has a positive control that must fail it.
+//
+// TestLookups alone puts many nodes into one hash table. The large run is
+//
+//	RUSHLIGHT_SIM_TABLE=1000 go test ./node/sim/world -run TestLookups -v -timeout 40m
+//
+// Last result with 100 nodes and 50 ms from anywhere to anywhere: first record
+// p50 100 ms, p99 200 ms; after half of the nodes have vanished all are found,
+// p50 100 ms, p99 400 ms; who begins then joins in 450 ms (p50).
 package world
