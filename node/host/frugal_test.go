@@ -9,7 +9,7 @@ import (
 // Somebody who is away is called by TCP, and by QUIC now and then.
 func TestAway(t *testing.T) {
 	p := info(t, somebody, "/ip4/5.5.5.5/udp/1/quic-v1", "/ip4/5.5.5.5/tcp/1", "/ip4/6.6.6.6/udp/1/quic-v1/p2p/"+aRelay+"/p2p-circuit")
-	var a away
+	a := newAway()
 	byQUIC := 0
 	for i := range 80 {
 		n := len(a.choose(p, Ample))
@@ -19,12 +19,12 @@ func TestAway(t *testing.T) {
 		if n == 3 {
 			byQUIC++
 		}
-		a.note(p.ID, false)
+		a.note(peer.AddrInfo{ID: p.ID}, false)
 	}
 	if byQUIC != awayAfter+80/quicEvery {
 		t.Errorf("%d of 80 calls by QUIC", byQUIC)
 	}
-	a.note(p.ID, true)
+	a.note(p, true)
 	if len(a.choose(p, Ample)) != 3 || len(a.choose(p, Sparing)) != 1 {
 		t.Error("who was there is called differently")
 	}
@@ -34,9 +34,26 @@ func TestAway(t *testing.T) {
 		t.Error("somebody is not called at all")
 	}
 	for i := range maxAway + 10 {
-		a.note(peer.ID(rune(i)), false)
+		a.note(peer.AddrInfo{ID: peer.ID(rune(i))}, false)
 	}
 	if len(a.tries) > maxAway {
 		t.Errorf("%d peers are remembered", len(a.tries))
+	}
+}
+
+// However many contacts are away, calling them all once by QUIC is not done.
+func TestManyAway(t *testing.T) {
+	a := newAway()
+	byQUIC := 0
+	for i := range 200 {
+		p := peer.AddrInfo{ID: peer.ID(rune(i)), Addrs: info(t, somebody, "/ip4/5.5.5.5/udp/1/quic-v1", "/ip4/5.5.5.5/tcp/1").Addrs}
+		p.Addrs = a.choose(p, Ample)
+		if len(p.Addrs) == 2 {
+			byQUIC++
+		}
+		a.note(p, false)
+	}
+	if byQUIC != quicBurst {
+		t.Errorf("%d of 200 were called by QUIC", byQUIC)
 	}
 }

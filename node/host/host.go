@@ -4,7 +4,8 @@
 //
 // It does not know accounts, contacts or messages, and it decides nothing
 // about whom to call. It promises that a host starts in well under 50 ms, that
-// it tells strangers no address of a private network, and that a frame is
+// it tells strangers no address of a private network and dials none that they
+// name, that a hidden one sends nothing but to its proxy, and that a frame is
 // refused by its header before its body takes memory.
 package host
 
@@ -100,7 +101,7 @@ type Host struct {
 	meter    *meter
 	saving   atomic.Int32 // a Thrift
 	moved    func()
-	away     away
+	away     *away
 	gate     *gate
 	circuits *circuits // nil where there are none
 	puncher  *puncher  // nil where there is none
@@ -118,7 +119,7 @@ func New(cfg Config) (*Host, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	h := &Host{profile: cfg.Profile, port: cfg.Port, gate: newGate(), meter: &meter{}, log: log}
+	h := &Host{profile: cfg.Profile, port: cfg.Port, gate: newGate(), meter: &meter{}, away: newAway(), log: log}
 	h.meter.limit = cfg.IdleCap
 	if h.moved = cfg.Moved; h.moved == nil {
 		h.moved = func() {}
@@ -257,7 +258,7 @@ func (h *Host) Connect(ctx context.Context, p peer.AddrInfo) error {
 		s.Backoff().Clear(p.ID)
 	}
 	err := h.h.Connect(ctx, p)
-	h.away.note(p.ID, err == nil)
+	h.away.note(p, err == nil)
 	if err != nil {
 		return Opaque("host: connecting", err)
 	}

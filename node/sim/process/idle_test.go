@@ -310,6 +310,9 @@ func TestIdleGuard(t *testing.T) {
 //
 //	RUSHLIGHT_IDLE=1m go test ./node/sim/process -run 'TestIdle$' -v -timeout 30m
 //	RUSHLIGHT_IDLE=2h go test ./node/sim/process -run 'TestIdle$' -v -timeout 3h
+//
+// Last result, 3 minutes at one relay on a shared machine with two cores:
+// 0.81 MB a day, 0.43 % of a core, 20 wake-ups a second, 49 MiB resident.
 func TestIdle(t *testing.T) {
 	window, err := time.ParseDuration(os.Getenv("RUSHLIGHT_IDLE"))
 	if err != nil {
