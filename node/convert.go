@@ -97,9 +97,7 @@ func (n *Node) messageJSON(v *engine.View) api.Message {
 		Sent: api.TimeOf(v.Sent), Kind: api.KindText, Text: v.Text, State: stateName(v.State), Waiting: v.Waiting,
 		Expires: api.TimeOf(v.Expires), Burn: api.Duration(v.Burn), BurnsAt: api.TimeOf(v.BurnsAt),
 	}
-	if v.Newer {
-		m.Kind = api.KindNewer
-	}
+	n.contentJSON(&m, v)
 	if v.Mine {
 		m.FromName = n.engine.Name()
 	} else {
@@ -134,7 +132,10 @@ func (n *Node) eventJSON(ev engine.Event) (api.Event, error) {
 	case record.EventExpired:
 		out.Type = api.EventExpired
 		out.Expired = &api.Expired{ID: message.ID(ev.Message).String(), Conversation: ev.Account.String()}
-	case record.EventMessage, record.EventState:
+	case record.EventDelete:
+		out.Type = api.EventDelete
+		out.Delete = &api.Deleted{ID: message.ID(ev.Message).String(), Conversation: n.conversationOf(ev), From: ev.Account.String()}
+	case record.EventMessage, record.EventState, record.EventEdit, record.EventReact:
 		v, err := n.engine.Message(ev.Message)
 		if errors.Is(err, engine.ErrUnknownMessage) {
 			out.Type = api.EventExpired
@@ -149,8 +150,17 @@ func (n *Node) eventJSON(ev engine.Event) (api.Event, error) {
 			out.State = &api.StateChange{ID: v.ID.String(), Conversation: v.With.String(), State: stateName(ev.State)}
 			return out, nil
 		}
-		out.Type = api.EventMessage
+		if ev.Type == record.EventReact {
+			out.Type = api.EventReaction
+			out.Reaction = &api.ReactionChange{ID: v.ID.String(), Conversation: v.With.String(), From: ev.Account.String(), Emoji: reactionOf(v, ev.Account)}
+			return out, nil
+		}
 		m := n.messageJSON(v)
+		if ev.Type == record.EventEdit {
+			out.Type, out.Edit = api.EventEdit, &m
+			return out, nil
+		}
+		out.Type = api.EventMessage
 		out.Message = &m
 	}
 	return out, nil
@@ -184,6 +194,10 @@ var known = []struct {
 	{message.ErrNotText, api.Errorf(api.CodeNotText, "the text is not valid UTF-8")},
 	{message.ErrExpiry, api.Errorf(api.CodeBadDuration, "a message expires after 5s to 366d, in whole seconds")},
 	{message.ErrBurn, api.Errorf(api.CodeBadDuration, "burn on read is 1s to 7d, in whole seconds")},
+	{message.ErrEmoji, api.Errorf(api.CodeUsage, "a reaction is one emoji, or up to %d bytes without spaces", message.MaxEmoji)},
+	{engine.ErrNotYours, api.Errorf(api.CodeNotYours, "only its author can change a message").WithHint("to erase it here alone: rushlight delete")},
+	{engine.ErrNoChange, api.Errorf(api.CodeUsage, "this message can't be changed")},
+	{engine.ErrTooMany, api.Errorf(api.CodeBusy, "too many changes of this message wait for delivery")},
 	{message.ErrMistyped, api.Errorf(api.CodeMistypedID, "that is not a message id").WithHint("it has 32 digits 0–9 and a–f")},
 	{engine.ErrUnknownMessage, api.Errorf(api.CodeUnknownMessage, "there is no such message")},
 	{engine.ErrUnknownContact, api.Errorf(api.CodeUnknownContact, "there is no such contact").WithHint("'rushlight contacts' lists them")},

@@ -239,9 +239,14 @@ func (n *Node) Send(ctx context.Context, r api.SendRequest) (api.Sent, error) {
 		}
 		return api.Sent{}, err
 	}
-	s, err := n.engine.Send(ctx, engine.Send{
-		To: c.Account, Text: r.Text, Life: lifetime(r.Expires, r.Burn), Key: r.IdempotencyKey, Entered: r.Entered,
-	})
+	msg, err := n.compose(c.Account, r)
+	if err != nil {
+		if r.Entered != nil {
+			r.Entered()
+		}
+		return api.Sent{}, err
+	}
+	s, err := n.engine.Send(ctx, msg)
 	if err != nil {
 		return api.Sent{}, apiError(err)
 	}

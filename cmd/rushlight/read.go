@@ -59,13 +59,16 @@ unless --peek is given.`,
 
 // printMessage writes "time name: text".
 func printMessage(w io.Writer, m api.Message, now time.Time) {
-	name, text := clean(m.FromName), cleanText(m.Text)
+	name, text := clean(m.FromName), contentText(m)
 	var marks []string
 	switch {
 	case m.Mine:
 		name, marks = "me", append(marks, m.State)
 	case name == "":
 		name = shortID(m.From)
+	}
+	if m.Edited {
+		marks = append(marks, "edited")
 	}
 	if life := lifeText(m, now); life != "" {
 		marks = append(marks, life)
@@ -74,11 +77,8 @@ func printMessage(w io.Writer, m api.Message, now time.Time) {
 	if len(marks) > 0 {
 		mark = " (" + strings.Join(marks, ", ") + ")"
 	}
-	if m.Kind == api.KindNewer {
-		text = "(this message needs a newer version of rushlight)"
-	}
-	if m.Deleted {
-		text = "(deleted)"
+	if len(m.Reactions) > 0 {
+		mark += " " + reactionsText(m.Reactions)
 	}
 	fmt.Fprintf(w, "%s %s: %s%s\n", localTime(m.Sent, now), name, text, mark)
 }

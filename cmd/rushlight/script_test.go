@@ -65,7 +65,8 @@ func runScripts(t *testing.T, dir string) {
 			"write":   write,
 			"peek":    peek,
 			"rpcfake": rpcFake,
-			"empty":   awaitEmpty,
+			"empty":   awaitText(false),
+			"shows":   awaitText(true),
 		},
 	})
 }
@@ -171,18 +172,21 @@ func peek(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// empty DIR WHO TEXT waits until the conversation has nothing of a text.
-func awaitEmpty(ts *testscript.TestScript, _ bool, args []string) {
-	dir := ts.MkAbs(args[0])
-	poll(ts, "the message is gone", func(ctx context.Context) bool {
-		c, err := api.Dial(ctx, dir)
-		if err != nil {
-			return false
-		}
-		defer c.Close()
-		var r json.RawMessage
-		return c.Call(ctx, "read", map[string]any{"who": args[1], "peek": true}, &r) == nil && !bytes.Contains(r, []byte(args[2]))
-	})
+// shows DIR WHO TEXT waits until what read prints of the conversation holds a
+// text; empty waits until it doesn't.
+func awaitText(there bool) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		dir := ts.MkAbs(args[0])
+		poll(ts, "the messages are as they should be", func(ctx context.Context) bool {
+			c, err := api.Dial(ctx, dir)
+			if err != nil {
+				return false
+			}
+			defer c.Close()
+			var r json.RawMessage
+			return c.Call(ctx, "read", map[string]any{"who": args[1], "peek": true}, &r) == nil && bytes.Contains(r, []byte(args[2])) == there
+		})
+	}
 }
 
 // rpcFake DIR leaves a socket behind on which nobody listens.

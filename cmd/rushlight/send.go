@@ -14,8 +14,10 @@ import (
 
 func sendCommand(a *app) *cobra.Command {
 	var (
-		o      sending
-		timers timerFlags
+		o              sending
+		timers         timerFlags
+		reply, forward string
+		markdown       bool
 	)
 	cmd := &cobra.Command{
 		Use:   "send WHO TEXT|-",
@@ -33,6 +35,7 @@ with --burn so long after the other side has seen it. Both can be off; without
 them the conversation's timers count.`,
 		Example: `  rushlight send bob "See you at 8"
   rushlight send bob "Call me" --wait delivered --timeout 1m
+  rushlight send bob "Yes" --reply 0123456789abcdef0123456789abcdef
   rushlight send bob "The code is 4711" --expires 1h --burn 30s
   uptime | rushlight send bob -
   rushlight send bob -- "-5 degrees"`,
@@ -42,11 +45,22 @@ them the conversation's timers count.`,
 			if err := api.CheckWaitState(o.wait); err != nil {
 				return err
 			}
-			text, err := a.text(args[1:])
-			if err != nil {
-				return err
+			o.params = map[string]any{"recipient": args[0]}
+			if forward == "" {
+				text, err := a.text(args[1:])
+				if err != nil {
+					return err
+				}
+				o.params["message"], o.params["markdown"] = text, markdown
+			} else {
+				if len(args) > 1 {
+					return api.Errorf(api.CodeUsage, "a forwarded message has no text of its own")
+				}
+				o.params["forward"] = forward
 			}
-			o.params = map[string]any{"recipient": args[0], "message": text}
+			if reply != "" {
+				o.params["replyTo"] = reply
+			}
 			timers.into(o.params)
 			if o.key != "" {
 				o.params["idempotencyKey"] = o.key
@@ -58,6 +72,9 @@ them the conversation's timers count.`,
 	f.StringVar(&o.wait, "wait", api.StateQueued, "state to wait for: queued, stored, delivered or read")
 	f.Var(&o.timeout, "timeout", "how long to wait; exits with 4 after that (default for ever)")
 	f.StringVar(&o.key, "idempotency-key", "", "a message with a key that was used before is not sent again")
+	f.StringVar(&reply, "reply", "", "id of the message it answers")
+	f.StringVar(&forward, "forward", "", "id of a message to send on, in place of a text")
+	addMarkdown(cmd, &markdown)
 	timers.add(f)
 	return cmd
 }

@@ -78,6 +78,18 @@ type Daemon interface {
 	// Delete erases a message from this device alone: CodeUnknownMessage.
 	Delete(ctx context.Context, id string) error
 
+	// Unsend takes a message of one's own back from everybody, Edit gives it
+	// another text: CodeUnknownMessage, CodeNotYours, CodeUsage for one that
+	// can't be changed.
+	Unsend(ctx context.Context, id string) error
+	Edit(ctx context.Context, req EditRequest) error
+
+	// React puts an emoji under a message; an empty one takes it back.
+	React(ctx context.Context, id, emoji string) error
+
+	// Timer sets, and returns, how long later messages of a conversation live.
+	Timer(ctx context.Context, req TimerRequest) (Timers, error)
+
 	// ConfirmClock says that the system's clock is right.
 	ConfirmClock(ctx context.Context) error
 
@@ -144,6 +156,11 @@ type SendRequest struct {
 	// Expires and Burn say how long the message lives. Nil is what the
 	// conversation has, 0 is for ever.
 	Expires, Burn *time.Duration
+
+	ReplyTo  string // id of the message it answers; empty: none
+	Forward  string // id of a message whose text is sent instead of Text
+	Markdown bool   // Text has marks for styles
+	Mentions []MentionRequest
 
 	// Entered, when not nil, is to be called once, as soon as the message's
 	// place in the order of messages is fixed (it waits to be committed). The

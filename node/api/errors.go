@@ -37,6 +37,7 @@ const (
 	CodeMistypedID       = "mistyped_id"       // checksum of an account id is wrong
 	CodeUnknownMessage   = "unknown_message"   //
 	CodeUnknownMethod    = "unknown_method"    // JSON-RPC only
+	CodeNotYours         = "not_yours"         // somebody else wrote the message
 	CodeBadDuration      = "bad_duration"      // a timer out of its range
 	CodeInviteDamaged    = "invite_damaged"    // altered or truncated link
 	CodeInviteOwn        = "invite_own"        // one's own invite
@@ -91,6 +92,7 @@ var exitCodes = map[string]int{
 	CodeKeyChanged:       5,
 	CodeNotVerified:      5,
 	CodeNotAllowed:       5,
+	CodeNotYours:         5,
 }
 
 // ExitCode gives the process exit code for a code of [Error]: 2 wrong usage,

@@ -100,6 +100,18 @@ func (s *scripted) Check(context.Context) (CheckReport, error) {
 
 func (s *scripted) Delete(_ context.Context, id string) error { return s.note("delete " + id) }
 
+func (s *scripted) Unsend(_ context.Context, id string) error { return s.note("unsend " + id) }
+
+func (s *scripted) Edit(_ context.Context, r EditRequest) error { return s.note(r) }
+
+func (s *scripted) React(_ context.Context, id, emoji string) error {
+	return s.note("react " + id + " " + emoji)
+}
+
+func (s *scripted) Timer(_ context.Context, r TimerRequest) (Timers, error) {
+	return Timers{Expires: Duration(time.Hour)}, s.note(r)
+}
+
 func (s *scripted) ConfirmClock(context.Context) error { return s.note("clock") }
 
 func (s *scripted) Read(_ context.Context, req ReadRequest) ([]Message, error) {
@@ -122,6 +134,7 @@ func (s *scripted) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	}
 	return Sent{ID: msgID, State: StateQueued, Timestamp: ms, To: bob, ToUUID: bobUUID}, s.note(SendRequest{
 		To: req.To, Text: req.Text, IdempotencyKey: req.IdempotencyKey, Expires: req.Expires, Burn: req.Burn,
+		ReplyTo: req.ReplyTo, Forward: req.Forward, Markdown: req.Markdown, Mentions: req.Mentions,
 	})
 }
 

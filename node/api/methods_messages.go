@@ -44,6 +44,11 @@ type sendParams struct {
 	IdempotencyKey string    `json:"idempotencyKey"`
 	Expires        *Timer    `json:"expires"`
 	Burn           *Timer    `json:"burn"`
+	ReplyTo        string    `json:"replyTo"`
+	Forward        string    `json:"forward"`
+	Markdown       bool      `json:"markdown"`
+
+	Mentions []MentionRequest `json:"mentions"`
 }
 
 // SendResult is the outcome of send: the first recipient's message in our own
@@ -93,6 +98,20 @@ func decodeSend(params []byte) (sendParams, error) {
 	if err := checkTimers(p.Expires, p.Burn); err != nil {
 		return p, err
 	}
+	if p.ReplyTo != "" {
+		if err := checkMessageID(p.ReplyTo); err != nil {
+			return p, err
+		}
+	}
+	if err := checkMentions(p.Mentions); err != nil {
+		return p, err
+	}
+	if p.Forward != "" {
+		if p.Message != "" {
+			return p, Errorf(CodeUsage, "a forwarded message has no text of its own")
+		}
+		return p, checkMessageID(p.Forward)
+	}
 	return p, CheckText(p.Message, params)
 }
 
@@ -137,6 +156,7 @@ func (c *conn) send(ctx context.Context, params []byte, before <-chan struct{}, 
 		req := SendRequest{
 			To: to, Text: p.Message, IdempotencyKey: p.IdempotencyKey,
 			Expires: (*time.Duration)(p.Expires), Burn: (*time.Duration)(p.Burn),
+			ReplyTo: p.ReplyTo, Forward: p.Forward, Markdown: p.Markdown, Mentions: p.Mentions,
 		}
 		if p.IdempotencyKey != "" && i > 0 {
 			req.IdempotencyKey += "\x00" + to

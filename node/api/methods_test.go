@@ -59,14 +59,28 @@ func TestShapes(t *testing.T) {
 				`","number":null,"username":null},"type":"SUCCESS","id":"` + msgID + `","state":"queued","timestamp":1700000000123}]}`,
 			SendRequest{To: "bob", Text: "hi", Expires: new(24 * time.Hour), Burn: new(time.Duration(0))},
 		},
+		{
+			"send", `{"recipient":"bob","message":"*hi* @Ann","replyTo":"` + msgID + `","markdown":true,"mentions":[{"start":3,"length":4,"who":"me"}]}`,
+			`{"id":"` + msgID + `","state":"queued","timestamp":1700000000123,"results":[{"recipientAddress":{"uuid":"` + bobUUID +
+				`","number":null,"username":null},"type":"SUCCESS","id":"` + msgID + `","state":"queued","timestamp":1700000000123}]}`,
+			SendRequest{To: "bob", Text: "*hi* @Ann", ReplyTo: msgID, Markdown: true, Mentions: []MentionRequest{{3, 4, "me"}}},
+		},
 		{"delete", `{"id":"` + msgID + `"}`, `{"deleted":true}`, "delete " + msgID},
+		{"unsend", `{"id":"` + msgID + `"}`, `{"id":"` + msgID + `"}`, "unsend " + msgID},
+		{"edit", `{"id":"` + msgID + `","message":"new","markdown":true}`, `{"id":"` + msgID + `"}`, EditRequest{ID: msgID, Text: "new", Markdown: true}},
+		{"react", `{"id":"` + msgID + `","emoji":"👍"}`, `{"id":"` + msgID + `"}`, "react " + msgID + " 👍"},
+		{
+			"timer", `{"who":"bob","expires":"1h","burn":"off"}`, `{"expires":"1h","burn":null}`,
+			TimerRequest{Who: "bob", Expires: new(time.Hour), Burn: new(time.Duration(0))},
+		},
 		{"confirmClock", `{}`, `{"confirmed":true}`, "clock"},
 		{"wait", `{"id":"` + msgID + `","state":"delivered"}`, `{"id":"` + msgID + `","state":"delivered"}`, nil},
 		{
 			"read", `{"who":"bob","limit":5,"before":"` + msgID + `","unread":true,"peek":true}`,
 			`{"messages":[{"id":"` + msgID + `","conversation":"` + bob + `","from":"` + bob + `","fromName":"bob","mine":false,` +
 				`"sent":"2023-11-14T22:13:20.123Z","received":"2023-11-14T22:13:20.124Z","kind":"text","text":"hi\u2028\u003c\u0026\u003e","state":"read",` +
-				`"expires":null,"burn":null,"burnsAt":null,"replyTo":null,"edited":false,"deleted":false,"reactions":[],"files":[],"preview":null,"waiting":false}]}`,
+				`"expires":null,"burn":null,"burnsAt":null,"replyTo":null,"edited":false,"deleted":false,"reactions":[],"files":[],"preview":null,"waiting":false,` +
+				`"quote":null,"forwarded":false,"styles":[],"mentions":[],"timer":null}]}`,
 			ReadRequest{Who: "bob", Limit: 5, Before: msgID, Unread: true, Peek: true},
 		},
 		{"check", `{}`, `{"ok":true,"checked":{"messages":2},"problems":[]}`, nil},
@@ -116,7 +130,15 @@ func TestRefusedParameters(t *testing.T) {
 		{"send", `{"recipient":"bob","message":"hi","burn":"999ms"}`, CodeBadDuration},
 		{"send", `{"recipient":"bob","message":"hi","burn":"8d"}`, CodeBadDuration},
 		{"send", `{"recipient":"bob","message":"hi","burn":-1}`, CodeBadDuration},
+		{"send", `{"recipient":"bob","message":"hi","replyTo":"x"}`, CodeUsage},
+		{"send", `{"recipient":"bob","message":"hi","forward":"` + msgID + `"}`, CodeUsage},
+		{"send", `{"recipient":"bob","message":"hi","mentions":[{"who":""}]}`, CodeUsage},
 		{"delete", `{"id":"x"}`, CodeUsage},
+		{"edit", `{"id":"x","message":"new"}`, CodeUsage},
+		{"edit", `{"id":"` + msgID + `","message":""}`, CodeEmptyText},
+		{"unsend", `{}`, CodeUsage},
+		{"react", `{"id":"` + msgID + `","emoji":"a b"}`, CodeUsage},
+		{"timer", `{"who":"bob","expires":"1s"}`, CodeBadDuration},
 		{"invite", `{"uses":0}`, CodeUsage},
 		{"invite", `{"expires":"0s"}`, CodeUsage},
 		{"invite", `{"expires":"soon"}`, CodeUsage},

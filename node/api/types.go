@@ -190,13 +190,49 @@ type Message struct {
 	Files        List[File]     `json:"files"`
 	Preview      *Preview       `json:"preview"`
 	Waiting      bool           `json:"waiting"` // earlier messages have not arrived yet
+	Quote        *Quote         `json:"quote"`   // of the message it answers, while that is there
+	Forwarded    bool           `json:"forwarded"`
+	Styles       List[Style]    `json:"styles"`
+	Mentions     List[Mention]  `json:"mentions"`
+	Timer        *Timers        `json:"timer"` // of kind timer: how long later messages live
 }
 
 // Kinds of messages.
 const (
 	KindText  = "text"  // an ordinary message
+	KindTimer = "timer" // says how long later messages live
 	KindNewer = "newer" // one that needs a newer version to be shown
 )
+
+// Quote is the beginning of the message that another one answers.
+type Quote struct {
+	From     string `json:"from"`
+	FromName string `json:"fromName"`
+	Text     string `json:"text"`
+}
+
+// Style is a part of a text that looks otherwise, in UTF-16 code units.
+type Style struct {
+	Start  uint32 `json:"start"`
+	Length uint32 `json:"length"`
+	Style  string `json:"style"`
+}
+
+// The styles.
+const (
+	StyleBold          = "bold"
+	StyleItalic        = "italic"
+	StyleStrikethrough = "strikethrough"
+	StyleMonospace     = "monospace"
+	StyleSpoiler       = "spoiler"
+)
+
+// Mention is a part of a text that names an account, in UTF-16 code units.
+type Mention struct {
+	Start   uint32 `json:"start"`
+	Length  uint32 `json:"length"`
+	Account string `json:"account"`
+}
 
 // Reaction is one emoji by one account.
 type Reaction struct {
@@ -227,6 +263,10 @@ const (
 	EventContact = "contact" // a contact was added or changed
 	EventRequest = "request" // somebody asks to be approved
 	EventExpired = "expired" // the message of this event is gone
+
+	EventEdit     = "edit"     // a message has another text
+	EventDelete   = "delete"   // its author took a message back from everybody
+	EventReaction = "reaction" // somebody put an emoji under a message, or took it back
 )
 
 // EventNetwork is the type of an event without Seq: it isn't replayed.
@@ -244,7 +284,12 @@ type Event struct {
 	Contact *Contact     `json:"contact,omitempty"`
 	Request *Contact     `json:"request,omitempty"`
 	Expired *Expired     `json:"expired,omitempty"`
-	Network *Network     `json:"network,omitempty"`
+	Edit    *Message     `json:"edit,omitempty"` // as it is now
+	Delete  *Deleted     `json:"delete,omitempty"`
+
+	Reaction *ReactionChange `json:"reaction,omitempty"`
+
+	Network *Network `json:"network,omitempty"`
 }
 
 // StateChange says that a message has reached a state.
@@ -258,6 +303,21 @@ type StateChange struct {
 type Expired struct {
 	ID           string `json:"id"`
 	Conversation string `json:"conversation"`
+}
+
+// Deleted says that a message was taken back.
+type Deleted struct {
+	ID           string `json:"id"`
+	Conversation string `json:"conversation"`
+	From         string `json:"from"`
+}
+
+// ReactionChange says what somebody's reaction to a message is now.
+type ReactionChange struct {
+	ID           string `json:"id"`
+	Conversation string `json:"conversation"`
+	From         string `json:"from"`
+	Emoji        string `json:"emoji"` // empty when it was taken back
 }
 
 // Network is the state of the network in short.

@@ -1,0 +1,124 @@
+package api
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// EditRequest gives a message another text.
+type EditRequest struct {
+	ID       string
+	Text     string
+	Markdown bool
+	Mentions []MentionRequest
+}
+
+// MentionRequest is a part of a text, in UTF-16 code units, that names somebody.
+type MentionRequest struct {
+	Start  uint32 `json:"start"`
+	Length uint32 `json:"length"`
+	Who    string `json:"who"` // as everywhere; "me" is this account
+}
+
+// TimerRequest reads or sets how long later messages of a conversation live.
+type TimerRequest struct {
+	Who           string
+	Expires, Burn *time.Duration // nil leaves it as it is
+}
+
+// Timers are how long the messages of a conversation live that are told nothing
+// else.
+type Timers struct {
+	Expires Duration `json:"expires"`
+	Burn    Duration `json:"burn"`
+}
+
+// maxMarkup bounds the parameters of a text besides the text.
+const maxMarkup = 256
+
+func checkMentions(m []MentionRequest) error {
+	if len(m) > maxMarkup {
+		return Errorf(CodeUsage, "more than %d mentions", maxMarkup)
+	}
+	for _, one := range m {
+		if err := checkWho(one.Who); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *conn) editMessage(ctx context.Context, params []byte) (any, error) {
+	var p struct {
+		ID       string           `json:"id"`
+		Message  string           `json:"message"`
+		Markdown bool             `json:"markdown"`
+		Mentions []MentionRequest `json:"mentions"`
+	}
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if err := checkMessageID(p.ID); err != nil {
+		return nil, err
+	}
+	if err := CheckText(p.Message, params); err != nil {
+		return nil, err
+	}
+	if err := checkMentions(p.Mentions); err != nil {
+		return nil, err
+	}
+	return struct {
+		ID string `json:"id"`
+	}{p.ID}, c.Daemon.Edit(ctx, EditRequest{ID: p.ID, Text: p.Message, Markdown: p.Markdown, Mentions: p.Mentions})
+}
+
+func (c *conn) unsend(ctx context.Context, params []byte) (any, error) {
+	id, err := messageID(params)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		ID string `json:"id"`
+	}{id}, c.Daemon.Unsend(ctx, id)
+}
+
+// maxEmoji bounds a reaction, in bytes of UTF-8.
+const maxEmoji = 32
+
+func (c *conn) react(ctx context.Context, params []byte) (any, error) {
+	var p struct {
+		ID    string `json:"id"`
+		Emoji string `json:"emoji"` // empty takes it back
+	}
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if err := checkMessageID(p.ID); err != nil {
+		return nil, err
+	}
+	if len(p.Emoji) > maxEmoji || strings.ContainsAny(p.Emoji, " \t\r\n") {
+		return nil, Errorf(CodeUsage, "a reaction is one emoji, or up to %d bytes without spaces", maxEmoji)
+	}
+	return struct {
+		ID string `json:"id"`
+	}{p.ID}, c.Daemon.React(ctx, p.ID, p.Emoji)
+}
+
+func (c *conn) timer(ctx context.Context, params []byte) (any, error) {
+	var p struct {
+		Who     string `json:"who"`
+		Expires *Timer `json:"expires"`
+		Burn    *Timer `json:"burn"`
+	}
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if err := checkWho(p.Who); err != nil {
+		return nil, err
+	}
+	if err := checkTimers(p.Expires, p.Burn); err != nil {
+		return nil, err
+	}
+	return c.Daemon.Timer(ctx, TimerRequest{Who: p.Who, Expires: (*time.Duration)(p.Expires), Burn: (*time.Duration)(p.Burn)})
+}
