@@ -67,6 +67,7 @@ type Engine struct {
 	people atomic.Pointer[directory]
 
 	events notifier
+	typing typing
 	fresh  fresh
 	rekey  rekeying
 	offers offers

@@ -29,6 +29,9 @@ func (t *txn) takeNotice(s *session, n *message.Notice) error {
 	if n.Conversation != t.e.direct(s.Account) {
 		return fmt.Errorf("%w: notice of another conversation", ErrRefused)
 	}
+	if n.Kind == message.NoticeTyping {
+		return t.takeTyping(s.Account, n.At)
+	}
 	for _, id := range n.IDs {
 		rec, x, _, err := t.message(id)
 		if err != nil {

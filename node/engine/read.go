@@ -234,6 +234,15 @@ func (e *Engine) State(id message.ID) (state record.MessageState, err error) {
 // It returns when those that burn do.
 func (t *txn) markRead(with identity.AccountID, ids []message.ID) (map[message.ID]time.Time, error) {
 	burns := map[message.ID]time.Time{}
+	chat, err := t.chat(with)
+	if err != nil {
+		return nil, err
+	}
+	if chat.Receipts && t.contact(with) != nil {
+		if err := t.notify(with, message.NoticeRead, slices.Clone(ids)); err != nil {
+			return nil, err
+		}
+	}
 	conv, err := t.conversation(t.e.direct(with))
 	if err != nil {
 		return nil, err
@@ -336,6 +345,9 @@ func (t *txn) dropMessages(a identity.AccountID) (more bool, err error) {
 	// device to the other side.
 	conv, err := t.conversation(id)
 	if err != nil {
+		return false, err
+	}
+	if err := t.dropChat(a); err != nil {
 		return false, err
 	}
 	conv.Unread, conv.FirstNew, conv.Waiting = 0, nil, 0

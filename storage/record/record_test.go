@@ -23,6 +23,7 @@ var parsers = []func([]byte) (marshaler, error){
 	parser(record.ParseMessage), parser(record.ParseIndex), parser(record.ParseNumber), parser(record.ParseEvent),
 	parser(record.ParseCounter), parser(record.ParsePeer), parser(record.ParseAnswered),
 	parser(record.ParseDue), parser(record.ParseEdit), parser(record.ParseReactions),
+	parser(record.ParseChat), parser(record.ParseDraft),
 	parser(record.ParseServer), parser(record.ParseOwner), parser(record.ParseFriend),
 }
 
@@ -49,6 +50,8 @@ var examples = []marshaler{
 	&record.Due{Account: [32]byte{1}, Header: []byte{2}},
 	&record.Edit{Time: 1, ID: [16]byte{2}, Body: []byte{3}},
 	&record.Reactions{All: []record.Reaction{{Account: [32]byte{1}, Time: 2, ID: [16]byte{3}, Emoji: "x"}, {}}},
+	&record.Chat{Receipts: true, Pinned: true, Muted: 7},
+	&record.Draft{Text: "hel", ReplyTo: [16]byte{1}},
 	&record.Server{Peer: []byte{1, 2}, Addrs: [][]byte{{3}}, Seen: 5, Failures: 1},
 	&record.Owner{Keys: [64]byte{1}},
 	&record.Friend{Reader: [64]byte{1}, Made: 2, Hints: []identity.Hint{{Peer: []byte{3}, Addr: []byte{4}}}, Vouched: [][32]byte{{5}}},

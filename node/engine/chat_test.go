@@ -1,0 +1,124 @@
+package engine_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"rushlight/node/engine"
+	"rushlight/protocol/identity"
+	"rushlight/protocol/message"
+	"rushlight/storage/record"
+)
+
+// What was read is told only where the reader wants that.
+func TestReadReceipts(t *testing.T) {
+	a, b := pair(t)
+	ctx := t.Context()
+	read := func() {
+		t.Helper()
+		if _, err := b.Read(ctx, engine.Read{With: a.Account()}); err != nil {
+			t.Fatal(err)
+		}
+		allSettled(t, a, b)
+	}
+	state := func(id message.ID, want record.MessageState) {
+		t.Helper()
+		if st, err := a.State(id); err != nil || st != want {
+			t.Errorf("state %d instead of %d, %v", st, want, err)
+		}
+	}
+	first := a.send(b, engine.Send{Text: "one"})
+	a.carry(b)
+	read()
+	state(first, record.StateDelivered)
+	b.must(b.SetChat(ctx, a.Account(), func(c *record.Chat) { c.Receipts = true }))
+	second := a.send(b, engine.Send{Text: "two"})
+	a.carry(b)
+	if c, err := b.Chat(a.Account()); err != nil || c.Unread != 1 || c.Last.Text != "two" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	read()
+	state(first, record.StateDelivered)
+	state(second, record.StateRead)
+	if c, err := b.Chat(a.Account()); err != nil || c.Unread != 0 || !c.Receipts {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// Typing is told where both want that, isn't kept, and is nothing when it comes
+// late.
+func TestTyping(t *testing.T) {
+	a, b := pair(t)
+	ctx := t.Context()
+	heard := make(chan identity.AccountID, 8)
+	watching, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() {
+		done <- b.WatchTyping(watching, func(x identity.AccountID) error { heard <- x; return nil })
+	}()
+	a.must(a.Typing(ctx, b.Account()))
+	if n := a.Queued(); n != 0 {
+		t.Fatal("it is told without being wanted")
+	}
+	want := func(c *record.Chat) { c.Typing = true }
+	a.must(a.SetChat(ctx, b.Account(), want))
+	a.must(a.Typing(ctx, b.Account()))
+	a.must(a.Typing(ctx, b.Account()))
+	if n := a.Queued(); n != 1 {
+		t.Fatalf("%d notices wait", n)
+	}
+	a.carry(b)
+	if len(heard) > 0 {
+		t.Error("it is heard without being wanted")
+	}
+	b.must(b.SetChat(ctx, a.Account(), want))
+	conv := message.DirectConversation(a.Account(), b.Account())
+	late := &message.Notice{Conversation: conv, Kind: message.NoticeTyping, At: message.ClockOf(time.Now().Add(-time.Minute))}
+	a.must(a.Tell(ctx, b.Account(), late))
+	a.must(a.Tell(ctx, b.Account(), &message.Notice{Conversation: conv, Kind: message.NoticeTyping, At: message.ClockOf(time.Now().Add(time.Hour))}))
+	a.carry(b)
+	eventually(t, func() bool { // the watcher may not have begun
+		a.must(a.Typing(ctx, b.Account()))
+		a.carry(b)
+		return len(heard) > 0
+	})
+	if who := <-heard; who != a.Account() {
+		t.Error("somebody else is heard")
+	}
+	stop()
+	<-done
+	allSettled(t, a, b)
+}
+
+// A draft survives a restart and dies with its conversation.
+func TestDrafts(t *testing.T) {
+	a, b := pair(t)
+	ctx := t.Context()
+	d := record.Draft{Text: "dear b", ReplyTo: message.ID{1}}
+	a.must(a.SetDraft(ctx, b.Account(), record.Draft{Text: "dear"}))
+	a.must(a.SetDraft(ctx, b.Account(), d))
+	a.must(a.SetChat(ctx, b.Account(), func(c *record.Chat) { c.Pinned, c.Archived, c.Muted = true, true, 77 }))
+	a.restart()
+	c, err := a.Chat(b.Account())
+	a.must(err)
+	if c.Draft != d || !c.Pinned || !c.Archived || c.Muted != 77 || c.Receipts {
+		t.Errorf("%+v", c)
+	}
+	a.must(a.SetDraft(ctx, b.Account(), record.Draft{}))
+	if c, err = a.Chat(b.Account()); err != nil || c.Draft.Text != "" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	a.must(a.SetDraft(ctx, b.Account(), d))
+	a.must(a.Remove(ctx, b.Account()))
+	if n := a.count([]byte{record.FamilyDraft}) + a.count([]byte{record.FamilyChat}); n != 0 {
+		t.Errorf("%d records are left", n)
+	}
+	if err := a.SetDraft(ctx, b.Account(), d); err == nil {
+		t.Error("a draft for nobody")
+	}
+	if err := b.SetDraft(ctx, a.Account(), record.Draft{Text: strings.Repeat("x", message.MaxText+1)}); err == nil {
+		t.Error("a draft that is too long")
+	}
+}
