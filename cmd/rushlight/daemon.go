@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"rushlight/node"
 	"rushlight/node/api"
+	"rushlight/node/backup"
 	"rushlight/node/host"
 	"rushlight/protocol/identity"
 	"rushlight/storage"
@@ -29,6 +31,7 @@ type daemon interface {
 	PeerID() string
 	Wipe() error
 	Now() time.Time
+	Backup(w io.Writer, slot []byte, key [32]byte, expiring bool) (backup.Summary, error)
 }
 
 // settings are what up was told.
@@ -126,6 +129,9 @@ var mapped = []struct {
 	as  *api.Error
 }{
 	{keyfile.ErrWrongPassphrase, api.Errorf(api.CodeWrongPassphrase, "the passphrase is wrong")},
+	{backup.ErrDamaged, api.Errorf(api.CodeBackupDamaged, "the backup was altered or cut short, or is none").WithHint("nothing was written; use another copy of it")},
+	{backup.ErrVersion, api.Errorf(api.CodeNewerStore, "a newer version wrote this backup").WithHint("use that version")},
+	{identity.ErrWrongCode, api.Errorf(api.CodeWrongPassphrase, "the recovery code is wrong")},
 	{keyfile.ErrWrongRecovery, api.Errorf(api.CodeWrongPassphrase, "the recovery code is wrong")},
 	{keyfile.ErrTaken, api.Errorf(api.CodeUsage, "that passphrase can't be used").WithHint("take another")},
 	{keyfile.ErrVersion, errNewer},

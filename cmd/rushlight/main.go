@@ -185,6 +185,7 @@ func newRoot(a *app) *cobra.Command {
 		sendCommand(a), readCommand(a), watchCommand(a), deleteCommand(a), clockCommand(a),
 		editMessageCommand(a), unsendCommand(a), reactCommand(a), timerCommand(a),
 		lockCommand(a), unlockCommand(a), passphraseCommand(a), wipeCommand(a),
+		backupCommand(a), restoreCommand(a),
 		checkCommand(a), rpcCommand(a), versionCommand(a), manCommand(),
 	)
 	return root

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"github.com/zalando/go-keyring"
 
 	"rushlight/node/api"
-	"rushlight/protocol/identity"
 	"rushlight/storage"
 	"rushlight/storage/keyfile"
 )
@@ -101,14 +99,9 @@ func (a *app) repass(ctx context.Context, file, recovery string, duress bool) er
 }
 
 func (a *app) resetPassphrase(ctx context.Context, file, recovery string) error {
-	b, err := a.fromFile(recovery)
+	code, err := a.recoveryCode(ctx, recovery)
 	if err != nil {
 		return err
-	}
-	defer clear(b)
-	code, err := identity.ParseRecoveryCode(string(bytes.TrimSpace(b)))
-	if err != nil {
-		return api.Errorf(api.CodeUsage, "that is not a recovery code").WithHint("look for a mistyped letter")
 	}
 	defer clear(code[:])
 	root, err := keyfile.OpenWithRecovery(keyDir(a.dir), code[:])

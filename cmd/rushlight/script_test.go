@@ -63,6 +63,7 @@ func runScripts(t *testing.T, dir string) {
 			"capture": capture,
 			"repeat":  repeat,
 			"write":   write,
+			"damage":  damage,
 			"peek":    peek,
 			"rpcfake": rpcFake,
 			"empty":   awaitText(false),
@@ -154,6 +155,21 @@ func repeat(ts *testscript.TestScript, _ bool, args []string) {
 // write FILE TEXT writes a file that others can't read.
 func write(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(args[1]+"\n"), 0o600))
+}
+
+// damage FILE HOW copies a file to "damaged", and flips a bit in the middle of
+// it, cuts its end off or adds to it.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	b := []byte(ts.ReadFile(args[0]))
+	switch args[1] {
+	case "flip":
+		b[len(b)/2] ^= 1
+	case "cut":
+		b = b[:len(b)-100]
+	case "grow":
+		b = append(b, 0)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("damaged"), b, 0o600))
 }
 
 // peek DIR WHO N waits until the conversation has N messages, unread or not.

@@ -185,6 +185,10 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 	srv := &api.Server{
 		Daemon: d, Version: versionText(), Logger: log,
 		Shutdown: func() { stop(nil) }, Lock: func() { stop(errLock) },
+		Backup: func(_ context.Context, r api.BackupRequest) (api.Backup, error) {
+			b, err := writeBackup(d, r.Path, []byte(r.Passphrase), r.Expiring)
+			return b, explain(err)
+		},
 		Wipe: func() error {
 			wiped.Store(true)
 			if err := errors.Join(d.Wipe(), wipeSlots(a.dir)); err != nil {

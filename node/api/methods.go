@@ -49,6 +49,7 @@ var methods = map[string]method{
 	"lock":         (*conn).lock,
 	"unlock":       (*conn).unlock,
 	"wipe":         (*conn).wipe,
+	"backup":       (*conn).backup,
 }
 
 // Assign implements [jrpc2.Assigner]. jrpc2 calls it for one request after the

@@ -30,7 +30,8 @@ type Server struct {
 	// Unlock opens a locked profile, or says why not. It may keep nothing of
 	// the passphrase.
 	Unlock func(ctx context.Context, passphrase []byte) error
-	Logger *slog.Logger // nil: silent
+	Backup func(ctx context.Context, r BackupRequest) (Backup, error) // nil: it is refused
+	Logger *slog.Logger                                               // nil: silent
 }
 
 // Serve accepts connections until ctx ends, lets requests in flight finish for
