@@ -57,7 +57,7 @@ func (o *ownerStream) beginFetch(body []byte) error {
 		return err
 	}
 	o.k.stats.fetches.Add(1)
-	p := &parked{o: o, after: q.After, most: q.MaxBytes, until: time.Now().Unix() + int64(q.Wait)}
+	p := &parked{o: o, after: q.After, most: q.MaxBytes, until: time.Now().Unix() + int64(q.Wait) + 1}
 	return p.fetch(q.Wait > 0)
 }
 

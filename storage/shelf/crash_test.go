@@ -59,7 +59,7 @@ func childOptions(dir, how string) Options {
 	o.UnsafeNoSync = strings.Contains(how, "nosync")
 	o.UnsafeAckFirst = strings.Contains(how, "ackfirst")
 	if strings.Contains(how, "small") {
-		o.MemTableSize, o.MinFree = 2<<20, 24<<20
+		o.MemTableSize = 2 << 20
 	}
 	return o
 }

@@ -41,7 +41,7 @@ type Options struct {
 	DiskCap int64
 	// MinFree is the free space in bytes under which nothing is stored,
 	// because Badger dies when the disk is full; 0 is 512 MiB, and it is never
-	// less than 8 × MemTableSize.
+	// less than 24 × MemTableSize, which a merge of tables may need.
 	MinFree int64
 	// Ballast is the size in bytes of a file that is given up to be able to
 	// open on a full disk; 0 is 512 MiB, or 1/64 of DiskCap when that is less;
@@ -135,7 +135,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.MinFree == 0 {
 		o.MinFree = 512 << 20
 	}
-	o.MinFree = max(o.MinFree, 8*o.MemTableSize)
+	o.MinFree = max(o.MinFree, o.reserve())
 	if o.DiskCap != 0 && o.DiskCap < 2*o.reserve() {
 		return o, errors.New("shelf: Options.DiskCap is too small: the database itself needs 48 × MemTableSize")
 	}

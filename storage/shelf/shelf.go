@@ -123,6 +123,16 @@ func (s *Shelf) open() error {
 	if err := setAside(db, filepath.Join(s.o.Dir, dirAside), s.o.badger(db), s.log); err != nil {
 		return err
 	}
+	if s.space.tight() {
+		// A merge on a full disk ends the process: none is done until the shelf
+		// is opened with room.
+		s.log.Warn("little room on the disk: files aren't merged until the next start")
+		none := 0
+		s.o.Compactors = &none
+		if err := os.RemoveAll(filepath.Join(s.o.Dir, dirAside)); err != nil {
+			return fmt.Errorf("removing what was set aside: %w", err)
+		}
+	}
 	if s.db, err = badger.Open(s.o.badger(db)); err != nil {
 		return fmt.Errorf("opening the database: %w", err)
 	}

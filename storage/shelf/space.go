@@ -102,6 +102,13 @@ func (s *space) beforeOpen() error {
 	return ErrNoSpace
 }
 
+// tight reports whether the disk, whatever the cap, has less room than a merge
+// may need.
+func (s *space) tight() bool {
+	free, err := freeBytes(s.dir)
+	return err == nil && free >= 0 && free < s.minFree
+}
+
 // keepBallast makes the ballast when there is ample room for it.
 func (s *space) keepBallast() {
 	path := filepath.Join(s.dir, fileBallast)
