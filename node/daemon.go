@@ -317,13 +317,15 @@ func (n *Node) Read(ctx context.Context, r api.ReadRequest) ([]api.Message, erro
 
 // Watch implements api.Daemon.
 func (n *Node) Watch(ctx context.Context, after uint64, started func(uint64), fn func(api.Event) error) error {
-	return apiError(n.engine.Watch(ctx, after, started, func(ev engine.Event) error {
-		out, err := n.eventJSON(ev)
-		if err != nil {
-			return err
-		}
-		return fn(out)
-	}))
+	return n.withTyping(ctx, fn, func(ctx context.Context, fn func(api.Event) error) error {
+		return apiError(n.engine.Watch(ctx, after, started, func(ev engine.Event) error {
+			out, err := n.eventJSON(ev)
+			if err != nil {
+				return err
+			}
+			return fn(out)
+		}))
+	})
 }
 
 // Check implements api.Daemon.

@@ -90,6 +90,17 @@ type Daemon interface {
 	// Timer sets, and returns, how long later messages of a conversation live.
 	Timer(ctx context.Context, req TimerRequest) (Timers, error)
 
+	// Chats lists the conversations, pinned ones first, then the newest; Chat
+	// changes, and returns, how this person wants one.
+	Chats(ctx context.Context) ([]Chat, error)
+	Chat(ctx context.Context, req ChatRequest) (Chat, error)
+
+	// Draft keeps, and returns, what was begun to be written: empty for nothing.
+	Draft(ctx context.Context, req DraftRequest) (Draft, error)
+
+	// Typing tells a contact that something is being written, if both want that.
+	Typing(ctx context.Context, who string) error
+
 	// ConfirmClock says that the system's clock is right.
 	ConfirmClock(ctx context.Context) error
 

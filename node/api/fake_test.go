@@ -112,6 +112,20 @@ func (s *scripted) Timer(_ context.Context, r TimerRequest) (Timers, error) {
 	return Timers{Expires: Duration(time.Hour)}, s.note(r)
 }
 
+func (s *scripted) Chats(context.Context) ([]Chat, error) {
+	return []Chat{{ID: bob, Name: "bob"}}, s.note(nil)
+}
+
+func (s *scripted) Chat(_ context.Context, r ChatRequest) (Chat, error) {
+	return Chat{ID: bob, Name: "bob", Unread: 2, Muted: ms, Draft: &Draft{Text: "he"}}, s.note(r)
+}
+
+func (s *scripted) Draft(_ context.Context, r DraftRequest) (Draft, error) {
+	return Draft{Text: "he"}, s.note(r)
+}
+
+func (s *scripted) Typing(_ context.Context, who string) error { return s.note("typing " + who) }
+
 func (s *scripted) ConfirmClock(context.Context) error { return s.note("clock") }
 
 func (s *scripted) Read(_ context.Context, req ReadRequest) ([]Message, error) {

@@ -73,6 +73,18 @@ func TestShapes(t *testing.T) {
 			"timer", `{"who":"bob","expires":"1h","burn":"off"}`, `{"expires":"1h","burn":null}`,
 			TimerRequest{Who: "bob", Expires: new(time.Hour), Burn: new(time.Duration(0))},
 		},
+		{
+			"conversations", `{}`, `{"conversations":[{"id":"` + bob + `","name":"bob","unread":0,"last":null,"pinned":false,"archived":false,` +
+				`"muted":null,"receipts":false,"typing":false,"timer":{"expires":null,"burn":null},"draft":null}]}`, nil,
+		},
+		{
+			"conversation", `{"who":"bob","mute":"8h","pinned":true,"typing":false}`,
+			`{"conversation":{"id":"` + bob + `","name":"bob","unread":2,"last":null,"pinned":false,"archived":false,` +
+				`"muted":"2023-11-14T22:13:20.123Z","receipts":false,"typing":false,"timer":{"expires":null,"burn":null},"draft":{"text":"he","replyTo":null}}}`,
+			ChatRequest{Who: "bob", Mute: new(8 * time.Hour), Pinned: new(true), Typing: new(false)},
+		},
+		{"draft", `{"who":"bob","text":"he"}`, `{"text":"he","replyTo":null}`, DraftRequest{Who: "bob", Text: new("he")}},
+		{"sendTyping", `{"recipient":["bob"]}`, `{}`, "typing bob"},
 		{"confirmClock", `{}`, `{"confirmed":true}`, "clock"},
 		{"wait", `{"id":"` + msgID + `","state":"delivered"}`, `{"id":"` + msgID + `","state":"delivered"}`, nil},
 		{
@@ -133,6 +145,10 @@ func TestRefusedParameters(t *testing.T) {
 		{"send", `{"recipient":"bob","message":"hi","replyTo":"x"}`, CodeUsage},
 		{"send", `{"recipient":"bob","message":"hi","forward":"` + msgID + `"}`, CodeUsage},
 		{"send", `{"recipient":"bob","message":"hi","mentions":[{"who":""}]}`, CodeUsage},
+		{"conversation", `{"who":"bob","mute":"400d"}`, CodeBadDuration},
+		{"conversation", `{"who":"bob","pinned":"yes"}`, CodeUsage},
+		{"draft", `{"who":"bob","text":"` + long + `"}`, CodeTextTooLong},
+		{"sendTyping", `{}`, CodeUsage},
 		{"delete", `{"id":"x"}`, CodeUsage},
 		{"edit", `{"id":"x","message":"new"}`, CodeUsage},
 		{"edit", `{"id":"` + msgID + `","message":""}`, CodeEmptyText},

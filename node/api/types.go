@@ -269,8 +269,11 @@ const (
 	EventReaction = "reaction" // somebody put an emoji under a message, or took it back
 )
 
-// EventNetwork is the type of an event without Seq: it isn't replayed.
-const EventNetwork = "network"
+// Types of events without Seq: they aren't replayed.
+const (
+	EventNetwork = "network"
+	EventTyping  = "typing" // somebody is writing
+)
 
 // Event is one thing that happened. Exactly one payload is set, the one named
 // by Type.
@@ -290,6 +293,7 @@ type Event struct {
 	Reaction *ReactionChange `json:"reaction,omitempty"`
 
 	Network *Network `json:"network,omitempty"`
+	Typing  *Typing  `json:"typing,omitempty"`
 }
 
 // StateChange says that a message has reached a state.
@@ -318,6 +322,12 @@ type ReactionChange struct {
 	Conversation string `json:"conversation"`
 	From         string `json:"from"`
 	Emoji        string `json:"emoji"` // empty when it was taken back
+}
+
+// Typing says who is writing.
+type Typing struct {
+	Conversation string `json:"conversation"`
+	From         string `json:"from"`
 }
 
 // Network is the state of the network in short.
