@@ -256,7 +256,12 @@ func (r *relayProcess) load(streams, window int, stamps []stamp.Stamp, rate floa
 // relay process of its own: deposits for a second of the relay's processor
 // time, and how long an answer takes at half of the speed that was reached.
 // "of-raw" is the part of what the shelf alone, without a network, reaches for
-// a second of processor time in the same run.
+// a second of processor time in the same run, and "p99-ms-sync" is how long the
+// disk takes, right after, to write and sync 128 KiB, which no answer can be
+// faster than.
+//
+// The last result on a shared machine with two cores, TCP and QUIC: 38,500 and
+// 31,000 deposits a second of processor time, 0.74 and 0.65 of the shelf alone.
 func BenchmarkDeposit(b *testing.B) {
 	for _, listen := range []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"} {
 		b.Run(listen[15:18], func(b *testing.B) {
@@ -280,8 +285,35 @@ func BenchmarkDeposit(b *testing.B) {
 			slices.Sort(took)
 			b.ReportMetric(took[len(took)/2].Seconds()*1000, "p50-ms-at-half")
 			b.ReportMetric(took[len(took)*99/100].Seconds()*1000, "p99-ms-at-half")
+			b.ReportMetric(syncTime(b).Seconds()*1000, "p99-ms-sync")
 		})
 	}
+}
+
+// syncTime is how long the slowest but one in a hundred of small synced writes
+// takes here and now.
+func syncTime(b *testing.B) time.Duration {
+	b.Helper()
+	f, err := os.Create(b.TempDir() + "/sync")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	took := make([]time.Duration, 300)
+	buf := make([]byte, 128<<10)
+	for i := range took {
+		begin := time.Now()
+		if _, err := f.Write(buf); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			b.Fatal(err)
+		}
+		took[i] = time.Since(begin)
+		time.Sleep(2 * time.Millisecond)
+	}
+	slices.Sort(took)
+	return took[len(took)*99/100]
 }
 
 // rawShelf is how many of the same deposits the shelf alone stores for a
@@ -339,7 +371,8 @@ func rawShelf(b *testing.B, n int) float64 {
 }
 
 // BenchmarkFetch empties a mailbox of 32 MiB over libp2p; MB/cpu-s is for a
-// second of the relay's processor time.
+// second of the relay's processor time. The last result, for envelopes of 2 and
+// of 64 KiB: 180 and 258 MB/s, 386 and 524 MB a second of processor time.
 func BenchmarkFetch(b *testing.B) {
 	for _, c := range []envelope.Class{envelope.S, envelope.L} {
 		b.Run(fmt.Sprint(c.Size()), func(b *testing.B) {
@@ -385,7 +418,8 @@ func BenchmarkFetch(b *testing.B) {
 }
 
 // BenchmarkMemory is what a client that waits for mail costs the relay in heap
-// and stacks, and what a mailbox costs that nobody asks for.
+// and stacks, and what a mailbox costs that nobody asks for. The last result,
+// TCP and QUIC: 41 and 58 KiB a client, 60 B a mailbox.
 func BenchmarkMemory(b *testing.B) {
 	for _, listen := range []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"} {
 		b.Run(listen[15:18], func(b *testing.B) {
