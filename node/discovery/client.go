@@ -34,9 +34,10 @@ func Fresh(base host.Config) (*host.Host, error) {
 // client is this device's part in the hash table while it asks something: a
 // host with a key of its own, that is given up soon after.
 type client struct {
-	turn  chan struct{} // full while it joins or leaves
-	host  *host.Host
-	table *Table
+	turn   chan struct{} // full while it joins or leaves
+	host   *host.Host
+	table  *Table
+	joined time.Time
 
 	use   sync.Mutex
 	users int
@@ -77,7 +78,11 @@ func (c *client) take(ctx context.Context, f *Finder) (*Table, error) {
 			f.cfg.Host.Charge(h)
 			return nil, errors.Join(err, h.Close())
 		}
-		c.host, c.table = h, t
+		c.host, c.table, c.joined = h, t, time.Now()
+	} else if c.table.Known() < enoughServers && time.Since(c.joined) > rejoin {
+		c.joined = time.Now()
+		// There may be others by now, and it goes on without them.
+		_ = f.join(ctx, c.table)
 	}
 	c.use.Lock()
 	c.users++

@@ -111,6 +111,7 @@ type Finder struct {
 	pub     publication
 	table   *Table // of a server
 	joinAt  time.Time
+	born    time.Time
 	size    int // of the hash table, when last asked
 }
 
@@ -300,8 +301,9 @@ func (f *Finder) ring() {
 // Pauses of the loop.
 const (
 	settle    = time.Second      // after a start, before the first beacon
-	rejoin    = 20 * time.Second // for a server that knows nobody
-	lookAfter = 15 * time.Minute // for a server that does
+	rejoin    = 10 * time.Second // for a server that knows few, in the first minutes
+	newServer = 5 * time.Minute  // the first minutes
+	lookAfter = 15 * time.Minute // later
 )
 
 // Run finds and is found until ctx ends. Every goroutine of the finder has
@@ -367,7 +369,7 @@ func (f *Finder) begin(ctx context.Context) (err error) {
 	now, hints, vouched := time.Now(), f.cfg.Hints(), f.vouches()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.open = true
+	f.open, f.born = true, now
 	f.hints, f.vouched, f.made = hints, vouched, now
 	f.pub.next = now.Add(settle + rand.N(settle))
 	return nil
@@ -495,15 +497,18 @@ func (f *Finder) work(do func()) {
 
 // rejoin makes a server known, and keeps it so.
 func (f *Finder) rejoin(ctx context.Context) {
-	pause := lookAfter
 	if f.table.Known() < enoughServers {
-		// Not all begin with the same.
-		if err := f.join(ctx, f.table); err != nil {
-			pause = rejoin
+		if err := f.join(ctx, f.table); err != nil && ctx.Err() == nil {
+			f.log.Debug("joining the hash table", "error", err)
 		}
 	}
 	f.note(f.table)
+	pause := lookAfter
 	f.mu.Lock()
+	// A network that begins, or begins again, comes together in pieces.
+	if f.table.Known() < enoughServers && time.Since(f.born) < newServer {
+		pause = rejoin
+	}
 	f.joinAt = time.Now().Add(pause)
 	f.mu.Unlock()
 	f.ring()

@@ -21,13 +21,14 @@ const (
 	putTime      = 30 * time.Second
 	lastsLong    = 20 * time.Hour // a beacon is found for this long, and then some
 	thriftLater  = time.Hour
-	poorlyPlaced = time.Minute // until a beacon with few copies is put again
+	poorlyPlaced = 15 * time.Second // until a beacon with few copies is put again
 )
 
 // publication is how far this device's beacon is.
 type publication struct {
 	busy   bool
-	rev    int // what was put
+	rev    int  // what was put
+	full   bool // it is new, or there were few copies: put all, and read all back
 	next   time.Time
 	pause  time.Duration
 	done   time.Time
@@ -65,8 +66,8 @@ func (f *Finder) publish(ctx context.Context) {
 		p.next = f.nextPut(now)
 		// A network that is just beginning, or is in pieces.
 		if copies < enoughCopies && p.poor < 3 {
+			p.next = now.Add(poorlyPlaced << (2 * p.poor))
 			p.poor++
-			p.next = now.Add(poorlyPlaced << (2 * p.poor) / 4)
 		} else {
 			p.poor = 0
 		}
@@ -82,6 +83,7 @@ func (f *Finder) postpone(now time.Time) bool {
 	defer f.mu.Unlock()
 	p := &f.pub
 	if saving == host.Ample || now.Sub(p.done) > lastsLong || p.rev != f.rev {
+		p.full = p.rev != f.rev || p.done.IsZero() || p.poor > 0
 		p.rev = f.rev
 		return false
 	}
@@ -104,28 +106,35 @@ func (f *Finder) nextPut(now time.Time) time.Time {
 type task struct {
 	owner *beacon.Owner
 	place beacon.Place
+	check bool // read it back
 }
 
 // putAll puts everything and returns how many copies the least of this
 // device's own places has.
 func (f *Finder) putAll(ctx context.Context, now time.Time) (copies int, err error) {
 	f.mu.Lock()
-	owner, body := f.owner, bodyOf(f.hints)
+	owner, body, full := f.owner, bodyOf(f.hints), f.pub.full
 	f.mu.Unlock()
 	invites := f.cfg.Invites()
 	if len(body.Peers) == 0 || len(f.cfg.Contacts()) == 0 && len(invites) == 0 {
 		return enoughCopies, nil // there is nothing to say, or nobody to read it
 	}
 	var tasks []task
+	// Of what was put not long ago, only the epoch that begins is put, and one
+	// place read back.
+	r := owner.Reader()
+	first, last, sample := r.Epoch(now), r.Epoch(now.Add(early)), rand.N(uint8(beacon.Places))
+	if !full {
+		first = last
+	}
 	for n := range uint8(beacon.Places) {
-		r := owner.Reader()
-		for e := r.Epoch(now); e <= r.Epoch(now.Add(early)); e++ {
-			tasks = append(tasks, task{owner, beacon.Place{Epoch: e, N: n}})
+		for e := first; e <= last; e++ {
+			tasks = append(tasks, task{owner, beacon.Place{Epoch: e, N: n}, full || n == sample})
 		}
 	}
 	for _, secret := range invites[:min(len(invites), maxInvited)] {
 		o := beacon.InviteOwner(secret)
-		tasks = append(tasks, task{o, beacon.Place{Epoch: o.Reader().Epoch(now)}})
+		tasks = append(tasks, task{o, beacon.Place{Epoch: o.Reader().Epoch(now)}, full})
 	}
 	rand.Shuffle(len(tasks), func(i, j int) { tasks[i], tasks[j] = tasks[j], tasks[i] })
 	copies = enoughCopies
@@ -141,7 +150,7 @@ func (f *Finder) putAll(ctx context.Context, now time.Time) (copies int, err err
 				n, err := f.put(ctx, t, x, body, now)
 				mu.Lock()
 				defer mu.Unlock()
-				if x.owner == owner {
+				if x.owner == owner && x.check {
 					copies = min(copies, n)
 				}
 				if err != nil {
@@ -176,5 +185,8 @@ func (f *Finder) put(ctx context.Context, t *Table, x task, body *beacon.Body, n
 	}
 	f.pub.work[at] = beacon.WorkOf(value)
 	f.mu.Unlock()
+	if !x.check {
+		return 0, t.put(ctx, BeaconKey(key), value)
+	}
 	return t.Put(ctx, BeaconKey(key), value)
 }

@@ -213,10 +213,9 @@ const enoughCopies = 3
 // failures. It returns how many nodes returned the record, at most 3, or a
 // better one. With none, the error says why.
 func (t *Table) Put(ctx context.Context, key string, value []byte) (copies int, err error) {
-	if err := t.d.PutValue(ctx, key, value); err != nil {
-		return 0, host.Opaque("discovery: putting a record", err)
+	if err := t.put(ctx, key, value); err != nil {
+		return 0, err
 	}
-	t.keep.clear() // or this node would find its own copy
 	v := t.spaceOf(key)
 	if v == nil {
 		return 0, errRecord
@@ -235,6 +234,16 @@ func (t *Table) Put(ctx context.Context, key string, value []byte) (copies int, 
 		return 0, errors.New("discovery: nobody returned what was put")
 	}
 	return min(copies, enoughCopies), nil
+}
+
+// put stores a record without looking.
+func (t *Table) put(ctx context.Context, key string, value []byte) error {
+	err := t.d.PutValue(ctx, key, value)
+	t.keep.clear() // or this node would find its own copy
+	if err != nil {
+		return host.Opaque("discovery: putting a record", err)
+	}
+	return nil
 }
 
 func (t *Table) spaceOf(key string) *validator {
