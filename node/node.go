@@ -194,7 +194,7 @@ func (n *Node) Run(ctx context.Context) error {
 	others.Go(func() {
 		select {
 		case <-n.store.Broken():
-			stop(fmt.Errorf("reading: %w", storage.ErrCorrupt))
+			stop(fmt.Errorf("reading: %w", n.store.Fault()))
 		case <-ctx.Done():
 		}
 	})

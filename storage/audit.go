@@ -6,8 +6,10 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -99,8 +101,9 @@ func (a *audit) end() {
 	a.done.Wait()
 }
 
-// closeDatabase closes Badger. When damage was found it can't: a merge may
-// wait for ever. The process is to end then, and nothing is lost.
+// closeDatabase closes Badger. When damage was found or the disk fails it can't:
+// a merge may wait for ever, or a table that can't be written. The process is to
+// end then, and nothing is lost.
 func (s *Store) closeDatabase() error {
 	closed := make(chan error, 1)
 	if s.audit.damage.Load() == nil {
@@ -187,8 +190,37 @@ func (a *audit) fail(err error) {
 		return
 	}
 	a.s.poison.CompareAndSwap(nil, &poisonError{cause: err})
-	a.s.log.Error("a table is damaged")
+	a.s.log.Warn("the store is closed to everybody", "error", err)
 	close(a.broken)
+}
+
+// flushFailed stops the store when Badger can't write a table, which it would
+// try for ever while nobody hears of it. It doesn't return: each try lists a
+// table that it then removes. The log has what was to be in it.
+func (a *audit) flushFailed(err error) {
+	if lacksRoom(err) {
+		a.fail(ErrNoSpace)
+	} else {
+		a.fail(ErrDisk)
+	}
+	select {}
+}
+
+// mergeFailed stops the store when Badger may have told its manifest of a merge
+// that it then gave up. What was to be merged is still there.
+func (a *audit) mergeFailed(err error) {
+	if lacksRoom(err) {
+		return
+	}
+	a.fail(ErrDisk)
+	select {}
+}
+
+// lacksRoom is isNoSpace for errors of Badger, which keeps of the system's only
+// the text.
+func lacksRoom(err error) bool {
+	text := err.Error()
+	return isNoSpace(err) || strings.Contains(text, syscall.ENOSPC.Error()) || strings.Contains(text, syscall.EMFILE.Error())
 }
 
 // between makes sure that all tables with keys from lo to hi have been read
@@ -337,6 +369,14 @@ func tablePath(dir string, id uint64) string {
 	return filepath.Join(dir, dirDatabase, fmt.Sprintf("%06d.sst", id))
 }
 
-// Broken is closed when damage is found in a store that was opened: nothing is
-// read or written any more, and every call says what is wrong.
+// Broken is closed when damage is found in a store that was opened, or its disk
+// fails: nothing is read or written any more, and every call says what is wrong.
 func (s *Store) Broken() <-chan struct{} { return s.audit.broken }
+
+// Fault is why Broken is closed, or nil.
+func (s *Store) Fault() error {
+	if err := s.audit.damage.Load(); err != nil {
+		return *err
+	}
+	return nil
+}

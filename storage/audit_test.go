@@ -145,6 +145,18 @@ func TestRot(t *testing.T) {
 	}
 }
 
+type barrier struct{ reached, proceed chan struct{} }
+
+func (b barrier) beforeMerge() {
+	select {
+	case b.reached <- struct{}{}:
+	default:
+	}
+	<-b.proceed
+}
+func (barrier) flushFailed(error) {}
+func (barrier) mergeFailed(error) {}
+
 // Badger says mergeRead before it tells its manifest that a merge is done, and
 // waits for the answer.
 func TestMergeWaits(t *testing.T) {
@@ -154,13 +166,7 @@ func TestMergeWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := badger.Open(o.badger(dir, deriveKeys(testRoot), 0, func() {
-		select {
-		case reached <- struct{}{}:
-		default:
-		}
-		<-proceed
-	}))
+	db, err := badger.Open(o.badger(dir, deriveKeys(testRoot), 0, barrier{reached, proceed}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,7 @@ func (s *Store) Update(fn func(*Tx) error) error {
 // Commit is a transaction on its way to the disk.
 type Commit struct {
 	tx   *Tx
+	s    *Store
 	done chan struct{}
 	err  error // once done
 
@@ -56,8 +57,15 @@ type Commit struct {
 
 // Wait returns nil as soon as the transaction is on the disk.
 func (c *Commit) Wait() error {
-	<-c.done
-	return c.err
+	select {
+	case <-c.done:
+		return c.err
+	case <-c.s.audit.broken: // then Badger may never say
+	}
+	if c.over() {
+		return c.err
+	}
+	return c.s.poison.Load()
 }
 
 func (c *Commit) over() bool {
@@ -95,7 +103,7 @@ func (s *Store) Start(fn func(*Tx) error) (*Commit, error) {
 		return nil, tx.err
 	}
 	if len(tx.at) == 0 && forgetsNothing(tx.forget) {
-		return &Commit{done: closed, settled: true}, nil
+		return &Commit{s: s, done: closed, settled: true}, nil
 	}
 	ops := tx.ops
 	if len(tx.at) < len(ops) {
@@ -218,7 +226,7 @@ func (s *Store) commit(tx *Tx, ops []op) (*Commit, error) {
 	if err := s.settle(); err != nil {
 		return nil, err
 	}
-	c := &Commit{tx: tx, done: make(chan struct{}), ops: ops, head: ready.head, clock: ready.clock, base: s.snapshot()}
+	c := &Commit{tx: tx, s: s, done: make(chan struct{}), ops: ops, head: ready.head, clock: ready.clock, base: s.snapshot()}
 	b := s.db.NewTransaction(true)
 	defer b.Discard()
 	for i := range ready.entries {

@@ -23,6 +23,8 @@ var (
 	// ErrNoSpace: too little disk space, too few inodes or file handles are
 	// left to write safely. Reading works on.
 	ErrNoSpace = errors.New("not enough room to write safely")
+	// ErrDisk: the disk reports errors. What was acknowledged is there.
+	ErrDisk = errors.New("the disk reports errors")
 	// ErrReadOnly: the directory can't be written.
 	ErrReadOnly = errors.New("the directory can't be written")
 	// ErrPoisoned: a commit failed, so it isn't known what is on the disk.

@@ -3,7 +3,6 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -62,15 +61,17 @@ func inspect(dir string, k keys, noted map[uint64]fingerprint) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	listed, err := readManifest(dir, ls.manifest)
+	m, err := inspectManifest(dir, ls)
 	if err != nil {
 		return found{}, err
 	}
+	listed := m.tables
 	var out found
 	if out.tables, out.version, err = verifyListed(ls, listed, reg, noted); err != nil {
 		return found{}, err
 	}
-	repairs := reg.repairs
+	repairs := append(reg.repairs, m.repairs...)
+	whole := !m.flushed
 	for _, l := range ls.logs {
 		info, err := readLog(l.path, reg, out.version)
 		if err != nil {
@@ -79,9 +80,13 @@ func inspect(dir string, k keys, noted map[uint64]fingerprint) (found, error) {
 		if info.first > out.version+1 {
 			return found{}, fmt.Errorf("%w: commits are missing between the tables and log %d", ErrCorrupt, l.number)
 		}
+		whole = whole || info.first != 0
 		out.version = max(out.version, info.last)
 		out.memTable = max(out.memTable, info.memTable)
 		repairs = append(repairs, info.repairs...)
+	}
+	if !whole {
+		return found{}, fmt.Errorf("%w: a table is gone, and so is its log", ErrCorrupt)
 	}
 	for id, path := range ls.tables {
 		if _, ok := listed[id]; ok {
@@ -135,43 +140,12 @@ func list(dir string) (ls listing, err error) {
 	return ls, nil
 }
 
-// readManifest returns the tables the manifest lists.
-func readManifest(dir string, exists bool) (map[uint64]badger.TableManifest, error) {
-	if !exists {
-		return nil, nil
-	}
-	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
-	if err != nil {
-		return nil, cause(err, "opening the manifest")
-	}
-	defer func() { _ = f.Close() }()
-	var h [8]byte
-	if _, err := io.ReadFull(f, h[:]); err != nil || string(h[:4]) != "Bdgr" {
-		return nil, fmt.Errorf("%w: the manifest has no header", ErrCorrupt)
-	}
-	if v := uint16(h[4])<<8 | uint16(h[5]); v > Schema {
-		return nil, ErrVersion
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, cause(err, "reading the manifest")
-	}
-	m, _, err := badger.ReplayManifestFile(f, Schema, badger.DefaultOptions(dir).WithLogger(nil))
-	if err != nil {
-		return nil, fmt.Errorf("%w: the manifest: %w", ErrCorrupt, err)
-	}
-	return m.Tables, nil
-}
-
 // verifyListed reads every listed table whole, or the ends of it when it is
 // noted with the fingerprint it has now, and returns the newest version in them.
 func verifyListed(ls listing, listed map[uint64]badger.TableManifest, reg *registry, noted map[uint64]fingerprint,
 ) (tables []*tableFile, newest uint64, err error) {
 	for id, t := range listed {
-		path, ok := ls.tables[id]
-		if !ok {
-			return nil, 0, fmt.Errorf("%w: table %d is gone", ErrCorrupt, id)
-		}
-		tables = append(tables, &tableFile{id: id, path: path, key: reg.keys[t.KeyID]})
+		tables = append(tables, &tableFile{id: id, path: ls.tables[id], key: reg.keys[t.KeyID]})
 	}
 	workers := min(runtime.GOMAXPROCS(0), 4)
 	versions := make([]uint64, workers)

@@ -94,14 +94,14 @@ func (o Options) withDefaults() (Options, error) {
 
 // badger returns Badger's options: values inline, no compression, small
 // caches. memTable is the least MemTableSize that takes the logs found;
-// beforeMerge is called before tables are replaced by others.
-func (o Options) badger(dir string, k keys, memTable int64, beforeMerge func()) badger.Options {
+// h, which may be nil, is told what happens.
+func (o Options) badger(dir string, k keys, memTable int64, h hooks) badger.Options {
 	stall := 8
 	if *o.Compactors == 0 {
 		stall = math.MaxInt32 // nobody would end the stall
 	}
 	return badger.DefaultOptions(dir).
-		WithLogger(badgerLog{log: o.Logger, beforeMerge: beforeMerge}).
+		WithLogger(badgerLog{log: o.Logger, hooks: h}).
 		WithSyncWrites(!o.UnsafeNoSync).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
@@ -124,14 +124,39 @@ func (o Options) badger(dir string, k keys, memTable int64, beforeMerge func()) 
 // badgerLog passes on that something was said, not what: Badger's messages
 // carry keys and paths.
 type badgerLog struct {
-	log         *slog.Logger
-	beforeMerge func()
+	log   *slog.Logger
+	hooks hooks
 }
 
-func (l badgerLog) Errorf(format string, _ ...any) { l.log.Warn("database error", "message", format) }
+// hooks is who wants to know what Badger says in passing.
+type hooks interface {
+	beforeMerge()          // tables are about to be replaced by others
+	mergeFailed(err error) // Badger goes on with another
+	flushFailed(err error) // a table can't be written; Badger tries for ever
+}
 
-func (l badgerLog) Warningf(format string, _ ...any) {
+// flushFails is what Badger says each time it can't write a table.
+const flushFails = "error flushing memtable to disk: %v, retrying"
+
+func (l badgerLog) Errorf(format string, args ...any) {
+	l.log.Warn("database error", "message", format)
+	if format == flushFails && l.hooks != nil && len(args) > 0 {
+		if err, ok := args[0].(error); ok {
+			l.hooks.flushFailed(err)
+		}
+	}
+}
+
+// mergeFails is what Badger says of a merge that failed.
+const mergeFails = "[Compactor: %d] LOG Compact FAILED with error: %+v: %+v"
+
+func (l badgerLog) Warningf(format string, args ...any) {
 	l.log.Info("database warning", "message", format)
+	if format == mergeFails && l.hooks != nil && len(args) > 1 {
+		if err, ok := args[1].(error); ok {
+			l.hooks.mergeFailed(err)
+		}
+	}
 }
 func (badgerLog) Infof(string, ...any) {}
 
@@ -140,7 +165,7 @@ func (badgerLog) Infof(string, ...any) {}
 const mergeRead = "Discard stats: %v"
 
 func (l badgerLog) Debugf(format string, _ ...any) {
-	if format == mergeRead && l.beforeMerge != nil {
-		l.beforeMerge()
+	if format == mergeRead && l.hooks != nil {
+		l.hooks.beforeMerge()
 	}
 }

@@ -20,8 +20,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -48,8 +50,8 @@ type Store struct {
 	counter atomic.Uint64
 
 	writing   atomic.Bool // who set it owns what follows
-	head      head    // of the newest transaction, also of one on its way
-	durable   head    // of the newest one that is known to be on the disk
+	head      head        // of the newest transaction, also of one on its way
+	durable   head        // of the newest one that is known to be on the disk
 	hot       hot
 	flight    *Commit // the transaction on its way to the disk
 	guard     *guard
@@ -118,7 +120,7 @@ func (s *Store) open(o Options) error {
 		s.log.Warn("little room on the disk: tables aren't merged until the store is opened again")
 	}
 	s.audit.begin(seen.tables)
-	if s.db, err = openBadger(o.badger(dbDir, s.keys, seen.memTable, s.audit.beforeMerge), o.Logger); err != nil {
+	if s.db, err = openBadger(o.badger(dbDir, s.keys, seen.memTable, s.audit), o.Logger); err != nil {
 		return err
 	}
 	s.audit.ranges()
@@ -220,7 +222,7 @@ func (s *Store) Head() uint64 { return s.counter.Load() }
 func (s *Store) Close() error { return s.close() }
 
 func (s *Store) shut() error {
-	s.gate.shut()
+	s.gate.shut(s.audit.broken)
 	var errs []error
 	errs = append(errs, s.settle())
 	if s.poison.Load() == nil {
@@ -259,13 +261,17 @@ func (s *Store) tightenModes() {
 	_ = os.Chmod(s.dir, 0o700)
 	_ = filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
-			// A change of mode would change the fingerprint.
-			if st, serr := d.Info(); serr == nil && st.Mode().Perm() != 0o600 {
-				_ = os.Chmod(path, 0o600)
-			}
+			tighten(path)
 		}
 		return nil
 	})
+}
+
+// tighten changes a mode only when it must: that changes the fingerprint, too.
+func tighten(path string) {
+	if st, err := os.Lstat(path); err == nil && st.Mode().Perm() != 0o600 {
+		_ = os.Chmod(path, 0o600)
+	}
 }
 
 // gate counts those inside and, once shut, lets nobody in.
@@ -305,7 +311,8 @@ func (g *gate) leave() {
 }
 
 // shut closes the gate and waits until everyone has left. It is called once.
-func (g *gate) shut() {
+// or until broken is closed: then some may never leave.
+func (g *gate) shut(broken <-chan struct{}) {
 	g.mu.Lock()
 	g.closed, g.empty = true, make(chan struct{})
 	if g.inside == 0 {
@@ -313,7 +320,10 @@ func (g *gate) shut() {
 		close(g.empty)
 	}
 	g.mu.Unlock()
-	<-g.empty
+	select {
+	case <-g.empty:
+	case <-broken:
+	}
 }
 
 // openBadger opens the database and turns a panic of its opening into
@@ -327,8 +337,11 @@ func openBadger(o badger.Options, log *slog.Logger) (db *badger.DB, err error) {
 	}()
 	start := time.Now()
 	if db, err = badger.Open(o); err != nil {
-		if isNoSpace(err) {
+		switch {
+		case lacksRoom(err):
 			return nil, fmt.Errorf("%w: %w", ErrNoSpace, err)
+		case strings.Contains(err.Error(), syscall.EIO.Error()):
+			return nil, ErrDisk
 		}
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}

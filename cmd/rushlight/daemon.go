@@ -145,6 +145,8 @@ var mapped = []struct {
 		WithHint("the folders keys and store come from different profiles")},
 	{storage.ErrNoSpace, errDiskFull},
 	{syscall.ENOSPC, errDiskFull},
+	{storage.ErrDisk, api.Errorf(api.CodeInternal, "the disk reports errors").
+		WithHint("nothing that was acknowledged is lost; see to the disk, and start again")},
 	{storage.ErrReadOnly, errReadOnly},
 	{syscall.EROFS, errReadOnly},
 	{fs.ErrPermission, errReadOnly},
