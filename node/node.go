@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -227,15 +228,40 @@ func (n *Node) keepPort(ctx context.Context) error {
 // trimEvery is how often memory that an idle node does not need is given back.
 const trimEvery = 30 * time.Second
 
+// What was shown of a message stays in memory until it is collected. That is done
+// a moment after keys were destroyed, and no more often than every so often.
+const (
+	wipeAfter = time.Second
+	wipeEvery = 30 * time.Second
+)
+
 func (n *Node) trim(ctx context.Context) {
 	debug.FreeOSMemory()
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
+	wipe := time.NewTimer(0)
+	defer wipe.Stop()
+	wipe.Stop()
+	var wiped time.Time
+	again := false
 	last := uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-n.engine.Erased():
+			// At once, but not again and again.
+			wipe.Reset(max(wipeAfter, wipeEvery-time.Since(wiped)))
+			again = true
+		case <-wipe.C:
+			// What a pool holds is let go of by the first collection.
+			runtime.GC()
+			debug.FreeOSMemory()
+			wiped = time.Now()
+			if again { // for what was still in use
+				wipe.Reset(wipeEvery)
+				again = false
+			}
 		case now := <-tick.C:
 			if s, err := n.sample(now); err == nil {
 				n.day.note(s)

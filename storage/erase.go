@@ -258,6 +258,9 @@ func (tx *Tx) ForgetConversation(c [16]byte) {
 // ForgetBuckets is [Tx.Forget] for everything in buckets.
 func (tx *Tx) ForgetBuckets(b ...uint32) { tx.forget.Buckets = append(tx.forget.Buckets, b...) }
 
+// Forgets reports whether the transaction destroys keys.
+func (tx *Tx) Forgets() bool { return !forgetsNothing(tx.forget) }
+
 func forgetsNothing(f wheel.Forget) bool {
 	return len(f.Leaves) == 0 && len(f.Buckets) == 0 && len(f.Conversations) == 0
 }

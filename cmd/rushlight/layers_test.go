@@ -72,7 +72,7 @@ var users = map[string][]string{
 var testUsers = map[string][]string{
 	"github.com/c2sp/wycheproof":           {"rushlight/protocol/"},
 	"github.com/cockroachdb/datadriven":    {"rushlight/"},
-	"github.com/dgraph-io/badger/v4":       {"rushlight/node/sim/"},
+	"github.com/dgraph-io/badger/v4":       {"rushlight/node/engine", "rushlight/node/sim/"},
 	"github.com/libp2p/go-libp2p":          {"rushlight/node/sim/"},
 	"github.com/quic-go/quic-go":           {"rushlight/node/sim/"},
 	"github.com/multiformats/go-multiaddr": {"rushlight/node/sim/"},

@@ -87,6 +87,7 @@ func (a *app) up(ctx context.Context, flags upFlags) error {
 		return err
 	}
 	s.logger = slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+	scrubbing()
 	harden()
 	unlock, err := lockProfile(a.dir)
 	if err != nil {

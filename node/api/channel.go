@@ -111,6 +111,7 @@ func (l *lines) flush() {
 		l.mu.Unlock()
 
 		_, err := l.conn.Write(b)
+		clear(b) // it may hold what people said
 		if cap(b) <= 2*maxUnread {
 			spare = b
 		}
@@ -168,6 +169,7 @@ func (l *lines) readLine() ([]byte, error) {
 		if tooLong = tooLong || len(line)+len(chunk) > maxLine; !tooLong {
 			line = append(line, chunk...)
 		}
+		clear(chunk)
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue

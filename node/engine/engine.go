@@ -72,6 +72,7 @@ type Engine struct {
 	rekey  rekeying
 	offers offers
 
+	erased   chan struct{} // has a token when keys were destroyed
 	refusals refusals
 	queued   atomic.Int64 // outbox entries not yet acknowledged
 }
@@ -82,6 +83,7 @@ func Open(store *storage.Store, o Options) (*Engine, error) {
 	e := &Engine{
 		store: store, log: o.Logger, hints: o.Hints,
 		closed:   make(chan struct{}),
+		erased:   make(chan struct{}, 1),
 		compared: map[[16]byte]bool{},
 		backlog:  map[identity.AccountID]struct{}{}, refused: map[identity.AccountID]uint8{},
 	}

@@ -295,3 +295,8 @@ func (t *txn) tend() error {
 	t.after = append(t.after, func() { t.e.life.until(next) })
 	return nil
 }
+
+// Erased has a token when keys were destroyed since it was last received from.
+// What was read under them may still lie in memory that nothing uses any more;
+// whoever owns the process has it collected.
+func (e *Engine) Erased() <-chan struct{} { return e.erased }

@@ -238,6 +238,12 @@ func (t *txn) publish() {
 	for _, f := range t.after {
 		f()
 	}
+	if t.Forgets() {
+		select {
+		case e.erased <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // contact returns a contact as this transaction sees it, or nil.
