@@ -88,6 +88,7 @@ func (e *Engine) transact(steps []*step, ahead bool) (n int, err error) {
 	e.nextEvent = t.nextEvent
 	f := &flight{t: t, commit: c, steps: steps[:n], before: e.last, done: make(chan struct{})}
 	e.last = f
+	e.aloft.Add(1)
 	if ahead && t.light() {
 		go e.land(f)
 	} else {
@@ -123,6 +124,7 @@ func (e *Engine) land(f *flight) {
 		e.breaks(err)
 	}
 	close(f.done)
+	e.aloft.Add(-1)
 }
 
 // landed waits until nothing is on its way. It belongs to who has the turn.

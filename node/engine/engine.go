@@ -59,6 +59,7 @@ type Engine struct {
 	openers   map[[16]byte]opener
 	compared  map[[16]byte]bool // sessions known in this run to be as new as the other side's
 	nextEvent uint64
+	aloft     atomic.Int32 // how many are on their way
 	last      *flight                         // the newest transaction
 	backlog   map[identity.AccountID]struct{} // outboxes that may need sealing anew
 	refused   map[identity.AccountID]uint8    // joins whose undoing is not finished, and why
@@ -75,6 +76,7 @@ type Engine struct {
 	erased   chan struct{} // has a token when keys were destroyed
 	refusals refusals
 	queued   atomic.Int64 // outbox entries not yet acknowledged
+	counted  time.Time    // when those of earlier runs were counted
 }
 
 // Open reads the device's identity and directory out of the store. It returns
@@ -287,10 +289,10 @@ func (e *Engine) hand(ctx context.Context, group []*step, entered func()) error 
 
 // commitOwn commits what waits, in the goroutine of a caller, if nobody else is
 // at it: that saves two changes of goroutine where messages come one by one.
-// Otherwise it is left to the loop, which takes everything that has come
-// meanwhile into one transaction.
+// Otherwise, or while a transaction is on its way, it is left to the loop, which
+// takes everything that has come meanwhile into one transaction.
 func (e *Engine) commitOwn() {
-	if !e.inbox.started() || !e.turn.TryLock() {
+	if !e.inbox.started() || e.aloft.Load() > 0 || !e.turn.TryLock() {
 		e.inbox.ring()
 		return
 	}
