@@ -59,7 +59,7 @@ type Engine struct {
 	openers   map[[16]byte]opener
 	compared  map[[16]byte]bool // sessions known in this run to be as new as the other side's
 	nextEvent uint64
-	aloft     atomic.Int32 // how many are on their way
+	aloft     atomic.Int32                    // how many are on their way
 	last      *flight                         // the newest transaction
 	backlog   map[identity.AccountID]struct{} // outboxes that may need sealing anew
 	refused   map[identity.AccountID]uint8    // joins whose undoing is not finished, and why
