@@ -43,13 +43,14 @@ func readManifest(dir string, exists bool) (map[uint64]badger.TableManifest, err
 	if _, err := io.ReadFull(f, h[:]); err != nil || string(h[:4]) != "Bdgr" {
 		return nil, fmt.Errorf("%w: the manifest has no header", ErrCorrupt)
 	}
-	if v := uint16(h[4])<<8 | uint16(h[5]); v > Schema {
+	v := manifestSchema(h[:])
+	if v > Schema {
 		return nil, ErrVersion
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, cause(err, "reading the manifest")
 	}
-	m, _, err := badger.ReplayManifestFile(f, Schema, badger.DefaultOptions(dir).WithLogger(nil))
+	m, _, err := badger.ReplayManifestFile(f, v, badger.DefaultOptions(dir).WithLogger(nil))
 	if err != nil {
 		return nil, fmt.Errorf("%w: the manifest: %w", ErrCorrupt, err)
 	}
@@ -66,12 +67,16 @@ func inspectManifest(dir string, ls listing) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	path := filepath.Join(dir, badger.ManifestFilename)
+	raise := []func() error{func() error { return raiseManifest(path) }}
+	if !ls.manifest {
+		raise = nil
+	}
 	gone, ok := missing(ls, listed)
 	if ok {
-		return &manifest{tables: listed}, nil
+		return &manifest{tables: listed, repairs: raise}, nil
 	}
 	refused := fmt.Errorf("%w: table %d is gone", ErrCorrupt, gone)
-	path := filepath.Join(dir, badger.ManifestFilename)
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, cause(err, "reading the manifest")
@@ -80,7 +85,7 @@ func inspectManifest(dir string, ls listing) (*manifest, error) {
 	if err != nil {
 		return nil, refused
 	}
-	m := &manifest{}
+	m := &manifest{repairs: raise}
 	for n := len(sets) - 1; n > 0 && n >= len(sets)-maxTakenBack; n-- {
 		m.flushed = m.flushed || !deletes(sets[n])
 		if m.tables, err = replay(sets[:n]); err != nil {

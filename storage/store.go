@@ -137,6 +137,9 @@ func (s *Store) open(o Options) error {
 	if err := s.loadLeaves(); err != nil {
 		return err
 	}
+	if err := s.migrate(Schema, migrations); err != nil {
+		return err
+	}
 	s.opened = s.head.counter
 	s.tightenModes()
 	s.space.keepBallast()
@@ -259,12 +262,14 @@ func (s *Store) lastCommit() error {
 // directory's mode is what protects; this helps a copy of the files.
 func (s *Store) tightenModes() {
 	_ = os.Chmod(s.dir, 0o700)
-	_ = filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			tighten(path)
+	for _, dir := range []string{s.dir, filepath.Join(s.dir, dirDatabase), filepath.Join(s.dir, dirWheel)} {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			if e.Type().IsRegular() {
+				tighten(filepath.Join(dir, e.Name()))
+			}
 		}
-		return nil
-	})
+	}
 }
 
 // tighten changes a mode only when it must: that changes the fingerprint, too.

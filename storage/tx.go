@@ -23,6 +23,7 @@ type op struct {
 	value []byte
 	header
 	delete bool
+	own    bool // a record of the store itself
 	undone bool // taken back: it isn't there
 }
 
@@ -267,7 +268,7 @@ func (tx *Tx) write(o op) error {
 	if !tx.writable {
 		return errInView
 	}
-	if o.key[0] == keyHead[0] {
+	if o.key[0] == keyHead[0] && !o.own {
 		return tx.fail(errors.New("storage: family 0 belongs to the store itself"))
 	}
 	prev, size := tx.own(o.key), tx.size+cost(len(o.key), len(o.value))
