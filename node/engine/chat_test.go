@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +89,9 @@ func TestTyping(t *testing.T) {
 		t.Error("somebody else is heard")
 	}
 	stop()
-	<-done
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 	allSettled(t, a, b)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"rushlight/protocol/message"
 	"rushlight/storage"
 	"rushlight/storage/record"
 )
@@ -91,7 +92,15 @@ func (t *txn) checkMessages(ctx context.Context, r *Report) error {
 }
 
 func (t *txn) checkIndex(ctx context.Context, r *Report) error {
-	return t.Scan(record.IndexPrefix(), nil, false, func(_ storage.Key, v []byte) (bool, error) {
+	over := map[message.ID]bool{} // hidden, and not ended yet
+	if err := t.ScanKeys(record.DuePrefix(), nil, false, func(k storage.Key) (bool, error) {
+		at, id, err := record.ParseDueKey(k)
+		over[id] = true
+		return !at.After(t.now), err
+	}); err != nil {
+		return err
+	}
+	return t.Scan(record.IndexPrefix(), nil, false, func(k storage.Key, v []byte) (bool, error) {
 		r.Checked["message index"]++
 		x, err := record.ParseIndex(v)
 		if err != nil {
@@ -101,7 +110,7 @@ func (t *txn) checkIndex(ctx context.Context, r *Report) error {
 		if len(x.Key) == 0 {
 			return true, ctx.Err() // a deleted message
 		}
-		if has, err := t.Has(x.Key); err != nil || !has {
+		if has, err := t.Has(x.Key); err != nil || !has && !over[message.ID(k[1:])] {
 			r.fault("message index", "an entry has no message")
 		}
 		return true, ctx.Err()

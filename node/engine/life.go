@@ -99,7 +99,7 @@ func (e *Engine) Delete(ctx context.Context, id message.ID) error {
 			return ErrNoChange // the other side doesn't know of it yet
 		}
 		with := t.partner(m, rec)
-		if rec.Burn != 0 && !rec.Mine {
+		if rec.Burn != 0 && !rec.Mine && !rec.Erased {
 			if err := t.notify(with, message.NoticeBurned, []message.ID{id}); err != nil {
 				return err
 			}
@@ -112,6 +112,7 @@ func (e *Engine) Delete(ctx context.Context, id message.ID) error {
 type ending struct {
 	burn   bool             // destroy its key at once, not with all that expire with it
 	header *message.Message // of one's own, without its body: to be sent if that was not delivered
+	early  bool             // it was over before this run: its outbox entries were hidden and not counted
 }
 
 // end takes away everything of a message but its place in the history.
@@ -126,7 +127,7 @@ func (t *txn) end(id message.ID, with identity.AccountID, how ending) error {
 		t.Forget(leaf)
 	}
 	undelivered := x.Outbox != 0 && x.State < record.StateStored
-	if err := t.strip(id, x, with); err != nil {
+	if err := t.strip(id, x, with, how.early); err != nil {
 		return err
 	}
 	if undelivered && how.header != nil {
@@ -211,9 +212,9 @@ func (t *txn) sweep(from storage.Key) error {
 		with, known := names[[16]byte(k[1:17])]
 		switch {
 		case known && k[0] == record.FamilyMessage:
-			return t.end(message.ID(k[len(k)-16:]), with, ending{})
+			return t.end(message.ID(k[len(k)-16:]), with, ending{early: true})
 		case known && k[0] == record.FamilyOutbox:
-			return t.leave(with, record.OutboxSeq(k))
+			return t.leaveUncounted(with, record.OutboxSeq(k), true)
 		}
 		return t.del(k)
 	})
@@ -263,7 +264,11 @@ func (t *txn) tend() error {
 		if err != nil {
 			return err
 		}
-		how := ending{burn: x != nil && x.BurnsAt != 0}
+		at, _, err := record.ParseDueKey(m.key)
+		if err != nil {
+			return err
+		}
+		how := ending{burn: x != nil && x.BurnsAt != 0, early: !at.After(t.e.counted)}
 		if how.burn && len(x.Key) > 0 && !x.Mine {
 			burned[m.due.Account] = append(burned[m.due.Account], m.id)
 		}

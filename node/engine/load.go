@@ -70,6 +70,7 @@ func (e *Engine) loadCounters(tx *storage.Tx) error {
 	e.events.last = e.nextEvent - 1
 	n := int64(0)
 	t := e.viewTxn(tx)
+	e.counted = t.now
 	for a := range e.people.Load().contacts {
 		c, err := t.chain(a)
 		if err != nil {

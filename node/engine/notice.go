@@ -37,7 +37,7 @@ func (t *txn) takeNotice(s *session, n *message.Notice) error {
 		if err != nil {
 			return err
 		}
-		if rec == nil || !rec.Mine || rec.Erased || isHidden(x) {
+		if rec == nil || !rec.Mine || isHidden(x) || rec.Erased && n.Kind != message.NoticeBurned {
 			continue
 		}
 		m, err := parse(rec)
@@ -58,6 +58,7 @@ func (t *txn) takeNotice(s *session, n *message.Notice) error {
 			err = t.end(id, s.Account, ending{burn: true})
 		case message.NoticeRead:
 			err = t.wasRead(id, x, s.Account)
+		case message.NoticeTyping:
 		}
 		if err != nil {
 			return err

@@ -67,7 +67,7 @@ func (t *txn) unsend(id message.ID, rec *record.Message, m *message.Message, wit
 	if ok {
 		t.Forget(leaf)
 	}
-	if err := t.strip(id, x, with); err != nil {
+	if err := t.strip(id, x, with, false); err != nil {
 		return err
 	}
 	if !x.Mine && x.State < record.StateRead {
@@ -85,7 +85,9 @@ func (t *txn) unsend(id message.ID, rec *record.Message, m *message.Message, wit
 	if err != nil {
 		return err
 	}
-	mark := &record.Message{Account: rec.Account, Mine: rec.Mine, Received: rec.Received, Expires: rec.Expires, Erased: true, Content: content}
+	mark := &record.Message{
+		Account: rec.Account, Mine: rec.Mine, Received: rec.Received, Expires: rec.Expires, Burn: rec.Burn, Erased: true, Content: content,
+	}
 	if leaf, err = t.leafFor(m.Conversation, mark); err != nil {
 		return err
 	}
@@ -100,7 +102,7 @@ func (t *txn) unsend(id message.ID, rec *record.Message, m *message.Message, wit
 
 // strip takes away what hangs on a message: its newer text, the reactions to it,
 // and what of all that is still on its way.
-func (t *txn) strip(id message.ID, x *record.Index, with identity.AccountID) error {
+func (t *txn) strip(id message.ID, x *record.Index, with identity.AccountID, uncounted bool) error {
 	if x.Edited {
 		if err := t.del(record.EditKey(id)); err != nil {
 			return err
@@ -112,12 +114,12 @@ func (t *txn) strip(id message.ID, x *record.Index, with identity.AccountID) err
 		}
 	}
 	if x.Outbox != 0 {
-		if err := t.leave(with, x.Outbox); err != nil {
+		if err := t.leaveUncounted(with, x.Outbox, uncounted); err != nil {
 			return err
 		}
 	}
 	if x.Edited || x.Reacted {
-		if err := t.lose(id, with); err != nil {
+		if err := t.lose(id, with, uncounted); err != nil {
 			return err
 		}
 	}
@@ -125,8 +127,17 @@ func (t *txn) strip(id message.ID, x *record.Index, with identity.AccountID) err
 	return nil
 }
 
+// leaveUncounted takes an entry out of the outbox, which may have been hidden
+// when the entries were counted.
+func (t *txn) leaveUncounted(a identity.AccountID, seq uint64, uncounted bool) error {
+	if uncounted {
+		t.queued++
+	}
+	return t.leave(a, seq)
+}
+
 // lose takes back the edits of and reactions to a message that are on their way.
-func (t *txn) lose(id message.ID, with identity.AccountID) error {
+func (t *txn) lose(id message.ID, with identity.AccountID, uncounted bool) error {
 	type entry struct {
 		key    storage.Key
 		header []byte
@@ -153,7 +164,7 @@ func (t *txn) lose(id message.ID, with identity.AccountID) error {
 		if x == nil || x.Outbox == 0 {
 			continue
 		}
-		if err := t.leave(with, x.Outbox); err != nil {
+		if err := t.leaveUncounted(with, x.Outbox, uncounted); err != nil {
 			return err
 		}
 		x.Outbox = 0

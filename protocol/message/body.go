@@ -257,8 +257,7 @@ func (b *Body) take(rec wire.Record) bool {
 		b.Salt = r.A16()
 		return r.Close() == nil && b.Salt != [saltSize]byte{}
 	case recordExpiry, recordBurn:
-		_, err := b.read(rec)
-		return err == nil
+		return b.read(rec) == nil
 	case recordReply:
 		b.ReplyTo = r.A16()
 		return r.Close() == nil && b.ReplyTo != ID{}

@@ -59,24 +59,24 @@ func (l Lifetime) append(w *wire.Writer) {
 }
 
 // read takes a record if it belongs to a lifetime.
-func (l *Lifetime) read(rec wire.Record) (taken bool, err error) {
+func (l *Lifetime) read(rec wire.Record) error {
 	into := &l.Expiry
 	switch rec.Type {
 	case recordExpiry:
 	case recordBurn:
 		into = &l.Burn
 	default:
-		return false, nil
+		return nil
 	}
 	r := wire.NewReader(rec.Value)
 	*into = time.Duration(r.U32()) * time.Second
 	if err := r.Close(); err != nil {
-		return true, err
+		return err
 	}
 	if *into == 0 {
-		return true, wire.ErrMalformed
+		return wire.ErrMalformed
 	}
-	return true, l.Check()
+	return l.Check()
 }
 
 // LifetimeOf reads the lifetime out of the body of a message of any type.
@@ -86,7 +86,7 @@ func LifetimeOf(body []byte) (l Lifetime, err error) {
 		return l, err
 	}
 	for _, rec := range recs {
-		if _, err := l.read(rec); err != nil {
+		if err := l.read(rec); err != nil {
 			return Lifetime{}, err
 		}
 	}

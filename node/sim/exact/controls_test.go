@@ -220,7 +220,7 @@ func someMessage(tx *storage.Tx, at int) (rec *record.Message, m *message.Messag
 		key = slices.Clone(k)
 		var err error
 		if rec, err = record.ParseMessage(v); err == nil {
-			m, err = message.Parse(rec.Content)
+			m, err = contentOf(rec)
 		}
 		return false, err
 	})

@@ -62,9 +62,13 @@ var actions = []action{
 		}
 		got, err := a.eng.Read(w.ctx, engine.Read{With: b.account, Limit: w.rng.IntN(20), Unread: w.chance(50)})
 		w.must(err)
+		w.saw(a, got)
 		synctest.Wait()
 		w.note("%d reads %d messages of %d", a.n, len(got), b.n)
 	}},
+	{"edit", 30, func(w *world) { w.change(w.anyTwo()) }},
+	{"react", 30, func(w *world) { w.reactTo(w.anyTwo()) }},
+	{"unsend", 15, func(w *world) { w.unsend(w.anyTwo()) }},
 	{"wait", 40, func(w *world) {
 		d := time.Duration(1+w.rng.IntN(40_000)) * time.Millisecond
 		w.note("%v pass", d)
@@ -132,7 +136,7 @@ func (w *world) reopened(p *profile, how string) {
 	}
 	has := w.all(p)
 	for label := range w.oracle.holds[p.n] {
-		if !has[label] {
+		if n := w.oracle.by[label]; !has[label] && (n == nil || !n.ends()) {
 			w.fatal("NothingLost: %s is gone from profile %d after it was %s", label, p.n, how)
 		}
 	}
@@ -168,6 +172,7 @@ func (w *world) refuse(a, b *profile) {
 	code := []uint8{parcel.CodeUnknown, parcel.CodeFull, parcel.CodeEffort, parcel.CodeRefused}[w.rng.IntN(4)]
 	l := w.lanes[b.n][a.n]
 	l.replies = append(l.replies, reply{seq: ps[len(ps)-1].Seq, code: code, life: a.life, may: true})
+	w.tainted = w.tainted || code == parcel.CodeRefused
 	w.note("%d refuses something of %d with code %d", b.n, a.n, code)
 }
 
@@ -177,7 +182,7 @@ func (w *world) run(steps int) {
 	for _, a := range actions {
 		total += a.odds
 	}
-	w.copies = map[int]*copyOf{}
+	w.copies, w.wild = map[int]*copyOf{}, true
 	nights := max(steps/4, 1)
 	for w.step = 1; w.step <= steps; w.step++ {
 		if w.step == steps/5 {
@@ -189,7 +194,9 @@ func (w *world) run(steps int) {
 		n := w.rng.IntN(total)
 		for _, a := range actions {
 			if n -= a.odds; n < 0 {
-				a.do(w)
+				if !w.without[a.name] {
+					a.do(w)
+				}
 				break
 			}
 		}

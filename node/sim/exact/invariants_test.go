@@ -26,6 +26,8 @@ var invariants = []invariant{
 	{"StoreChecks", StoreChecks},
 	{"CausalOrder", CausalOrder},
 	{"EventsDense", EventsDense},
+	{"ExpiredIsGone", ExpiredIsGone},
+	{"SameViewEverywhere", SameViewEverywhere},
 }
 
 // check fails the test when an invariant doesn't hold.
@@ -56,8 +58,8 @@ func NothingLost(w *world, settled bool) error {
 	for _, p := range w.people {
 		for label := range w.oracle.holds[p.n] {
 			n := w.oracle.by[label]
-			if n == nil {
-				continue // NothingTwice says so
+			if n == nil || n.ends() {
+				continue // NothingTwice and ExpiredIsGone say more
 			}
 			if _, ok := at[place{p.n, n.from + n.to - p.n}][label]; !ok {
 				return fmt.Errorf("%s is gone from profile %d", label, p.n)
@@ -65,6 +67,9 @@ func NothingLost(w *world, settled bool) error {
 		}
 	}
 	for _, n := range w.oracle.notes {
+		if n.ends() {
+			continue
+		}
 		own, ok := at[place{n.from, n.to}][n.label]
 		if !ok {
 			if n.lost {
@@ -96,7 +101,7 @@ func NothingTwice(w *world, _ bool) (err error) {
 		for _, l := range w.conversation(p, q, 0) {
 			n := w.oracle.by[l.label]
 			switch {
-			case n == nil || n.text != l.Text:
+			case n == nil || l.Text != n.text && !l.Deleted && !l.Edited:
 				err = fmt.Errorf("profile %d shows what nobody wrote", p.n)
 			case seen[l.label]:
 				err = fmt.Errorf("profile %d shows %s twice", p.n, l.label)
@@ -126,7 +131,7 @@ func OutboxDrains(w *world, settled bool) (err error) {
 	}
 	w.each(func(p, q *profile) {
 		for _, l := range w.conversation(p, q, 0) {
-			if l.Mine && l.State == record.StateQueued {
+			if l.Mine && l.State == record.StateQueued && !l.Deleted {
 				err = fmt.Errorf("%s waits for delivery without standing in the outbox", l.label)
 			}
 		}
@@ -200,13 +205,19 @@ func CausalOrder(w *world, _ bool) (err error) {
 // parentsFirst reads the records themselves.
 func (w *world) parentsFirst(p *profile) error {
 	return p.store.View(func(tx *storage.Tx) error {
-		placed := map[message.ID]bool{}
+		here, placed := map[message.ID]bool{}, map[message.ID]bool{}
+		if err := tx.Scan(record.MessageFamily(), nil, false, func(k storage.Key, _ []byte) (bool, error) {
+			here[message.ID(k[len(k)-16:])] = true
+			return true, nil
+		}); err != nil {
+			return err
+		}
 		return tx.Scan(record.MessageFamily(), nil, false, func(_ storage.Key, v []byte) (bool, error) {
 			rec, err := record.ParseMessage(v)
 			if err != nil {
 				return false, err
 			}
-			m, err := message.Parse(rec.Content)
+			m, err := contentOf(rec)
 			if err != nil {
 				return false, err
 			}
@@ -222,7 +233,7 @@ func (w *world) parentsFirst(p *profile) error {
 				return true, nil
 			}
 			for _, parent := range m.Parents {
-				if !placed[parent] {
+				if here[parent] && !placed[parent] {
 					return false, fmt.Errorf("profile %d: a message stands before its parent", p.n)
 				}
 			}
@@ -263,10 +274,14 @@ func (w *world) eventsDense(p *profile) error {
 			switch {
 			case ev.Type == record.EventMessage && known:
 				return fmt.Errorf("event %d announces a message again", ev.Seq)
+			case ev.Type == record.EventExpired:
+				delete(announced, ev.Message)
+			case ev.Type > record.EventExpired && !known:
+				return fmt.Errorf("event %d is about a message that was not announced", ev.Seq)
 			case ev.Type == record.EventState && (!known || ev.State <= before):
 				return fmt.Errorf("event %d takes a message from state %d to %d", ev.Seq, before, ev.State)
 			}
-			if ev.Type != record.EventContact {
+			if ev.Type != record.EventContact && ev.Type != record.EventExpired {
 				announced[ev.Message] = ev.State
 			}
 			if next++; next > last {
@@ -290,6 +305,11 @@ func (w *world) eventsDense(p *profile) error {
 			delete(announced, l.ID)
 		}
 	})
+	for id := range announced {
+		if n := w.oracle.ids[id]; n != nil && n.life != (message.Lifetime{}) {
+			delete(announced, id) // it is hidden, and will end
+		}
+	}
 	if errors.Is(err, errRead) && len(announced) > 0 {
 		err = fmt.Errorf("%d messages are announced and not there", len(announced))
 	}

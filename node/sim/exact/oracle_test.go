@@ -22,12 +22,22 @@ type note struct {
 	before   []string // labels of what its author had seen last
 	lost     bool     // an older copy of its author's profile was restored
 	failed   bool     // its recipient may refuse it and did
+
+	sent    time.Time
+	life    message.Lifetime
+	unsent  bool      // its author took it back
+	seen    time.Time // when its recipient was first shown it; zero is not yet
+	touched bool      // it was edited or reacted to
 }
+
+// ends reports whether a message doesn't stay where it is.
+func (n *note) ends() bool { return n.unsent || n.life != (message.Lifetime{}) }
 
 // oracle is what was promised.
 type oracle struct {
 	notes []*note
 	by    map[string]*note
+	ids   map[message.ID]*note
 	// Of each profile: what it was seen to hold, what it held before an older
 	// copy was restored, and its newest event.
 	holds   []map[string]bool
@@ -36,7 +46,7 @@ type oracle struct {
 }
 
 func (o *oracle) init(n int) {
-	o.by = map[string]*note{}
+	o.by, o.ids = map[string]*note{}, map[message.ID]*note{}
 	o.lastSeq = make([]uint64, n)
 	for range n {
 		o.holds = append(o.holds, map[string]bool{})
@@ -50,8 +60,11 @@ type line struct {
 	label string
 }
 
-func lineOf(v engine.View) line {
+func (w *world) lineOf(v engine.View) line {
 	label, _, _ := strings.Cut(v.Text, "|")
+	if n := w.oracle.ids[v.ID]; v.Deleted && n != nil {
+		label = n.label
+	}
 	return line{v, label}
 }
 
@@ -63,7 +76,7 @@ func (w *world) conversation(p, q *profile, limit int) (out []line) {
 	views, err := p.eng.Read(w.ctx, engine.Read{With: q.account, Limit: limit, Peek: true})
 	w.must(err)
 	for _, v := range views {
-		out = append(out, lineOf(v))
+		out = append(out, w.lineOf(v))
 	}
 	return out
 }
@@ -85,14 +98,16 @@ func (w *world) say(a, b *profile, death int) {
 	if w.chance(8) {
 		n.text += strings.Repeat("long ", 1+w.rng.IntN(4000))
 	}
+	n.life = w.lifetime()
 	var sent engine.Sent
 	var err error
-	a.mortal(death, func() { sent, err = a.eng.Send(w.ctx, engine.Send{To: b.account, Text: n.text}) })
+	a.mortal(death, func() { sent, err = a.eng.Send(w.ctx, engine.Send{To: b.account, Text: n.text, Life: n.life}) })
 	if errors.Is(err, engine.ErrNotApproved) && c.State == record.ContactPending {
 		return
 	}
 	w.must(err)
-	n.id = sent.ID
+	n.id, n.sent = sent.ID, sent.At
+	w.oracle.ids[n.id] = n
 	w.oracle.notes = append(w.oracle.notes, n)
 	w.oracle.by[n.label] = n
 	w.oracle.holds[a.n][n.label] = true
@@ -127,12 +142,19 @@ func (w *world) restore(c *copyOf) {
 	p.moveTo(c.dir)
 	has := w.all(p)
 	forgot := 0
+	for _, n := range w.oracle.notes {
+		if n.to == p.n {
+			n.seen = time.Time{}
+		}
+	}
 	for label := range had {
 		if has[label] {
 			continue
 		}
 		forgot++
-		if n := w.oracle.by[label]; n.from == p.n {
+		if n := w.oracle.by[label]; n == nil {
+			continue
+		} else if n.from == p.n {
 			n.lost = true
 		} else {
 			w.oracle.forgot[p.n][label] = true

@@ -3,9 +3,11 @@ package exact
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -32,9 +34,16 @@ type profile struct {
 	life   int
 	rolled int // how often an older copy was restored
 
-	// kill, when set, is the directory into which the next commit that queues
-	// something is copied, before anybody hears of it.
-	kill string
+	kill atomic.Pointer[plug] // to be pulled, when set
+}
+
+// plug is pulled by the next commit that queues something: the profile is copied
+// into a directory before anybody hears of that commit. It may be one that the
+// driver asked for, or one of the engine's own at the same time.
+type plug struct {
+	dir   string
+	there chan struct{} // holds one token until it is pulled
+	done  chan struct{} // closed when it was
 }
 
 var root = [32]byte{1}
@@ -70,16 +79,49 @@ func (p *profile) start() {
 	synctest.Wait()
 }
 
-// Wake implements engine.Courier. The engine's loop calls it between a commit
-// and the answer to whoever asked for it: the moment to pull the plug.
+// Wake implements engine.Courier. The engine calls it between a commit and the
+// answer to whoever asked for it: the moment to pull the plug.
 func (p *profile) Wake(identity.AccountID) {
-	if p.kill == "" {
+	k := p.kill.Load()
+	if k == nil {
 		return
 	}
-	to := p.kill
-	p.kill = ""
-	synctest.Wait() // until the database has written behind
-	p.w.must(copyDir(p.dir, to))
+	select {
+	case <-k.there:
+	default:
+		return
+	}
+	defer close(k.done)
+	// Nobody can wait here until the database has written behind: the engine's
+	// loop may stand at a mutex. What didn't change meanwhile is whole.
+	for before := ""; ; {
+		now, err := listing(p.dir)
+		if err == nil && now == before {
+			return
+		}
+		p.w.must(os.RemoveAll(k.dir))
+		if err = copyDir(p.dir, k.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			p.w.must(err)
+		}
+		if before = now; err != nil {
+			before = ""
+		}
+	}
+}
+
+// listing is the names, sizes and times of all files of a directory.
+func listing(dir string) (out string, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		i, err := d.Info()
+		if err == nil {
+			out += fmt.Sprintln(path, i.Size(), i.ModTime().UnixNano())
+		}
+		return err
+	})
+	return out, err
 }
 
 // mortal calls f, and so often in a hundred pulls p's plug as soon as a commit
@@ -90,15 +132,21 @@ func (p *profile) mortal(percent int, f func()) (died bool) {
 		synctest.Wait()
 		return false
 	}
-	dir := p.w.newDir()
-	p.kill = dir
+	k := &plug{dir: p.w.newDir(), there: make(chan struct{}, 1), done: make(chan struct{})}
+	k.there <- struct{}{}
+	p.kill.Store(k)
 	f()
+	select {
+	case <-k.there:
+	default:
+		died = true
+		<-k.done
+	}
+	p.kill.Store(nil)
 	synctest.Wait()
-	died = p.kill == ""
-	p.kill = ""
 	if died {
 		p.w.count["killed after a commit"]++
-		p.moveTo(dir)
+		p.moveTo(k.dir)
 	}
 	return died
 }

@@ -33,6 +33,9 @@ type world struct {
 	count  map[string]int
 
 	settledIn bool            // everybody has added everybody
+	wild      bool            // messages may expire and burn
+	tainted   bool            // something was refused for ever that nobody may refuse
+	without   map[string]bool // actions that are left out
 	copies    map[int]*copyOf // older copies that may be restored
 }
 
