@@ -252,7 +252,8 @@ func (s *Store) lastCommit() error {
 			return err
 		}
 	}
-	if !s.leaves.clean || s.opened == s.head.counter || s.space.ask(s.space.update) != nil {
+	room := s.space.ask(s.space.update) == nil
+	if !s.leaves.clean || s.opened == s.head.counter || !room {
 		return nil
 	}
 	return s.commitAlone(op{key: keyClean, value: wire.NewWriter(nil).U64(s.head.counter + 1).Out()})

@@ -26,10 +26,10 @@ func BenchmarkDurable(b *testing.B) {
 	n := max(b.N, 4*underWay)
 	text := strings.Repeat("x", 100)
 	began := time.Now()
-	each(n, func() error {
+	each(b, n, func() error {
 		_, err := x.Send(context.Background(), engine.Send{To: x.to, Text: text})
 		return err
-	}, b)
+	})
 	ours := float64(n) / time.Since(began).Seconds()
 	x.stop()
 	floor := groupCommit(b, n)
@@ -40,7 +40,8 @@ func BenchmarkDurable(b *testing.B) {
 }
 
 // each calls f n times from as many goroutines as are under way.
-func each(n int, f func() error, b *testing.B) {
+func each(b *testing.B, n int, f func() error) {
+	b.Helper()
 	var wg sync.WaitGroup
 	for i := range underWay {
 		wg.Go(func() {
@@ -104,11 +105,11 @@ func groupCommit(b *testing.B, n int) float64 {
 		}
 	}()
 	began := time.Now()
-	each(n, func() error {
+	each(b, n, func() error {
 		done := make(chan error, 1)
 		queue <- done
 		return <-done
-	}, b)
+	})
 	close(queue)
 	return float64(n) / time.Since(began).Seconds()
 }
