@@ -105,7 +105,7 @@ func wideDir(t testing.TB) (dir string, acked uint64) {
 // Bits that a disk forgot in tables that count as read are found before
 // anything wrong is shown.
 func TestRot(t *testing.T) {
-	places := 6
+	places := 3
 	if testing.Short() {
 		places = 2
 	}

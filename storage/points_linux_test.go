@@ -28,8 +28,8 @@ import (
 //
 // and has found nothing lost and nothing back at 1,000 points.
 var (
-	points = flag.Int("points", 40, "crash points in TestCrashPoints")
-	cuts   = flag.Int("cuts", 6, "power cuts in TestPowerCut")
+	points = flag.Int("points", 10, "crash points in TestCrashPoints")
+	cuts   = flag.Int("cuts", 3, "power cuts in TestPowerCut")
 )
 
 // The burning ledger is the ledger with a message under a key of its own in each
