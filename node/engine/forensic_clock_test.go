@@ -239,6 +239,9 @@ func TestClockWhileOff(t *testing.T) {
 // The clock is set back by weeks: what was hidden stays hidden, also after
 // starting again, until the person says that this time is right.
 func TestClockSetBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("lives through weeks")
+	}
 	dir, day := filepath.Join(t.TempDir(), "ann"), 24*time.Hour
 	var m *moment
 	synctest.Test(t, func(t *testing.T) {
