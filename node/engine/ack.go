@@ -142,7 +142,7 @@ func (t *txn) leave(a identity.AccountID, seq uint64) error {
 		c.dirty, c.advance = true, true
 	}
 	t.left = append(t.left, outboxEntry{a, seq})
-	return nil
+	return t.unpost(a, seq)
 }
 
 // advance passes over what has left the outbox out of turn.

@@ -58,6 +58,7 @@ type Engine struct {
 	sweepAt   storage.Key // where the search for what a crash left goes on
 	openers   map[[16]byte]opener
 	compared  map[[16]byte]bool // sessions known in this run to be as new as the other side's
+	posted    map[outboxEntry]bool // entries of which there are records of deposits
 	nextEvent uint64
 	aloft     atomic.Int32                    // how many are on their way
 	last      *flight                         // the newest transaction
@@ -75,6 +76,7 @@ type Engine struct {
 
 	erased   chan struct{} // has a token when keys were destroyed
 	refusals refusals
+	own      own
 	queued   atomic.Int64 // outbox entries not yet acknowledged
 	counted  time.Time    // when those of earlier runs were counted
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,10 +21,11 @@ type opener struct {
 	key    [32]byte
 	invite [16]byte // of an invite, else zero
 	hash   [32]byte // of the bundle
+	asks   bool     // not a flight, but a request to the maker of the invite (spec §12.10)
 }
 
 // maxOpeners bounds how many first flights are awaited.
-const maxOpeners = 256
+const maxOpeners = 4096
 
 // answeredLife is how long the acknowledgement of a first flight can be given
 // again.
@@ -31,6 +33,9 @@ const answeredLife = 30 * 24 * time.Hour
 
 func (e *Engine) addOpener(o opener) {
 	e.openers[handshake.FirstTag(o.key, envelope.Direct)] = o
+	for _, r := range e.tags.relays {
+		e.openers[handshake.FirstTag(o.key, r)] = o
+	}
 }
 
 func (e *Engine) loadOpeners(tx *storage.Tx) error {
@@ -40,8 +45,9 @@ func (e *Engine) loadOpeners(tx *storage.Tx) error {
 		if err != nil {
 			return false, fmt.Errorf("reading an invite: %w", err)
 		}
+		e.addOpener(askOpener(inv.ID, inv.Secret))
 		for _, u := range inv.Uses {
-			e.addOpener(opener{handshake.OpenerFor(&inv.Secret, u.Hash), inv.ID, u.Hash})
+			e.addOpener(opener{key: handshake.OpenerFor(&inv.Secret, u.Hash), invite: inv.ID, hash: u.Hash})
 		}
 		return true, nil
 	}); err != nil {
@@ -57,34 +63,46 @@ func (e *Engine) loadOpeners(tx *storage.Tx) error {
 // receiveFirst takes an envelope that belongs to no session: a first flight to
 // an invite or to a bundle that a contact was given (spec §5.6). One that was
 // answered before is acknowledged again as long as its session is there.
-func (t *txn) receiveFirst(class envelope.Class, env []byte) (mac [16]byte, err error) {
+func (t *txn) receiveFirst(relay [32]byte, class envelope.Class, env []byte) (out received, err error) {
 	answered := record.AnsweredKey(sha256.Sum256(env))
 	b, err := t.get(answered)
 	if err != nil {
-		return mac, err
+		return out, err
 	}
 	if b != nil {
-		return t.answeredBefore(b, envelope.TagOf(env))
+		return t.answeredBefore(b)
 	}
-	tag := envelope.TagOf(env)
-	o, ok := t.e.openers[tag]
+	o, ok := t.e.openers[envelope.TagOf(env)]
 	if !ok {
-		return mac, ErrUnknownTag
+		return out, ErrUnknownTag
 	}
-	payload, err := envelope.Open(envelope.FirstKeysOf(o.key, envelope.Direct, env), class, env)
+	payload, err := envelope.Open(envelope.FirstKeysOf(o.key, relay, env), class, env)
 	if err != nil {
-		return mac, fmt.Errorf("%w: %w", ErrRefused, err)
+		return out, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	_, sealed, err := envelope.UnpackFirstFlight(payload)
 	if err != nil {
-		return mac, fmt.Errorf("%w: %w", ErrRefused, err)
+		return out, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if o.asks {
+		return received{quiet: true}, t.takeAsked(o, sealed)
+	}
+	// The copies of a flight have different envelopes and one content.
+	flight := record.AnsweredKey(sha256.Sum256(sealed))
+	if b, err = t.get(flight); err != nil {
+		return out, err
+	}
+	if b != nil {
+		return t.answeredBefore(b)
 	}
 	s, err := t.answer(o, sealed)
 	if err != nil {
-		return mac, err
+		return out, err
 	}
-	rec := record.Answered{Account: s.Account, Device: s.Device, Session: s.ID}
-	return s.acknowledge(tag, t.e.self.id, false), t.putExpiring(answered, rec.Marshal(), answeredLife)
+	direct := handshake.FirstTag(o.key, envelope.Direct)
+	rec := record.Answered{Account: s.Account, Device: s.Device, Session: s.ID, Tag: direct}
+	out = received{mac: s.acknowledge(direct, t.e.self.id, false), account: s.Account}
+	return out, errors.Join(t.putExpiring(answered, rec.Marshal(), answeredLife), t.putExpiring(flight, rec.Marshal(), answeredLife))
 }
 
 // acknowledge is the proof for a first flight that started the session.
@@ -96,21 +114,21 @@ func (s *session) acknowledge(tag [16]byte, recipient identity.DeviceID, again b
 	return envelope.AckMAC(receipts, tag, recipient)
 }
 
-func (t *txn) answeredBefore(b []byte, tag [16]byte) (mac [16]byte, err error) {
+func (t *txn) answeredBefore(b []byte) (out received, err error) {
 	rec, err := record.ParseAnswered(b)
 	if err != nil {
-		return mac, fmt.Errorf("reading an answer: %w", err)
+		return out, fmt.Errorf("reading an answer: %w", err)
 	}
 	all, err := t.sessionsWith(rec.Account)
 	if err != nil {
-		return mac, err
+		return out, err
 	}
 	for _, s := range all {
 		if s.ID == rec.Session && s.ratchet != nil {
-			return s.acknowledge(tag, t.e.self.id, true), nil
+			return received{mac: s.acknowledge(rec.Tag, t.e.self.id, true), account: s.Account}, nil
 		}
 	}
-	return mac, ErrUnknownTag
+	return out, ErrUnknownTag
 }
 
 // answer opens a first flight and starts its session. The one-time secrets it
@@ -234,7 +252,7 @@ func (t *txn) accept(g grant, card *identity.Card, profile *message.Profile, f *
 	if err := t.refile(account, nil); err != nil {
 		return nil, err
 	}
-	return s, t.introduce(account)
+	return s, errors.Join(t.introduce(account), t.provision(account, false))
 }
 
 // follows reports whether a card may come after the one that is known.

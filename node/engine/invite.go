@@ -56,6 +56,9 @@ func (e *Engine) CreateInvite(ctx context.Context, o InviteOptions) (link string
 		inv.Uses = append(inv.Uses, hash)
 		rec.Uses = append(rec.Uses, record.InviteUse{Bundle: b.Marshal(), Hash: hash, Secret: s.Marshal()})
 	}
+	if inv.Relays, err = e.inviteRelays(ctx); err != nil {
+		return "", time.Time{}, err
+	}
 	if link, err = inv.Link(); err != nil {
 		return "", time.Time{}, fmt.Errorf("making an invite: %w", err)
 	}
@@ -67,8 +70,9 @@ func (e *Engine) CreateInvite(ctx context.Context, o InviteOptions) (link string
 			return err
 		}
 		t.after = append(t.after, func() {
+			e.addOpener(askOpener(rec.ID, rec.Secret))
 			for _, u := range rec.Uses {
-				e.addOpener(opener{handshake.OpenerFor(&rec.Secret, u.Hash), rec.ID, u.Hash})
+				e.addOpener(opener{key: handshake.OpenerFor(&rec.Secret, u.Hash), invite: rec.ID, hash: u.Hash})
 			}
 		})
 		return nil

@@ -206,7 +206,7 @@ func (t *txn) launch(a identity.AccountID, b *handshake.Bundle, f *handshake.Fli
 	}
 	return t.refile(a, &record.Outbox{
 		Kind: record.OutboxFirst, Made: t.now.Unix(), Session: s.ID, Device: b.Device, Envelope: env,
-		MAC: envelope.AckMAC(r.Export(labelReceipts), keys.Tag, b.Device),
+		MAC: envelope.AckMAC(r.Export(labelReceipts), keys.Tag, b.Device), Key: key,
 	})
 }
 
@@ -241,7 +241,7 @@ func (t *txn) joined(a identity.AccountID, id [16]byte, fresh bool) error {
 			return err
 		}
 	}
-	return t.approve(a)
+	return errors.Join(t.approve(a), t.provision(a, false))
 }
 
 // approve ends a join that came through.
@@ -249,7 +249,7 @@ func (t *txn) approve(a identity.AccountID) error {
 	if j, err := t.join(a); err != nil || j == nil {
 		return err
 	}
-	if err := t.del(record.JoinKey(t, a)); err != nil {
+	if err := errors.Join(t.del(record.JoinKey(t, a)), t.del(record.AskedKey(t, a))); err != nil {
 		return err
 	}
 	c := t.contact(a)
@@ -284,7 +284,7 @@ func (t *txn) joinRefused(a identity.AccountID, code uint8) error {
 		}
 		wrote = messages
 	}
-	if err := t.del(record.JoinKey(t, a)); err != nil {
+	if err := errors.Join(t.del(record.JoinKey(t, a)), t.del(record.AskedKey(t, a))); err != nil {
 		return err
 	}
 	t.after = append(t.after, func() { t.e.refusals.put(a, code) })
@@ -365,7 +365,7 @@ func (t *txn) dropSessions(a identity.AccountID) error {
 }
 
 func (t *txn) dropContact(a identity.AccountID) error {
-	if err := t.del(record.ContactKey(t, a)); err != nil {
+	if err := errors.Join(t.del(record.ContactKey(t, a)), t.del(record.PlacesKey(t, a)), t.del(record.GivenKey(t, a))); err != nil {
 		return err
 	}
 	t.contacts[a] = nil

@@ -47,8 +47,9 @@ func (e *Engine) ReceiveBatch(ctx context.Context, device identity.DeviceID, env
 	out := make([]Result, len(envs))
 	steps := make([]*step, len(envs))
 	for i, env := range envs {
-		steps[i] = &step{cost: len(env) + 8192, run: func(t *txn) (err error) {
-			out[i].MAC, err = t.receive(device, env)
+		steps[i] = &step{cost: len(env) + 8192, run: func(t *txn) error {
+			r, err := t.receive(envelope.Direct, device, env)
+			out[i].MAC = r.mac
 			return err
 		}}
 	}
@@ -66,48 +67,60 @@ func (e *Engine) ReceiveBatch(ctx context.Context, device identity.DeviceID, env
 	return out
 }
 
-// receive takes one envelope.
-func (t *txn) receive(from identity.DeviceID, env []byte) (mac [16]byte, err error) {
+// received is what one envelope led to.
+type received struct {
+	mac     [16]byte // proves to its sender that it is committed
+	account identity.AccountID
+	quiet   bool // nothing is to be acknowledged
+}
+
+// receive takes one envelope that came by way of a relay, or directly.
+func (t *txn) receive(relay [32]byte, from identity.DeviceID, env []byte) (out received, err error) {
 	class, err := envelope.ParseClass(len(env))
 	if err != nil {
-		return mac, fmt.Errorf("%w: %w", ErrRefused, err)
+		return out, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	tag := envelope.TagOf(env)
 	p, ok, err := t.locate(tag, from)
 	if err != nil {
-		return mac, err
+		return out, err
 	}
 	if !ok {
-		return t.receiveFirst(class, env)
+		return t.receiveFirst(relay, class, env)
 	}
 	w, err := t.window(p.device)
 	if err != nil {
-		return mac, err
+		return out, err
 	}
 	i := w.chainOf(p.session)
 	if i < 0 {
-		return mac, ErrUnknownTag
+		return out, ErrUnknownTag
 	}
-	mac = envelope.AckMAC(w.Chains[i].Receipts, tag, t.e.self.id)
+	out.account = w.Account
+	out.mac = envelope.AckMAC(w.Chains[i].Receipts, p.direct, t.e.self.id)
 	mk, err := w.chains[i].Key(p.index)
 	if errors.Is(err, envelope.ErrReceived) || errors.Is(err, envelope.ErrGone) {
-		return mac, nil
+		return out, nil
 	}
 	if err != nil {
-		return mac, fmt.Errorf("%w: %w", ErrRefused, err)
+		return out, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	payload, err := envelope.Open(envelope.KeysFor(mk, envelope.Direct), class, env)
+	payload, err := envelope.Open(envelope.KeysFor(mk, relay), class, env)
 	if err != nil {
-		return mac, fmt.Errorf("%w: %w", ErrRefused, err)
+		return out, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	packet, s, err := t.decrypt(w.Account, p.device, class, payload)
 	if err != nil {
-		return mac, err
+		return out, err
 	}
 	if err := t.markReceived(w, i, tag, p); err != nil {
-		return mac, err
+		return out, err
 	}
-	return mac, t.take(s, packet)
+	if relay != envelope.Direct {
+		t.e.tags.received(p.direct, p)
+	}
+	out.quiet = packet[0] == byte(message.KindAcks)
+	return out, t.take(s, packet)
 }
 
 func (w *window) chainOf(session [16]byte) int {
@@ -183,8 +196,14 @@ func (t *txn) take(s *session, packet []byte) error {
 		return t.takeErased(s, p)
 	case *message.Notice:
 		return t.takeNotice(s, p)
+	case *message.Relays:
+		return t.takeRelays(s, p)
+	case *message.Acks:
+		return t.takeAcks(s, p)
+	case *message.Bundles:
+		return t.takeSpares(s, p)
 	}
-	// Receipts, bundles and whatever a newer version sends say nothing that
+	// Receipts and whatever a newer version sends say nothing that
 	// this version acts on; they are acknowledged so that they don't come again.
 	return nil
 }

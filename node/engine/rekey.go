@@ -25,7 +25,7 @@ const (
 
 // Personal bundles: how many one contact may hold, and how long each lives.
 const (
-	prekeysEach = 3
+	prekeysEach = 3 + record.MaxSpares
 	prekeyLife  = 7 * 24 * time.Hour
 )
 
@@ -142,6 +142,10 @@ func (e *Engine) PersonalBundle(ctx context.Context, d identity.DeviceID) (out [
 func (t *txn) trimPrekeys(a identity.AccountID) error {
 	var oldest storage.Key
 	made, n := int64(0), 0
+	g, err := t.given(a)
+	if err != nil {
+		return err
+	}
 	if err := t.Scan(record.PrekeyPrefix(), nil, false, func(k storage.Key, v []byte) (bool, error) {
 		p, err := record.ParsePrekey(v)
 		if err != nil {
@@ -149,12 +153,12 @@ func (t *txn) trimPrekeys(a identity.AccountID) error {
 		}
 		if p.Account == a {
 			n++
-			if oldest == nil || p.Made < made {
+			if !slices.Contains(g.Spares, [32]byte(k[1:])) && (oldest == nil || p.Made < made) {
 				oldest, made = k, p.Made
 			}
 		}
 		return true, nil
-	}); err != nil || n < prekeysEach {
+	}); err != nil || n < prekeysEach || oldest == nil {
 		return err
 	}
 	t.dropOpener([32]byte(oldest[1:]))
@@ -300,7 +304,7 @@ func (e *Engine) housekeeping() []*step {
 		return errors.Join(t.dropInvites(), t.dropPrekeys(), t.keepCounter())
 	})}
 	for a := range e.people.Load().contacts {
-		steps = append(steps, e.chore(64<<10, func(t *txn) error { return t.settle(a) }))
+		steps = append(steps, e.chore(128<<10, func(t *txn) error { return errors.Join(t.settle(a), t.provision(a, false)) }))
 	}
 	return steps
 }
@@ -333,6 +337,7 @@ func (t *txn) dropInvites() error {
 		for _, u := range inv.Uses {
 			t.dropOpener(u.Hash)
 		}
+		t.dropAsks(inv.ID)
 		if err := t.del(record.InviteKey(inv.ID)); err != nil {
 			return err
 		}
@@ -347,7 +352,11 @@ func (t *txn) dropPrekeys() error {
 		if err != nil {
 			return false, fmt.Errorf("reading a prekey: %w", err)
 		}
-		if t.now.Sub(time.Unix(p.Made, 0)) > prekeyLife+handshake.Grace {
+		b, err := handshake.ParseBundle(p.Bundle)
+		if err != nil {
+			return false, fmt.Errorf("reading a prekey: %w", err)
+		}
+		if t.now.Sub(time.Unix(int64(b.PQ.NotAfter), 0)) > handshake.Grace {
 			over = append(over, k)
 		}
 		return true, nil

@@ -20,6 +20,8 @@ type tagIndex struct {
 	seen    map[[16]byte]place // received: to be acknowledged again
 	order   [][16]byte         // of seen, oldest first
 	search  map[identity.DeviceID]*rate.Limiter
+	relays  [][32]byte        // at which mail may come, besides a direct stream
+	behind  map[[32]byte]bool // relays for which what came before the start was looked up
 }
 
 // A search for a tag that is not in the index costs milliseconds. It finds what
@@ -40,11 +42,13 @@ func (x *tagIndex) maySearch(d identity.DeviceID, now time.Time) bool {
 	return l.AllowN(now, 1)
 }
 
-// place is one index of one delivery chain.
+// place is one index of one delivery chain. direct is its tag on a direct
+// stream, which acknowledgements are about.
 type place struct {
 	device  identity.DeviceID
 	session [16]byte
 	index   uint64
+	direct  [16]byte
 }
 
 // maxSeen bounds how many received tags are remembered in memory.
@@ -54,17 +58,27 @@ func (x *tagIndex) init() {
 	x.awaited = map[[16]byte]place{}
 	x.seen = map[[16]byte]place{}
 	x.search = map[identity.DeviceID]*rate.Limiter{}
+	x.behind = map[[32]byte]bool{}
 }
 
 func (x *tagIndex) addWindow(d identity.DeviceID, session [16]byte, w *envelope.Window) {
-	for index, tag := range w.Tags(envelope.Direct) {
-		x.awaited[tag] = place{d, session, index}
+	for s := range w.Slots() {
+		x.addSlot(d, session, s)
 	}
 }
 
 func (x *tagIndex) addSlots(d identity.DeviceID, session [16]byte, slots []envelope.Slot) {
 	for _, s := range slots {
-		x.awaited[envelope.TagFor(s.MK, envelope.Direct)] = place{d, session, s.Index}
+		x.addSlot(d, session, s)
+	}
+}
+
+// addSlot awaits an index on direct streams and at every relay.
+func (x *tagIndex) addSlot(d identity.DeviceID, session [16]byte, s envelope.Slot) {
+	p := place{d, session, s.Index, envelope.TagFor(s.MK, envelope.Direct)}
+	x.awaited[p.direct] = p
+	for _, r := range x.relays {
+		x.awaited[envelope.TagFor(s.MK, r)] = p
 	}
 }
 
@@ -109,11 +123,12 @@ func (t *txn) locate(tag [16]byte, from identity.DeviceID) (place, bool, error) 
 		}
 		for behind.Index() < c.Base() {
 			index, mk := behind.Next()
-			x.received(envelope.TagFor(mk, envelope.Direct), place{from, w.Chains[i].Session, index})
+			direct := envelope.TagFor(mk, envelope.Direct)
+			x.received(direct, place{from, w.Chains[i].Session, index, direct})
 		}
 		// What is awaited may lie further ahead than the window shows.
 		if index, ok := c.SearchTag(tag, envelope.Direct, envelope.MaxAhead); ok {
-			return place{from, w.Chains[i].Session, index}, true, nil
+			return place{from, w.Chains[i].Session, index, tag}, true, nil
 		}
 	}
 	p, ok := x.seen[tag]
@@ -147,7 +162,6 @@ func (t *txn) markReceived(w *window, i int, tag [16]byte, p place) error {
 
 // loadTags fills the index from the store.
 func (e *Engine) loadTags(tx *storage.Tx) error {
-	e.tags.init()
 	return tx.Scan(record.WindowPrefix(), nil, false, func(_ storage.Key, v []byte) (bool, error) {
 		rec, err := record.ParseWindow(v)
 		if err != nil {

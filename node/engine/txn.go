@@ -30,6 +30,7 @@ type txn struct {
 	convs    map[message.ConversationID]*conversation
 	contacts map[identity.AccountID]*Contact // changed in this transaction
 	known    map[identity.DeviceID][]identity.Hint
+	ownNow   []record.Relay // changed in this transaction
 
 	names     map[name][16]byte
 	began     uint64 // number of its first event, if it has one

@@ -7,6 +7,7 @@ const (
 	labelKey      suite.Label = "rushlight/envelope/key/1"
 	labelCureHash suite.Label = "rushlight/envelope/cure-hash/1"
 	labelFirst    suite.Label = "rushlight/envelope/first/1"
+	labelCureAt   suite.Label = "rushlight/envelope/cure-at/1"
 )
 
 // Direct stands for the relay in the keys of an envelope that no relay
@@ -80,4 +81,12 @@ func firstKeys(opener [32]byte, tag [16]byte, relay [32]byte, cureHash [16]byte)
 		Key:      suite.MAC(opener[:], labelFirst, tag[:], relay[:], cureHash[:]),
 		CureHash: cureHash,
 	}
+}
+
+// CureAt derives the cure of a first flight's copy at a relay from that of its
+// direct envelope, so that the same flight is sealed alike each time and its
+// copies share nothing (spec §7.5).
+func CureAt(cure [16]byte, relay [32]byte) [16]byte {
+	m := suite.MAC(cure[:], labelCureAt, relay[:])
+	return [16]byte(m[:16])
 }

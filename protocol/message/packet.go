@@ -18,6 +18,8 @@ const (
 	KindBundles Kind = 4
 	KindErased  Kind = 6
 	KindNotice  Kind = 7
+	KindRelays  Kind = 8
+	KindAcks    Kind = 9
 )
 
 // Limits of packets (spec §9.6).
@@ -34,7 +36,8 @@ const (
 
 // Packet is the body of an envelope: one logged message or something that
 // devices tell each other beside the log. It is one of [*Message], [*Profile],
-// [*Receipt], [*Bundles], [*Erased], [*Notice] and [*Unknown].
+// [*Receipt], [*Bundles], [*Erased], [*Notice], [*Relays], [*Acks] and
+// [*Unknown].
 type Packet interface{ kind() Kind }
 
 func (*Message) kind() Kind { return KindMessage }
@@ -76,8 +79,12 @@ func MarshalPacket(p Packet) ([]byte, error) {
 		err = p.append(w)
 	case *Notice:
 		err = p.append(w)
+	case *Relays:
+		err = p.append(w)
+	case *Acks:
+		err = p.append(w)
 	case *Unknown:
-		if p.Kind <= KindBundles || p.Kind == KindErased || p.Kind == KindNotice {
+		if p.Kind <= KindBundles || p.Kind >= KindErased && p.Kind <= KindAcks {
 			err = fmt.Errorf("%w: known kind of packet", wire.ErrMalformed)
 		}
 		w.Raw(p.Bytes)
@@ -111,6 +118,10 @@ func ParsePacket(b []byte) (p Packet, err error) {
 		p, err = parseErased(content)
 	case KindNotice:
 		p, err = parseNotice(content)
+	case KindRelays:
+		p, err = parseRelays(content)
+	case KindAcks:
+		p, err = parseAcks(content)
 	default:
 		p = &Unknown{Kind: k, Bytes: content}
 	}

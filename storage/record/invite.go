@@ -122,17 +122,18 @@ type Answered struct {
 	Account identity.AccountID
 	Device  identity.DeviceID
 	Session [16]byte
+	Tag     [16]byte // of the flight on a direct stream
 }
 
 // Marshal encodes a.
 func (a *Answered) Marshal() []byte {
-	return wire.NewWriter(nil).U8(1).Raw(a.Account[:]).Raw(a.Device[:]).Raw(a.Session[:]).Out()
+	return wire.NewWriter(nil).U8(1).Raw(a.Account[:]).Raw(a.Device[:]).Raw(a.Session[:]).Raw(a.Tag[:]).Out()
 }
 
 // ParseAnswered decodes an [Answered].
 func ParseAnswered(b []byte) (*Answered, error) {
 	r := wire.NewReader(b)
 	version(r)
-	a := &Answered{Account: r.A32(), Device: r.A16(), Session: r.A16()}
+	a := &Answered{Account: r.A32(), Device: r.A16(), Session: r.A16(), Tag: r.A16()}
 	return a, r.Close()
 }

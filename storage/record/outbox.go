@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"rushlight/protocol/envelope"
+	"rushlight/protocol/handshake"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/wire"
 	"rushlight/storage"
@@ -37,7 +38,7 @@ type Outbox struct {
 	// that make the same envelope of it each time.
 	Envelope []byte
 	Class    envelope.Class
-	Key      [32]byte // of the message in its delivery chain
+	Key      [32]byte // of the message in its delivery chain; of a first flight, its opener
 	Content  [32]byte
 	Folded   []byte // envelope.Fold of a payload with one slot
 }
@@ -64,7 +65,7 @@ func (o *Outbox) Marshal() []byte {
 		Vec24(o.Packet).U64(uint64(o.Made))
 	switch o.Kind {
 	case OutboxFirst:
-		w.Raw(o.Session[:]).Raw(o.Device[:]).Raw(o.MAC[:]).Vec24(o.Envelope)
+		w.Raw(o.Session[:]).Raw(o.Device[:]).Raw(o.MAC[:]).Raw(o.Key[:]).Vec24(o.Envelope)
 	case OutboxSession:
 		w.Raw(o.Session[:]).Raw(o.Device[:]).Raw(o.MAC[:]).U8(uint8(o.Class)).Raw(o.Key[:]).Raw(o.Content[:]).Vec24(o.Folded)
 	case OutboxUnsealed:
@@ -79,7 +80,8 @@ func ParseOutbox(b []byte) (*Outbox, error) {
 	o := &Outbox{Kind: OutboxKind(r.U8()), Message: r.A16(), Packet: r.Vec24(1 << 17), Made: int64(r.U64())}
 	switch o.Kind {
 	case OutboxFirst:
-		o.Session, o.Device, o.MAC, o.Envelope = r.A16(), r.A16(), r.A16(), r.Vec24(1<<17)
+		o.Session, o.Device, o.MAC = r.A16(), r.A16(), r.A16()
+		o.Key, o.Envelope = r.A32(), r.Vec24(1<<17)
 	case OutboxSession:
 		o.Session, o.Device, o.MAC, o.Class = r.A16(), r.A16(), r.A16(), envelope.Class(r.U8())
 		o.Key, o.Content, o.Folded = r.A32(), r.A32(), r.Vec24(1<<17)
@@ -103,6 +105,44 @@ func (o *Outbox) Sealed() (envelope.Class, []byte, error) {
 	}
 	env, err := envelope.Seal(make([]byte, 0, o.Class.Size()), envelope.KeysFor(o.Key, envelope.Direct), o.Class, payload)
 	return o.Class, env, err
+}
+
+// At makes the class and the envelope for a relay, the same each time: a first
+// flight gets a cure of its own there, so that its copies can't be linked.
+func (o *Outbox) At(relay [32]byte) (envelope.Class, []byte, error) {
+	if o.Kind != OutboxFirst {
+		payload, err := envelope.Unfold(o.Class, o.Content, 1, o.Folded)
+		if err != nil {
+			return 0, nil, err
+		}
+		env, err := envelope.Seal(make([]byte, 0, o.Class.Size()), envelope.KeysFor(o.Key, relay), o.Class, payload)
+		return o.Class, env, err
+	}
+	class, err := envelope.ParseClass(len(o.Envelope))
+	if err != nil {
+		return 0, nil, err
+	}
+	payload, err := envelope.Open(envelope.FirstKeysOf(o.Key, envelope.Direct, o.Envelope), class, o.Envelope)
+	if err != nil {
+		return 0, nil, err
+	}
+	cure, sealed, err := envelope.UnpackFirstFlight(payload)
+	if err != nil {
+		return 0, nil, err
+	}
+	env, err := SealFirst(o.Key, relay, envelope.CureAt(cure, relay), class, sealed)
+	return class, env, err
+}
+
+// SealFirst makes the envelope of a first flight, or of what is sent in its
+// place, for a relay (spec §7.5).
+func SealFirst(opener, relay [32]byte, cure [16]byte, class envelope.Class, sealed []byte) ([]byte, error) {
+	payload, err := envelope.PackFirstFlight(class, cure, sealed)
+	if err != nil {
+		return nil, err
+	}
+	keys := envelope.FirstKeys(opener, handshake.FirstTag(opener, relay), relay, cure)
+	return envelope.Seal(make([]byte, 0, class.Size()), keys, class, payload)
 }
 
 // OutboxFamily is the prefix of all entries.

@@ -27,6 +27,13 @@ const (
 	FamilySession      = 0x20 // account pseudonym[16] ‖ device pseudonym[16] ‖ session id[16]
 	FamilyWindow       = 0x22 // device pseudonym[16]
 	FamilyChain        = 0x23 // account pseudonym[16]
+	FamilyRelay        = 0x24 // relay pseudonym[16]: a mailbox of this device
+	FamilyPool         = 0x25 // relay pseudonym[16] ‖ class u8: stamps to give out
+	FamilyGiven        = 0x26 // account pseudonym[16]: what a contact knows of the mailboxes
+	FamilyPlaces       = 0x27 // account pseudonym[16]: where mail for a contact can be left
+	FamilyPosted       = 0x28 // account pseudonym[16] ‖ outbox number u64: deposits of an entry
+	FamilyAsked        = 0x29 // account pseudonym[16]: a request to the maker of an invite
+	FamilyIssue        = 0x2a // one record: number of this device's set of relays
 	FamilyOutbox       = 0x30 // account pseudonym[16] ‖ sequence number u64
 	FamilyConversation = 0x40 // conversation pseudonym[16]
 	FamilyMessage      = 0x41 // conversation pseudonym[16] ‖ order u64 ‖ message id[16]

@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"rushlight/node/delivery/parcel"
+	"rushlight/protocol/envelope"
+	"rushlight/protocol/handshake"
+	"rushlight/protocol/identity"
+	"rushlight/protocol/message"
+	"rushlight/protocol/suite"
+	"rushlight/protocol/wire"
+	"rushlight/storage/record"
+)
+
+const labelAsk suite.Label = "rushlight/engine/invite-request/1"
+
+// askOpener finds requests to the maker of an invite (spec §12.10).
+func askOpener(id [16]byte, secret [32]byte) opener {
+	return opener{key: suite.MAC(secret[:], labelAsk, id[:]), invite: id, asks: true}
+}
+
+func (t *txn) dropAsks(id [16]byte) {
+	t.after = append(t.after, func() {
+		maps.DeleteFunc(t.e.openers, func(_ [16]byte, o opener) bool { return o.asks && o.invite == id })
+	})
+}
+
+// Ask says what is to be deposited at the relays of an invite that was accepted
+// and whose maker is away: a request with a bundle, from which the maker starts
+// the session. Nothing is left when it is stored.
+func (e *Engine) Ask(ctx context.Context, inv *identity.Invite) (out []Letter, err error) {
+	err = e.do(ctx, 256<<10, func(t *txn) error {
+		out = nil
+		j, err := t.join(inv.Account)
+		if err != nil || j == nil || j.Sent || len(inv.Relays) == 0 {
+			return err
+		}
+		q, err := t.asked(inv)
+		if err != nil {
+			return err
+		}
+		class, err := envelope.ClassFor(1 + 16 + len(q.Content))
+		if err != nil {
+			return err
+		}
+		class = max(class, envelope.M) // what the stamp of an invite is for
+		opener := askOpener(inv.ID, inv.Secret)
+		for i, c := range q.Deposits {
+			if c.Stored {
+				continue
+			}
+			env, err := record.SealFirst(opener.key, c.Relay, envelope.CureAt(q.Cure, c.Relay), class, q.Content)
+			if err != nil {
+				return err
+			}
+			out = append(out, Letter{Relay: c.Relay, Addrs: [][]byte{inv.Relays[i].Addr}, Stamp: c.Stamp, Envelope: env})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// asked returns the request to the maker of an invite, which is made once.
+func (t *txn) asked(inv *identity.Invite) (*record.Asked, error) {
+	b, err := t.get(record.AskedKey(t, inv.Account))
+	if err != nil {
+		return nil, err
+	}
+	if b != nil {
+		q, err := record.ParseAsked(b)
+		if err != nil {
+			return nil, fmt.Errorf("reading a request: %w", err)
+		}
+		return q, nil
+	}
+	card, err := t.e.card(t.now)
+	if err != nil {
+		return nil, err
+	}
+	bundle, _, err := t.newPrekey(inv.Account, spareLife)
+	if err != nil {
+		return nil, err
+	}
+	if bundle == nil {
+		return nil, ErrTooManyInvites
+	}
+	var packet []byte
+	g, err := t.given(inv.Account)
+	if err != nil {
+		return nil, err
+	}
+	if p, _, err := t.relaysPacket(g); err != nil {
+		return nil, err
+	} else if p != nil && len(p.Stamps) > 0 {
+		if packet, err = message.MarshalPacket(p); err != nil {
+			return nil, err
+		}
+		if err := t.put(record.GivenKey(t, inv.Account), g.Marshal()); err != nil {
+			return nil, err
+		}
+	}
+	q := &record.Asked{Account: inv.Account, Cure: envelope.NewCure()}
+	q.Content = wire.NewWriter(nil).U8(1).Vec16(card.Marshal()).Vec16(bundle).Vec24(packet).Out()
+	for _, r := range inv.Relays {
+		q.Deposits = append(q.Deposits, record.Copy{Relay: r.Key, Stamp: r.Stamp})
+	}
+	return q, t.put(record.AskedKey(t, inv.Account), q.Marshal())
+}
+
+// AskStored notes that a relay holds the request to the maker of an invite.
+func (e *Engine) AskStored(ctx context.Context, a identity.AccountID, relay [32]byte) error {
+	return e.do(ctx, 32<<10, func(t *txn) error {
+		b, err := t.get(record.AskedKey(t, a))
+		if err != nil || b == nil {
+			return err
+		}
+		q, err := record.ParseAsked(b)
+		if err != nil {
+			return fmt.Errorf("reading a request: %w", err)
+		}
+		for i := range q.Deposits {
+			if q.Deposits[i].Relay == relay {
+				q.Deposits[i].Stored = true
+			}
+		}
+		return t.put(record.AskedKey(t, a), q.Marshal())
+	})
+}
+
+// Asked reports whether a request to the maker of an invite was left at a
+// relay: the maker's answer comes there, too.
+func (e *Engine) Asked(a identity.AccountID) (left bool, err error) {
+	err = e.Remembered(record.AskedKey(e.store, a), func(v []byte) error {
+		q, err := record.ParseAsked(v)
+		if err == nil {
+			left = slices.ContainsFunc(q.Deposits, func(c record.Copy) bool { return c.Stored })
+		}
+		return err
+	})
+	return left, err
+}
+
+// takeAsked answers somebody who accepted an invite while this device was away
+// (spec §12.10): the session starts from the bundle in the request, and uses up
+// one use of the invite.
+func (t *txn) takeAsked(o opener, content []byte) error {
+	refuse := func(err error) error { return fmt.Errorf("%w: %w", ErrRefused, err) }
+	r := wire.NewReader(content)
+	if r.U8() != 1 {
+		r.Fail("unknown version")
+	}
+	rawCard, rawBundle, packet := r.Vec16(identity.MaxCard), r.Vec16(16<<10), r.Vec24(message.MaxPacket)
+	if err := r.Close(); err != nil {
+		return refuse(err)
+	}
+	card, err := identity.ParseCard(rawCard)
+	if err != nil {
+		return refuse(err)
+	}
+	if err := card.Verify(); err != nil {
+		return refuse(err)
+	}
+	b, err := handshake.ParseBundle(rawBundle)
+	if err != nil {
+		return refuse(err)
+	}
+	a := card.ID()
+	if b.Account != a || b.Device != card.Device || a == t.e.self.account {
+		return refuse(errors.New("the bundle is not the card's"))
+	}
+	var relays *message.Relays
+	if len(packet) > 0 {
+		p, err := message.ParsePacket(packet)
+		if err != nil {
+			return refuse(err)
+		}
+		var ok bool
+		if relays, ok = p.(*message.Relays); !ok {
+			return refuse(errors.New("no set of relays"))
+		}
+	}
+	if s, err := t.current(a); err != nil || s != nil {
+		return err // the two have come together otherwise
+	}
+	if c := t.contact(a); c != nil && c.State == record.ContactBlocked {
+		return ErrUnknownTag
+	}
+	raw, err := t.get(record.InviteKey(o.invite))
+	if err != nil || raw == nil {
+		return orRefuse(err, ErrUnknownTag)
+	}
+	inv, err := record.ParseInvite(raw)
+	if err != nil {
+		return fmt.Errorf("reading an invite: %w", err)
+	}
+	if t.now.Unix() >= inv.Expires {
+		return ErrInviteExpired
+	}
+	use := slices.IndexFunc(inv.Uses, func(u record.InviteUse) bool { return !u.Used })
+	if use < 0 {
+		return ErrInviteUsed
+	}
+	f, keys, err := handshake.Initiate(t.now, t.e.self.device, t.e.self.manifest, b, card.Manifest)
+	if err != nil {
+		return refuse(err)
+	}
+	session, err := initiatorSession(keys)
+	if err != nil {
+		return err
+	}
+	t.dropOpener(inv.Uses[use].Hash)
+	inv.Uses[use] = record.InviteUse{Hash: inv.Uses[use].Hash, Used: true}
+	if err := t.put(record.InviteKey(inv.ID), inv.Marshal()); err != nil {
+		return err
+	}
+	rec := record.Contact{Account: a, State: record.ContactApproved, Added: t.now.Unix(), Invite: inv.ID}
+	if c := t.contact(a); c != nil {
+		rec = c.Contact
+	} else if inv.NeedsApproval {
+		rec.State = record.ContactPending
+	}
+	rec.Card, rec.Presence = rawCard, presence(session)
+	if err := t.putContact(&rec); err != nil {
+		return err
+	}
+	if relays != nil {
+		if err := t.learnRelays(a, card.Device, relays); err != nil {
+			return err
+		}
+	}
+	if err := t.launch(a, b, f, session, handshake.OpenerFor(nil, b.Hash())); err != nil {
+		return err
+	}
+	return t.provision(a, false)
+}
+
+// JoinUsed reports whether a maker's word that an invite was used is of this
+// device's own making: its request has used it, and the answer is on its way.
+func (e *Engine) JoinUsed(a identity.AccountID, code uint8) bool {
+	left, err := e.Asked(a)
+	return err == nil && left && code == parcel.CodeUsed
+}

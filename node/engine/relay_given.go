@@ -1,0 +1,256 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"rushlight/protocol/handshake"
+	"rushlight/protocol/identity"
+	"rushlight/protocol/message"
+	"rushlight/protocol/relayset"
+	"rushlight/storage/record"
+)
+
+// given is what a contact was told about this device's relays.
+func (t *txn) given(a identity.AccountID) (*record.Given, error) {
+	b, err := t.get(record.GivenKey(t, a))
+	if err != nil || b == nil {
+		return &record.Given{}, err
+	}
+	g, err := record.ParseGiven(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading what a contact was given: %w", err)
+	}
+	return g, nil
+}
+
+// Stamps of the classes S, M and L that a contact is given at first.
+var firstStamps = [3]uint16{64, 16, 2}
+
+// spareLife is how long a bundle is good that a contact was given ahead of need.
+const spareLife = 60 * 24 * time.Hour
+
+// provision tells a contact what it doesn't know yet of this device's relays,
+// and gives it new stamps when fewer than half may be left, and bundles for new
+// sessions (spec §12.8, §12.9).
+func (t *txn) provision(a identity.AccountID, resend bool) error {
+	c := t.contact(a)
+	if c == nil || c.State != record.ContactApproved {
+		return nil
+	}
+	g, err := t.given(a)
+	if err != nil {
+		return err
+	}
+	ready := t.ready()
+	if len(ready) == 0 && g.Seq == 0 {
+		return nil
+	}
+	p, before, err := t.relaysPacket(g)
+	if err != nil {
+		return err
+	}
+	if p != nil || resend {
+		if p == nil {
+			set, err := t.signedSet()
+			if err != nil {
+				return err
+			}
+			p = &message.Relays{Set: set, Stamps: make([]message.RelayStamps, len(ready))}
+		}
+		p.Resend = resend
+		if err := t.tell(a, p); err != nil {
+			return err
+		}
+	}
+	if err := t.spareBundles(a, g); err != nil {
+		return err
+	}
+	if after := g.Marshal(); string(after) != string(before) {
+		return t.put(record.GivenKey(t, a), after)
+	}
+	return nil
+}
+
+// relaysPacket makes the packet that says what a contact doesn't know, and notes
+// it in g; nil when there is nothing to say. before is g as it was.
+func (t *txn) relaysPacket(g *record.Given) (p *message.Relays, before []byte, err error) {
+	before = g.Marshal()
+	seq, err := t.issued()
+	if err != nil {
+		return nil, nil, err
+	}
+	ready := t.ready()
+	news := g.Seq != seq
+	out := &message.Relays{Stamps: make([]message.RelayStamps, len(ready))}
+	var now []record.GivenRelay
+	for i, r := range ready {
+		x := record.GivenRelay{Key: r.Key}
+		if k := slices.IndexFunc(g.Relays, func(o record.GivenRelay) bool { return o.Key == r.Key }); k >= 0 {
+			x = g.Relays[k]
+		}
+		for class, full := range firstStamps {
+			if x.Left[class] >= full/2 && x.Left[class] > 0 {
+				continue
+			}
+			s, err := t.draw(r.Key, class, int(full-x.Left[class]))
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, one := range s {
+				out.Stamps[i][class] = append(out.Stamps[i][class], one.Stamp)
+				x.Serials = append(x.Serials, one.Serial)
+				x.Left[class]++
+				news = true
+			}
+		}
+		if n := len(x.Serials) - record.MaxSerials; n > 0 {
+			x.Serials = x.Serials[n:]
+		}
+		now = append(now, x)
+	}
+	g.Relays = now
+	if !news {
+		return nil, before, nil
+	}
+	g.Seq = seq
+	out.Set, err = t.signedSet()
+	return out, before, err
+}
+
+// spareBundles sees to it that a contact holds bundles for new sessions with
+// this device, for when the two can't compare their counters (spec §12.9).
+func (t *txn) spareBundles(a identity.AccountID, g *record.Given) error {
+	var left [][32]byte
+	for _, h := range g.Spares {
+		has, err := t.Has(record.PrekeyKey(h))
+		if err != nil {
+			return err
+		}
+		if has {
+			left = append(left, h)
+		}
+	}
+	g.Spares = left
+	if len(left) > record.MaxSpares/2 {
+		return nil
+	}
+	p := &message.Bundles{}
+	for len(g.Spares) < record.MaxSpares {
+		b, hash, err := t.newPrekey(a, spareLife)
+		if err != nil || b == nil {
+			return err
+		}
+		g.Spares, p.Bundles = append(g.Spares, hash), append(p.Bundles, b)
+	}
+	return t.tell(a, p)
+}
+
+// newPrekey makes a one-time bundle for a contact; nil when too many are open.
+func (t *txn) newPrekey(a identity.AccountID, life time.Duration) (raw []byte, hash [32]byte, err error) {
+	if n, err := t.openUses(); err != nil || n >= maxOpeners {
+		return nil, hash, err
+	}
+	e := t.e
+	b, s, err := handshake.NewOneTimeBundle(e.self.device, e.self.manifest, t.now, life)
+	if err != nil {
+		return nil, hash, err
+	}
+	hash = b.Hash()
+	p := &record.Prekey{Account: a, Bundle: b.Marshal(), Secret: s.Marshal(), Made: t.now.Unix()}
+	t.after = append(t.after, func() { e.addOpener(opener{key: handshake.OpenerFor(nil, hash), hash: hash}) })
+	return p.Bundle, hash, t.put(record.PrekeyKey(hash), p.Marshal())
+}
+
+// places is where mail for a contact can be left.
+func (t *txn) places(a identity.AccountID) (*record.Places, error) {
+	b, err := t.get(record.PlacesKey(t, a))
+	if err != nil || b == nil {
+		return &record.Places{Account: a}, err
+	}
+	p, err := record.ParsePlaces(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading a contact's relays: %w", err)
+	}
+	return p, nil
+}
+
+func (t *txn) putPlaces(p *record.Places) error {
+	return t.put(record.PlacesKey(t, p.Account), p.Marshal())
+}
+
+// takeRelays takes a contact's newer set of relays, and stamps for them.
+func (t *txn) takeRelays(s *session, p *message.Relays) error {
+	return t.learnRelays(s.Account, s.Device, p)
+}
+
+// maxStamps bounds the stamps of one class and relay that are kept.
+var maxStamps = [3]int{512, 64, 16}
+
+func (t *txn) learnRelays(a identity.AccountID, d identity.DeviceID, m *message.Relays) error {
+	c := t.contact(a)
+	if c == nil {
+		return fmt.Errorf("%w: relays of nobody known", ErrRefused)
+	}
+	i := slices.IndexFunc(c.Devices, func(dev identity.DeviceInfo) bool { return dev.ID() == d })
+	if i < 0 {
+		return fmt.Errorf("%w: relays of an unknown device", ErrRefused)
+	}
+	set, err := relayset.Open(m.Set, c.Devices[i].Signing)
+	if err != nil || set.Account != a || set.Device != d || len(m.Stamps) != len(set.Relays) {
+		return errors.Join(ErrRefused, err)
+	}
+	old, err := t.places(a)
+	if err != nil {
+		return err
+	}
+	now := *old
+	now.Account, now.Device = a, d
+	if newer := old.Device != d || set.Seq >= old.Seq; newer {
+		now.Seq, now.Relays = set.Seq, nil
+		for _, r := range set.Relays {
+			x := record.Place{Key: r.Key, Addrs: r.Addrs, Lane: r.Lane}
+			if k := slices.IndexFunc(old.Relays, func(o record.Place) bool { return o.Key == r.Key }); k >= 0 {
+				x.Stamps = old.Relays[k].Stamps
+			}
+			now.Relays = append(now.Relays, x)
+		}
+	}
+	for n, r := range set.Relays {
+		k := slices.IndexFunc(now.Relays, func(o record.Place) bool { return o.Key == r.Key })
+		if k < 0 {
+			continue
+		}
+		for class := range maxStamps {
+			all := append(slices.Clone(now.Relays[k].Stamps[class]), m.Stamps[n][class]...)
+			now.Relays[k].Stamps[class] = all[max(0, len(all)-maxStamps[class]):]
+		}
+	}
+	if m.Resend {
+		if err := t.repost(a); err != nil {
+			return err
+		}
+	}
+	t.wake[a] = struct{}{}
+	return t.putPlaces(&now)
+}
+
+// takeSpares keeps bundles for new sessions with a contact.
+func (t *txn) takeSpares(s *session, m *message.Bundles) error {
+	p, err := t.places(s.Account)
+	if err != nil {
+		return err
+	}
+	for _, raw := range m.Bundles {
+		b, err := handshake.ParseBundle(raw)
+		if err != nil || b.Account != s.Account || b.Device != s.Device || b.LastResort() {
+			return errors.Join(ErrRefused, err)
+		}
+		p.Spares = append(p.Spares, raw)
+	}
+	p.Spares = p.Spares[max(0, len(p.Spares)-record.MaxSpares):]
+	t.wake[s.Account] = struct{}{}
+	return t.putPlaces(p)
+}

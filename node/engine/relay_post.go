@@ -1,0 +1,488 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"rushlight/node/delivery/parcel"
+	"rushlight/protocol/handshake"
+	"rushlight/protocol/identity"
+	"rushlight/protocol/message"
+	"rushlight/protocol/stamp"
+	"rushlight/storage"
+	"rushlight/storage/record"
+)
+
+// Letter is one envelope to be deposited at one relay.
+type Letter struct {
+	Seq      uint64 // of the outbox entry; 0 is a request to the maker of an invite
+	Relay    [32]byte
+	Addrs    [][]byte
+	Stamp    stamp.Stamp
+	Envelope []byte
+}
+
+// Answer is what became of a [Letter]. With Code 0 it is stored, and the relay
+// has signed for it; others are codes of package parcel, or [NoAnswer].
+type Answer struct {
+	Seq   uint64
+	Relay [32]byte
+	Code  uint8
+}
+
+// NoAnswer is the code of a deposit of which nothing is known.
+const NoAnswer = 255
+
+// wanted is at how many relays a message is deposited.
+const wanted = 2
+
+// letters bounds how many entries of one contact are deposited at once.
+const maxLetters = 64
+
+// Post says what is to be deposited for a contact now, avoiding some relays
+// that are known not to answer, and when it should be asked again at the
+// latest; never, when that is zero. Stamps are assigned before anything leaves
+// the device: the same letter is returned again until [Engine.Posted].
+func (e *Engine) Post(ctx context.Context, a identity.AccountID, avoid func(relay [32]byte) bool) (out []Letter, again time.Time, err error) {
+	err = e.do(ctx, 2<<20, func(t *txn) (err error) {
+		out, again, err = t.post(a, avoid)
+		return err
+	})
+	return out, again, err
+}
+
+func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Letter, again time.Time, err error) {
+	c := t.contact(a)
+	if c == nil || c.State == record.ContactBlocked {
+		return nil, again, nil
+	}
+	p, err := t.places(a)
+	if err != nil || len(p.Relays) == 0 {
+		return nil, again, err
+	}
+	if err := t.anew(c, p); err != nil {
+		return nil, again, err
+	}
+	chain, err := t.chain(a)
+	if err != nil {
+		return nil, again, err
+	}
+	type entry struct {
+		seq uint64
+		o   *record.Outbox
+	}
+	var all []entry
+	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, chain.Pending), false, func(k storage.Key, v []byte) (bool, error) {
+		o, err := record.ParseOutbox(v)
+		if err != nil {
+			return false, fmt.Errorf("reading the outbox: %w", err)
+		}
+		seq := record.OutboxSeq(k)
+		if o.Kind == record.OutboxUnsealed {
+			return true, nil
+		}
+		d, err := t.posting(a, seq)
+		if err != nil {
+			return false, err
+		}
+		if due := time.Unix(d.Due, 0); d.Due != 0 && due.After(t.now) {
+			if again.IsZero() || due.Before(again) {
+				again = due
+			}
+			return true, nil
+		}
+		all = append(all, entry{seq, o})
+		if len(all) == maxLetters {
+			again = t.now
+		}
+		return len(all) < maxLetters, nil
+	}); err != nil {
+		return nil, again, err
+	}
+	changed := false
+	for _, one := range all {
+		letters, took, err := t.assign(a, one.seq, one.o, p, avoid)
+		if err != nil {
+			return nil, again, err
+		}
+		out, changed = append(out, letters...), changed || took
+	}
+	if changed {
+		err = t.putPlaces(p)
+	}
+	return out, again, err
+}
+
+// posting is how far an entry has come; one that is due again starts anew.
+func (t *txn) posting(a identity.AccountID, seq uint64) (*record.Posted, error) {
+	d := &record.Posted{Account: a, Seq: seq}
+	if !t.e.posted[outboxEntry{a, seq}] {
+		return d, nil
+	}
+	b, err := t.get(record.PostedKey(t, a, seq))
+	if err != nil || b == nil {
+		return d, err
+	}
+	if d, err = record.ParsePosted(b); err != nil {
+		return nil, fmt.Errorf("reading a deposit: %w", err)
+	}
+	return d, nil
+}
+
+func (t *txn) putPosting(d *record.Posted) error {
+	t.e.posted[outboxEntry{d.Account, d.Seq}] = true
+	return t.put(record.PostedKey(t, d.Account, d.Seq), d.Marshal())
+}
+
+// unpost forgets the deposits of an entry that leaves the outbox.
+func (t *txn) unpost(a identity.AccountID, seq uint64) error {
+	if !t.e.posted[outboxEntry{a, seq}] {
+		return nil
+	}
+	t.after = append(t.after, func() { delete(t.e.posted, outboxEntry{a, seq}) })
+	return t.del(record.PostedKey(t, a, seq))
+}
+
+// assign chooses relays for an entry, takes stamps for them and returns what is
+// to be deposited. It reports whether stamps were taken.
+func (t *txn) assign(a identity.AccountID, seq uint64, o *record.Outbox, p *record.Places, avoid func([32]byte) bool) (out []Letter, took bool, err error) {
+	d, err := t.posting(a, seq)
+	if err != nil {
+		return nil, false, err
+	}
+	if d.Due != 0 { // it is due again: with new stamps
+		d.Due, d.Copies = 0, nil
+	}
+	class := o.Class
+	if o.Kind == record.OutboxFirst {
+		if class, _, err = o.Sealed(); err != nil {
+			return nil, false, err
+		}
+	}
+	place := func(k [32]byte) *record.Place {
+		if i := slices.IndexFunc(p.Relays, func(x record.Place) bool { return x.Key == k }); i >= 0 {
+			return &p.Relays[i]
+		}
+		return nil
+	}
+	d.Copies = slices.DeleteFunc(d.Copies, func(c record.Copy) bool { return place(c.Relay) == nil })
+	hope := 0 // copies that are stored, or may soon be
+	for _, c := range d.Copies {
+		if c.Stored || !avoid(c.Relay) {
+			hope++
+		}
+	}
+	pool := poolOf(class)
+	for _, i := range rand.Perm(len(p.Relays)) {
+		x := &p.Relays[i]
+		known := slices.ContainsFunc(d.Copies, func(c record.Copy) bool { return c.Relay == x.Key })
+		if hope >= wanted || known || avoid(x.Key) || len(x.Stamps[pool]) == 0 {
+			continue
+		}
+		n := len(x.Stamps[pool]) - 1
+		d.Copies = append(d.Copies, record.Copy{Relay: x.Key, Stamp: x.Stamps[pool][n]})
+		x.Stamps[pool] = x.Stamps[pool][:n]
+		hope++
+		took = true
+	}
+	if took {
+		if err := t.putPosting(d); err != nil {
+			return nil, false, err
+		}
+	}
+	for _, c := range d.Copies {
+		if c.Stored || avoid(c.Relay) {
+			continue
+		}
+		_, env, err := o.At(c.Relay)
+		if err != nil {
+			return nil, false, err
+		}
+		out = append(out, Letter{Seq: seq, Relay: c.Relay, Addrs: place(c.Relay).Addrs, Stamp: c.Stamp, Envelope: env})
+	}
+	return out, took, nil
+}
+
+// Posted takes the answers of relays. A message that as many relays as it can
+// have hold is announced as stored.
+func (e *Engine) Posted(ctx context.Context, a identity.AccountID, answers []Answer) error {
+	return e.do(ctx, 16<<10*(1+len(answers)), func(t *txn) error {
+		p, err := t.places(a)
+		if err != nil {
+			return err
+		}
+		for _, x := range answers {
+			if err := t.answered(a, p, x); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *txn) answered(a identity.AccountID, p *record.Places, x Answer) error {
+	if !t.e.posted[outboxEntry{a, x.Seq}] {
+		return nil // it was acknowledged meanwhile
+	}
+	d, err := t.posting(a, x.Seq)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(d.Copies, func(c record.Copy) bool { return c.Relay == x.Relay })
+	if i < 0 {
+		return nil
+	}
+	switch x.Code {
+	case 0:
+		d.Copies[i].Stored = true
+	case parcel.CodeSpent, parcel.CodeExpired, parcel.CodeClass, parcel.CodeGone, parcel.CodeUnknown:
+		d.Copies = slices.Delete(d.Copies, i, i+1) // another stamp, or another relay
+	default:
+		return nil // the same again later
+	}
+	stored := 0
+	for _, c := range d.Copies {
+		if c.Stored {
+			stored++
+		}
+	}
+	if stored >= min(wanted, len(p.Relays)) {
+		d.Rounds += 1 - d.Rounds/255
+		d.Due = t.now.Add(redeposit(d.Rounds)).Unix()
+	}
+	if err := t.putPosting(d); err != nil || d.Due == 0 {
+		return err
+	}
+	o, err := t.outbox(record.OutboxKey(t, a, x.Seq))
+	if err != nil || o == nil {
+		return err
+	}
+	if len(o.Packet) > 0 && o.Packet[0] == byte(message.KindAcks) {
+		return t.leave(a, x.Seq) // nobody acknowledges it
+	}
+	if o.Message == (message.ID{}) {
+		return nil
+	}
+	return t.setState(o.Message, record.StateStored)
+}
+
+// repost makes everything that isn't acknowledged by a contact due at once.
+func (t *txn) repost(a identity.AccountID) error {
+	for o := range t.e.posted {
+		if o.account != a {
+			continue
+		}
+		d, err := t.posting(a, o.seq)
+		if err != nil {
+			return err
+		}
+		d.Due, d.Copies = 0, nil
+		if err := t.putPosting(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// anew starts a new session with a contact from a bundle that it gave ahead
+// of need, when something waits that must not be sealed in the old one: since
+// the start nothing has shown that this profile is not older than it was (spec
+// §12.9).
+func (t *txn) anew(c *Contact, p *record.Places) error {
+	a := c.Account
+	s, err := t.current(a)
+	if err != nil || s != nil && t.e.compared[s.ID] || c.State != record.ContactApproved {
+		return err
+	}
+	chain, err := t.chain(a)
+	if err != nil {
+		return err
+	}
+	waits := false
+	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, chain.Pending), false, func(_ storage.Key, v []byte) (bool, error) {
+		o, err := record.ParseOutbox(v)
+		waits = err == nil && o.Kind == record.OutboxUnsealed
+		return err == nil && !waits, err
+	}); err != nil || !waits {
+		return err
+	}
+	card, err := identity.ParseCard(c.Card)
+	if err != nil {
+		return fmt.Errorf("reading a contact's card: %w", err)
+	}
+	for len(p.Spares) > 0 {
+		// The oldest first; each is tried once.
+		raw := p.Spares[0]
+		p.Spares = p.Spares[1:]
+		if err := t.putPlaces(p); err != nil {
+			return err
+		}
+		b, err := handshake.ParseBundle(raw)
+		if err != nil {
+			return fmt.Errorf("reading a bundle: %w", err)
+		}
+		g, err := t.generation(a)
+		if err != nil {
+			return err
+		}
+		f, keys, err := handshake.Renew(t.now, t.e.self.device, t.e.self.manifest, b, card.Manifest, handshake.NextGeneration(g))
+		if err != nil {
+			t.e.log.Debug("a bundle is of no use", "err", err)
+			continue
+		}
+		r, err := initiatorSession(keys)
+		if err != nil {
+			return err
+		}
+		t.after = append(t.after, func() { t.e.rekey.started(a, t.now) })
+		return t.launch(a, b, f, r, handshake.OpenerFor(nil, b.Hash()))
+	}
+	return nil
+}
+
+// takeAcks takes acknowledgements that came by way of a relay.
+func (t *txn) takeAcks(s *session, m *message.Acks) error {
+	a := s.Account
+	c, err := t.chain(a)
+	if err != nil {
+		return err
+	}
+	type match struct {
+		seq uint64
+		mac [16]byte
+	}
+	var all []match
+	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, c.Pending), false, func(k storage.Key, v []byte) (bool, error) {
+		o, err := record.ParseOutbox(v)
+		if err != nil {
+			return false, fmt.Errorf("reading the outbox: %w", err)
+		}
+		for _, mac := range m.MACs {
+			if o.Kind == record.OutboxFirst || o.Kind == record.OutboxSession && o.MAC == mac {
+				all = append(all, match{record.OutboxSeq(k), mac})
+			}
+		}
+		return true, nil
+	}); err != nil {
+		return err
+	}
+	for _, x := range all {
+		if err := t.acked(a, parcel.Ack{Seq: x.seq, MAC: x.mac}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Collect takes envelopes that came to a mailbox at a relay, in order, and
+// commits them together. What is committed is to be trimmed; see
+// [Engine.ReceiveBatch].
+func (e *Engine) Collect(ctx context.Context, relay [32]byte, envs [][]byte) []Result {
+	out := make([]Result, len(envs))
+	steps := make([]*step, len(envs))
+	for i, env := range envs {
+		steps[i] = &step{cost: len(env) + 16<<10, run: func(t *txn) error {
+			if t.relay(relay) == nil {
+				return ErrUnknownRelay
+			}
+			if err := t.lookBehind(relay, env); err != nil {
+				return err
+			}
+			r, err := t.receive(relay, identity.DeviceID{}, env)
+			if err != nil || r.quiet && r.account == (identity.AccountID{}) {
+				return err
+			}
+			out[i].MAC = r.mac
+			return errors.Join(t.owe(r), t.spent(r.account, relay, len(env)))
+		}}
+	}
+	if err := e.doAll(ctx, steps); err != nil {
+		for i := range out {
+			out[i] = Result{Err: err}
+		}
+		return out
+	}
+	for i, s := range steps {
+		if s.err != nil {
+			out[i] = Result{Err: s.err}
+		}
+	}
+	return out
+}
+
+// Owes lists the contacts who wait for acknowledgements.
+func (e *Engine) Owes() (out []identity.AccountID, err error) {
+	err = e.Remembered(record.PlacesPrefix(), func(v []byte) error {
+		p, err := record.ParsePlaces(v)
+		if err == nil && len(p.Owed) > 0 {
+			out = append(out, p.Account)
+		}
+		return err
+	})
+	return out, err
+}
+
+// owe notes that an envelope is to be acknowledged.
+func (t *txn) owe(r received) error {
+	if r.quiet {
+		return nil
+	}
+	p, err := t.places(r.account)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(p.Owed, r.mac) || len(p.Owed) >= record.MaxOwed {
+		return nil // it comes again if this is forgotten
+	}
+	p.Owed = append(p.Owed, r.mac)
+	return t.putPlaces(p)
+}
+
+// Acknowledge sends a contact the acknowledgements that wait for it.
+func (e *Engine) Acknowledge(ctx context.Context, a identity.AccountID) error {
+	return e.do(ctx, 256<<10, func(t *txn) error {
+		p, err := t.places(a)
+		if c := t.contact(a); err != nil || c == nil || c.State == record.ContactBlocked || len(p.Owed) == 0 {
+			return err
+		}
+		all := p.Owed
+		p.Owed = nil
+		if err := t.putPlaces(p); err != nil {
+			return err
+		}
+		for chunk := range slices.Chunk(all, message.MaxAcks) {
+			if err := t.tell(a, &message.Acks{MACs: chunk}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// spent notes that a contact has used a stamp, and gives it new ones when they
+// run low.
+func (t *txn) spent(a identity.AccountID, relay [32]byte, size int) error {
+	g, err := t.given(a)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(g.Relays, func(x record.GivenRelay) bool { return x.Key == relay })
+	if i < 0 {
+		return nil
+	}
+	low := false
+	for class := range firstStamps {
+		if classOf(class).Size() == size && g.Relays[i].Left[class] > 0 {
+			g.Relays[i].Left[class]--
+			low = g.Relays[i].Left[class] < firstStamps[class]/2
+		}
+	}
+	if err := t.put(record.GivenKey(t, a), g.Marshal()); err != nil || !low {
+		return err
+	}
+	return t.provision(a, false)
+}

@@ -1,0 +1,103 @@
+package message
+
+import (
+	"fmt"
+
+	"rushlight/protocol/relayset"
+	"rushlight/protocol/stamp"
+	"rushlight/protocol/wire"
+)
+
+// Limits of the packets about relays (spec §9.6).
+const (
+	MaxStamps = 512 // of one class for one relay
+	MaxAcks   = 30  // in one packet, which then fits envelope class S
+)
+
+// Relays tells a contact where mail waits, and gives it stamps to pay with
+// (spec §12.8).
+type Relays struct {
+	Set []byte // signed, see package relayset
+	// Resend asks for everything that isn't acknowledged to be deposited
+	// again: a relay has lost mail.
+	Resend bool
+	Stamps []RelayStamps // for each relay of the set, in its order
+}
+
+// RelayStamps are stamps of the classes S, M and L.
+type RelayStamps [3][]stamp.Stamp
+
+// Acks acknowledges envelopes that came by way of a relay, by the same proofs
+// as on a direct stream (spec §8.3). It is itself never acknowledged.
+type Acks struct{ MACs [][16]byte }
+
+func (*Relays) kind() Kind { return KindRelays }
+func (*Acks) kind() Kind   { return KindAcks }
+
+func (p *Relays) append(w *wire.Writer) error {
+	if len(p.Set) > relayset.MaxSet || len(p.Stamps) > relayset.MaxRelays {
+		return fmt.Errorf("%w: set of relays over its limit", wire.ErrMalformed)
+	}
+	w.Vec16(p.Set).Bool(p.Resend).U8(uint8(len(p.Stamps)))
+	for _, r := range p.Stamps {
+		for _, class := range r {
+			if len(class) > MaxStamps {
+				return fmt.Errorf("%w: too many stamps", wire.ErrMalformed)
+			}
+			w.U16(uint16(len(class)))
+			for _, s := range class {
+				w.Raw(s[:])
+			}
+		}
+	}
+	return nil
+}
+
+func parseRelays(content []byte) (*Relays, error) {
+	r := wire.NewReader(content)
+	p := &Relays{Set: r.Vec16(relayset.MaxSet), Resend: r.Bool()}
+	n := int(r.U8())
+	if n > relayset.MaxRelays {
+		r.Fail("too many relays")
+	}
+	for ; n > 0 && r.Err() == nil; n-- {
+		var one RelayStamps
+		for c := range one {
+			m := int(r.U16())
+			if m > MaxStamps {
+				r.Fail("too many stamps")
+			}
+			for ; m > 0 && r.Err() == nil; m-- {
+				var s stamp.Stamp
+				r.Fill(s[:])
+				one[c] = append(one[c], s)
+			}
+		}
+		p.Stamps = append(p.Stamps, one)
+	}
+	return p, r.Close()
+}
+
+func (p *Acks) append(w *wire.Writer) error {
+	if len(p.MACs) == 0 || len(p.MACs) > MaxAcks {
+		return fmt.Errorf("%w: bad number of acknowledgements", wire.ErrMalformed)
+	}
+	w.U8(uint8(len(p.MACs)))
+	for _, m := range p.MACs {
+		w.Raw(m[:])
+	}
+	return nil
+}
+
+func parseAcks(content []byte) (*Acks, error) {
+	r := wire.NewReader(content)
+	n := int(r.U8())
+	if n == 0 || n > MaxAcks {
+		r.Fail("bad number of acknowledgements")
+	}
+	p := &Acks{}
+	for ; n > 0 && r.Err() == nil; n-- {
+		p.MACs = append(p.MACs, r.A16())
+	}
+	return p, r.Close()
+}

@@ -1,0 +1,360 @@
+package record
+
+import (
+	"rushlight/protocol/identity"
+	"rushlight/protocol/relayset"
+	"rushlight/protocol/stamp"
+	"rushlight/protocol/wire"
+	"rushlight/storage"
+)
+
+// Relay is a relay at which this device has a mailbox.
+type Relay struct {
+	Key    [32]byte // the relay's Ed25519 key
+	Addrs  [][]byte // binary multiaddrs without the peer id
+	Seed   [32]byte // of the mailbox key, which is used for nothing else
+	Nonce  [16]byte // of the request lane's address
+	Token  []byte   // that the operator gave, or nothing
+	Added  int64    // unix seconds
+	Ready  bool     // the mailbox was made
+	Log    [16]byte // what the mailbox's log was called
+	Next   uint64   // the highest number seen
+	Faults uint32   // how often the relay had lost mail
+}
+
+// RelayKey is the key of one [Relay].
+func RelayKey(n Namer, relay [32]byte) storage.Key {
+	p := n.Pseudonym("relay", relay[:])
+	return key(FamilyRelay, p[:])
+}
+
+// RelayPrefix is the prefix of all relays.
+func RelayPrefix() storage.Key { return key(FamilyRelay) }
+
+func writeAddrs(w *wire.Writer, addrs [][]byte) {
+	w.U8(uint8(len(addrs)))
+	for _, a := range addrs {
+		w.Vec8(a)
+	}
+}
+
+func readAddrs(r *wire.Reader) (out [][]byte) {
+	n := int(r.U8())
+	if n > relayset.MaxAddrs {
+		r.Fail("too many addresses")
+	}
+	for ; n > 0 && r.Err() == nil; n-- {
+		out = append(out, r.Vec8(relayset.MaxAddr))
+	}
+	return out
+}
+
+// Marshal encodes v.
+func (v *Relay) Marshal() []byte {
+	w := wire.NewWriter(nil).U8(1).Raw(v.Key[:])
+	writeAddrs(w, v.Addrs)
+	return w.Raw(v.Seed[:]).Raw(v.Nonce[:]).Vec8(v.Token).U64(uint64(v.Added)).Bool(v.Ready).
+		Raw(v.Log[:]).U64(v.Next).U32(v.Faults).Out()
+}
+
+// ParseRelay decodes a [Relay].
+func ParseRelay(b []byte) (*Relay, error) {
+	r := wire.NewReader(b)
+	version(r)
+	v := &Relay{Key: r.A32(), Addrs: readAddrs(r)}
+	v.Seed, v.Nonce, v.Token, v.Added, v.Ready = r.A32(), r.A16(), r.Vec8(64), int64(r.U64()), r.Bool()
+	v.Log, v.Next, v.Faults = r.A16(), r.U64(), r.U32()
+	return v, r.Close()
+}
+
+// Pool is what is left of the stamps of one class that a relay gave.
+type Pool struct{ Stamps []PoolStamp }
+
+// PoolStamp is a stamp with its serial, by which it can be taken back.
+type PoolStamp struct {
+	Serial uint32
+	Stamp  stamp.Stamp
+}
+
+// PoolKey is the key of the pool of one relay and class, 0 to 2.
+func PoolKey(n Namer, relay [32]byte, class int) storage.Key {
+	p := n.Pseudonym("relay", relay[:])
+	return key(FamilyPool, p[:], []byte{byte(class)})
+}
+
+// Marshal encodes p.
+func (p *Pool) Marshal() []byte {
+	w := wire.NewWriter(make([]byte, 0, 3+len(p.Stamps)*(4+stamp.Size))).U8(1).U16(uint16(len(p.Stamps)))
+	for _, s := range p.Stamps {
+		w.U32(s.Serial).Raw(s.Stamp[:])
+	}
+	return w.Out()
+}
+
+// ParsePool decodes a [Pool].
+func ParsePool(b []byte) (*Pool, error) {
+	r := wire.NewReader(b)
+	version(r)
+	p := &Pool{}
+	for n := int(r.U16()); n > 0 && r.Err() == nil; n-- {
+		s := PoolStamp{Serial: r.U32()}
+		r.Fill(s.Stamp[:])
+		p.Stamps = append(p.Stamps, s)
+	}
+	return p, r.Close()
+}
+
+// Given is what a contact was told about this device's relays.
+type Given struct {
+	Seq    uint64 // number of the set that was told; 0 is none
+	Relays []GivenRelay
+	Spares [][32]byte // hashes of the bundles for new sessions that it holds
+}
+
+// GivenRelay is what a contact was given for one relay.
+type GivenRelay struct {
+	Key     [32]byte
+	Left    [3]uint16 // stamps that it can't have used yet, by class
+	Serials []uint32  // of all that it was given lately
+}
+
+// MaxSerials bounds the serials of one [GivenRelay].
+const MaxSerials = 2048
+
+// GivenKey is the key of what one contact was told.
+func GivenKey(n Namer, a identity.AccountID) storage.Key {
+	p := n.Pseudonym("account", a[:])
+	return key(FamilyGiven, p[:])
+}
+
+// Marshal encodes g.
+func (g *Given) Marshal() []byte {
+	w := wire.NewWriter(nil).U8(1).U64(g.Seq).U8(uint8(len(g.Relays)))
+	for _, x := range g.Relays {
+		w.Raw(x.Key[:])
+		for _, n := range x.Left {
+			w.U16(n)
+		}
+		w.U16(uint16(len(x.Serials)))
+		for _, s := range x.Serials {
+			w.U32(s)
+		}
+	}
+	w.U8(uint8(len(g.Spares)))
+	for _, h := range g.Spares {
+		w.Raw(h[:])
+	}
+	return w.Out()
+}
+
+// ParseGiven decodes a [Given].
+func ParseGiven(b []byte) (*Given, error) {
+	r := wire.NewReader(b)
+	version(r)
+	g := &Given{Seq: r.U64()}
+	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
+		x := GivenRelay{Key: r.A32()}
+		for i := range x.Left {
+			x.Left[i] = r.U16()
+		}
+		for m := int(r.U16()); m > 0 && r.Err() == nil; m-- {
+			x.Serials = append(x.Serials, r.U32())
+		}
+		g.Relays = append(g.Relays, x)
+	}
+	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
+		g.Spares = append(g.Spares, r.A32())
+	}
+	return g, r.Close()
+}
+
+// Places is where mail for a contact can be left, and what there is to do it
+// with.
+type Places struct {
+	Account identity.AccountID
+	Device  identity.DeviceID
+	Seq     uint64 // of the newest set
+	Relays  []Place
+	Spares  [][]byte // bundles for new sessions, at most [MaxSpares]
+	Owed    [][16]byte
+}
+
+// Place is one relay of a contact.
+type Place struct {
+	Key    [32]byte
+	Addrs  [][]byte
+	Lane   [32]byte
+	Stamps [3][]stamp.Stamp
+}
+
+// MaxSpares is how many bundles are kept for one contact, and MaxOwed how many
+// acknowledgements wait to be sent to it.
+const (
+	MaxSpares = 3
+	MaxOwed   = 512
+)
+
+// PlacesKey is the key of one [Places].
+func PlacesKey(n Namer, a identity.AccountID) storage.Key {
+	p := n.Pseudonym("account", a[:])
+	return key(FamilyPlaces, p[:])
+}
+
+// PlacesPrefix is the prefix of all.
+func PlacesPrefix() storage.Key { return key(FamilyPlaces) }
+
+// Marshal encodes p.
+func (p *Places) Marshal() []byte {
+	w := wire.NewWriter(nil).U8(1).Raw(p.Account[:]).Raw(p.Device[:]).U64(p.Seq).U8(uint8(len(p.Relays)))
+	for _, x := range p.Relays {
+		w.Raw(x.Key[:])
+		writeAddrs(w, x.Addrs)
+		w.Raw(x.Lane[:])
+		for _, class := range x.Stamps {
+			w.U16(uint16(len(class)))
+			for _, s := range class {
+				w.Raw(s[:])
+			}
+		}
+	}
+	w.U8(uint8(len(p.Spares)))
+	for _, b := range p.Spares {
+		w.Vec16(b)
+	}
+	w.U16(uint16(len(p.Owed)))
+	for _, m := range p.Owed {
+		w.Raw(m[:])
+	}
+	return w.Out()
+}
+
+// ParsePlaces decodes a [Places].
+func ParsePlaces(b []byte) (*Places, error) {
+	r := wire.NewReader(b)
+	version(r)
+	p := &Places{Account: r.A32(), Device: r.A16(), Seq: r.U64()}
+	n := int(r.U8())
+	if n > relayset.MaxRelays {
+		r.Fail("too many relays")
+	}
+	for ; n > 0 && r.Err() == nil; n-- {
+		x := Place{Key: r.A32(), Addrs: readAddrs(r), Lane: r.A32()}
+		for c := range x.Stamps {
+			for m := int(r.U16()); m > 0 && r.Err() == nil; m-- {
+				var s stamp.Stamp
+				r.Fill(s[:])
+				x.Stamps[c] = append(x.Stamps[c], s)
+			}
+		}
+		p.Relays = append(p.Relays, x)
+	}
+	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
+		p.Spares = append(p.Spares, r.Vec16(16384))
+	}
+	for n := int(r.U16()); n > 0 && r.Err() == nil; n-- {
+		p.Owed = append(p.Owed, r.A16())
+	}
+	return p, r.Close()
+}
+
+// Posted is how far an outbox entry has come at the recipient's relays.
+type Posted struct {
+	Account identity.AccountID
+	Seq     uint64
+	Rounds  uint8 // how often it was deposited at as many relays as it should
+	Due     int64 // unix seconds of the next deposit; 0 while there is one to make
+	Copies  []Copy
+}
+
+// Copy is the deposit of one envelope at one relay.
+type Copy struct {
+	Relay  [32]byte
+	Stamp  stamp.Stamp
+	Stored bool // the relay has signed for it
+}
+
+// PostedKey is the key of one [Posted].
+func PostedKey(n Namer, a identity.AccountID, seq uint64) storage.Key {
+	p := n.Pseudonym("account", a[:])
+	return key(FamilyPosted, p[:], u64(seq))
+}
+
+// PostedPrefix is the prefix of all.
+func PostedPrefix() storage.Key { return key(FamilyPosted) }
+
+// Marshal encodes p.
+func (p *Posted) Marshal() []byte {
+	w := wire.NewWriter(nil).U8(1).Raw(p.Account[:]).U64(p.Seq).U8(p.Rounds).U64(uint64(p.Due)).U8(uint8(len(p.Copies)))
+	for _, c := range p.Copies {
+		w.Raw(c.Relay[:]).Raw(c.Stamp[:]).Bool(c.Stored)
+	}
+	return w.Out()
+}
+
+// ParsePosted decodes a [Posted].
+func ParsePosted(b []byte) (*Posted, error) {
+	r := wire.NewReader(b)
+	version(r)
+	p := &Posted{Account: r.A32(), Seq: r.U64(), Rounds: r.U8(), Due: int64(r.U64())}
+	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
+		c := Copy{Relay: r.A32()}
+		r.Fill(c.Stamp[:])
+		c.Stored = r.Bool()
+		p.Copies = append(p.Copies, c)
+	}
+	return p, r.Close()
+}
+
+// Asked is a request to the maker of an invite, left at the maker's relays.
+type Asked struct {
+	Account  identity.AccountID
+	Content  []byte   // what is asked
+	Cure     [16]byte // random, of the content
+	Deposits []Copy   // at the relays of the invite
+}
+
+// AskedKey is the key of one [Asked].
+func AskedKey(n Namer, a identity.AccountID) storage.Key {
+	p := n.Pseudonym("account", a[:])
+	return key(FamilyAsked, p[:])
+}
+
+// Marshal encodes q.
+func (q *Asked) Marshal() []byte {
+	w := wire.NewWriter(nil).U8(1).Raw(q.Account[:]).Vec16(q.Content).Raw(q.Cure[:]).U8(uint8(len(q.Deposits)))
+	for _, c := range q.Deposits {
+		w.Raw(c.Relay[:]).Raw(c.Stamp[:]).Bool(c.Stored)
+	}
+	return w.Out()
+}
+
+// ParseAsked decodes an [Asked].
+func ParseAsked(b []byte) (*Asked, error) {
+	r := wire.NewReader(b)
+	version(r)
+	q := &Asked{Account: r.A32(), Content: r.Vec16(1 << 15), Cure: r.A16()}
+	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
+		c := Copy{Relay: r.A32()}
+		r.Fill(c.Stamp[:])
+		c.Stored = r.Bool()
+		q.Deposits = append(q.Deposits, c)
+	}
+	return q, r.Close()
+}
+
+// Issue is the number of this device's newest set of relays.
+type Issue struct{ Seq uint64 }
+
+// IssueKey is the key of the one [Issue].
+func IssueKey() storage.Key { return key(FamilyIssue) }
+
+// Marshal encodes i.
+func (i *Issue) Marshal() []byte { return wire.NewWriter(nil).U8(1).U64(i.Seq).Out() }
+
+// ParseIssue decodes an [Issue].
+func ParseIssue(b []byte) (*Issue, error) {
+	r := wire.NewReader(b)
+	version(r)
+	i := &Issue{Seq: r.U64()}
+	return i, r.Close()
+}
