@@ -151,7 +151,9 @@ func (n *Node) Rename(ctx context.Context, who, petname string) (api.Contact, er
 
 // Approve implements api.Daemon.
 func (n *Node) Approve(ctx context.Context, who string) (api.Contact, error) {
-	return n.edit(ctx, who, n.engine.Approve)
+	c, err := n.edit(ctx, who, n.engine.Approve)
+	n.post.Recheck()
+	return c, err
 }
 
 // Block implements api.Daemon.

@@ -52,3 +52,13 @@ func port(a ma.Multiaddr, protocol int) uint16 {
 	}
 	return uint16(n)
 }
+
+// addrTexts writes binary addresses as text.
+func addrTexts(raw [][]byte) (out []string) {
+	for _, b := range raw {
+		if a, err := ma.NewMultiaddrBytes(b); err == nil {
+			out = append(out, a.String())
+		}
+	}
+	return out
+}

@@ -124,8 +124,14 @@ func (n *Node) tryJoin(ctx context.Context, inv *identity.Invite) error {
 			reply, err = n.fetchInvite(ctx, inv, hints)
 		}
 	}
+	if errors.Is(err, delivery.ErrUnreachable) {
+		// Its maker is away: what is asked waits at a relay.
+		err = errors.Join(err, n.post.Ask(ctx, inv))
+	}
 	code := uint8(0)
 	switch {
+	case errors.Is(err, delivery.ErrInviteUsed) && n.engine.JoinUsed(inv.Account, parcel.CodeUsed):
+		return nil
 	case errors.Is(err, delivery.ErrInviteUsed):
 		code = parcel.CodeUsed
 	case errors.Is(err, delivery.ErrInviteExpired):

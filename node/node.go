@@ -24,6 +24,7 @@ import (
 	"rushlight/node/discovery"
 	"rushlight/node/engine"
 	"rushlight/node/host"
+	"rushlight/node/post"
 	"rushlight/protocol/identity"
 	"rushlight/storage"
 )
@@ -78,6 +79,7 @@ type Node struct {
 	delivery *delivery.Manager
 	lan      *discovery.LAN
 	finder   *discovery.Finder
+	post     *post.Post
 	started  time.Time
 	ready    chan struct{}
 	joins    joins
@@ -149,7 +151,8 @@ func (n *Node) open() (err error) {
 		cfg.NetworkChanged = func() { n.host.Changed(); n.finder.Changed(); n.lan.Refresh() }
 	}
 	n.delivery = delivery.New(n.host, located{n.engine, n.finder}, cfg)
-	n.engine.SetCourier(n.delivery)
+	n.newPost()
+	n.engine.SetCourier(couriers{n.delivery, n.post})
 	return nil
 }
 
@@ -188,6 +191,11 @@ func (n *Node) Run(ctx context.Context) error {
 	others.Go(func() {
 		if err := n.finder.Run(ctx); err != nil && ctx.Err() == nil {
 			stop(fmt.Errorf("finding contacts: %w", err))
+		}
+	})
+	others.Go(func() {
+		if err := n.post.Run(ctx); err != nil && ctx.Err() == nil {
+			stop(fmt.Errorf("speaking to relays: %w", err))
 		}
 	})
 	others.Go(func() { n.runJoins(ctx) })

@@ -52,13 +52,13 @@ var users = map[string][]string{
 	// They lock the profile, the store and the key wheel.
 	"github.com/gofrs/flock": {"rushlight/cmd/rushlight", "rushlight/storage", "rushlight/storage/keyfile/wheel"},
 	// node passes a simulation's network on to node/host.
-	"github.com/libp2p/go-libp2p": {"rushlight/node/delivery", "rushlight/node/discovery", "rushlight/node/host", "rushlight/node/mailbox"},
+	"github.com/libp2p/go-libp2p": {"rushlight/node/delivery", "rushlight/node/discovery", "rushlight/node/host", "rushlight/node/mailbox", "rushlight/node/post"},
 	// The distributed hash table, and the interfaces of its store and its
 	// validators.
 	"github.com/ipfs/go-datastore":         {"rushlight/node/discovery"},
 	"github.com/libp2p/go-libp2p-kad-dht":  {"rushlight/node/discovery"},
 	"github.com/libp2p/go-libp2p-record":   {"rushlight/node/discovery"},
-	"github.com/multiformats/go-multiaddr": {"rushlight/node", "rushlight/node/delivery", "rushlight/node/discovery", "rushlight/node/host"},
+	"github.com/multiformats/go-multiaddr": {"rushlight/node", "rushlight/node/delivery", "rushlight/node/discovery", "rushlight/node/host", "rushlight/node/post"},
 	"github.com/spf13/cobra":               {"rushlight/cmd/rushlight"},
 	"github.com/spf13/pflag":               {"rushlight/cmd/rushlight"},
 	"github.com/tailscale/peercred":        {"rushlight/node/api"},

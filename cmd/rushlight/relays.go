@@ -12,13 +12,46 @@ import (
 func relaysCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "relays",
-		Short: "Relays in use",
-		Long: `Relays pass calls on to a device that nobody can call directly. They see who
-calls whom by network name and address, never what is said.`,
+		Short: "Relays at which mail waits, and those that pass on calls",
+		Long: `A relay that was added keeps sealed mail while this device is away. It can't
+read the mail, and doesn't know who sends it; it sees the network address from
+which mail is fetched, and senders' addresses. Contacts learn of it end to end.
+
+Other relays pass calls on to a device that nobody can call directly. They see
+who calls whom by network name and address, never what is said.`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(&cobra.Command{
+	var token string
+	add := &cobra.Command{
+		Use:     "add MULTIADDR...",
+		Short:   "Let mail wait at a relay",
+		Long:    "Let mail wait at a relay, named by its full address, or by several that lead to\nit. Mail can wait at up to three relays.",
+		Example: "  rushlight relays add /ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3…",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var out struct {
+				Mailbox api.Mailbox `json:"mailbox"`
+			}
+			if err := a.call(cmd.Context(), "addRelay", map[string]any{"addr": args, "token": token}, &out); err != nil {
+				return err
+			}
+			return a.print(out, func(w io.Writer) { fmt.Fprintf(w, "Added %s.\n", out.Mailbox.Peer) })
+		},
+	}
+	add.Flags().StringVar(&token, "token", "", "token of the relay's operator, if the relay asks for one")
+	cmd.AddCommand(add, &cobra.Command{
+		Use:   "remove PEER",
+		Short: "Give up the mailbox at a relay",
+		Args:  exactly("PEER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var out struct{}
+			if err := a.call(cmd.Context(), "removeRelay", map[string]any{"peer": args[0]}, &out); err != nil {
+				return err
+			}
+			return a.print(out, func(w io.Writer) { fmt.Fprintln(w, "Removed.") })
+		},
+	}, &cobra.Command{
 		Use:   "list",
 		Short: "List the relays in use and how they are",
 		Args:  exactly(),
@@ -27,10 +60,20 @@ calls whom by network name and address, never what is said.`,
 			if err := a.call(cmd.Context(), "status", nil, &s); err != nil {
 				return err
 			}
+			var m struct {
+				Mailboxes api.List[api.Mailbox] `json:"mailboxes"`
+			}
+			if err := a.call(cmd.Context(), "mailboxes", nil, &m); err != nil {
+				return err
+			}
 			out := struct {
-				Relays api.List[api.Relay] `json:"relays"`
-			}{s.Relays}
+				Relays    api.List[api.Relay]   `json:"relays"`
+				Mailboxes api.List[api.Mailbox] `json:"mailboxes"`
+			}{s.Relays, m.Mailboxes}
 			return a.print(out, func(w io.Writer) {
+				for _, r := range m.Mailboxes {
+					fmt.Fprintf(w, "%s  mailbox: %s\n", r.Peer, mailboxState(r))
+				}
 				for _, r := range s.Relays {
 					fmt.Fprintf(w, "%s  %s\n", r.Peer, relayState(r))
 				}
@@ -38,4 +81,15 @@ calls whom by network name and address, never what is said.`,
 		},
 	})
 	return cmd
+}
+
+// mailboxState says how a mailbox is.
+func mailboxState(m api.Mailbox) string {
+	switch {
+	case m.State == api.MailboxDown:
+		return "down: " + m.Why
+	case m.Faults > 0:
+		return fmt.Sprintf("%s, has lost mail %d times", m.State, m.Faults)
+	}
+	return m.State
 }

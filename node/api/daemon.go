@@ -62,6 +62,17 @@ type Daemon interface {
 	// CodeNotVerified.
 	Verify(ctx context.Context, req VerifyRequest) (Verification, error)
 
+	// AddRelay wants a mailbox at a relay, which has one peer id and perhaps
+	// several addresses; token is what its operator gave, in hex, or empty.
+	// Contacts are told once the relay has made it.
+	AddRelay(ctx context.Context, addrs []string, token string) (Mailbox, error)
+
+	// RemoveRelay gives up the mailbox at the relay with a peer id.
+	RemoveRelay(ctx context.Context, peer string) error
+
+	// Mailboxes lists the relays at which mail for this profile waits.
+	Mailboxes(ctx context.Context) ([]Mailbox, error)
+
 	// Send commits the message to the store and returns; the state is then at
 	// least queued. A repeated IdempotencyKey returns what the first call did.
 	Send(ctx context.Context, req SendRequest) (Sent, error)

@@ -254,3 +254,13 @@ func code(t testing.TB, err error) string {
 	}
 	return e.Code
 }
+
+func (s *scripted) AddRelay(_ context.Context, addrs []string, token string) (Mailbox, error) {
+	return Mailbox{Peer: "12D3", State: MailboxWanted}, s.note([]any{addrs, token})
+}
+
+func (s *scripted) RemoveRelay(_ context.Context, peer string) error { return s.note(peer) }
+
+func (s *scripted) Mailboxes(context.Context) ([]Mailbox, error) {
+	return []Mailbox{{Peer: "12D3", State: MailboxOK}}, s.note(nil)
+}

@@ -57,7 +57,7 @@ type Engine struct {
 	life      life
 	sweepAt   storage.Key // where the search for what a crash left goes on
 	openers   map[[16]byte]opener
-	compared  map[[16]byte]bool // sessions known in this run to be as new as the other side's
+	compared  map[[16]byte]bool    // sessions known in this run to be as new as the other side's
 	posted    map[outboxEntry]bool // entries of which there are records of deposits
 	nextEvent uint64
 	aloft     atomic.Int32                    // how many are on their way

@@ -100,6 +100,7 @@ func (t *txn) receive(relay [32]byte, from identity.DeviceID, env []byte) (out r
 	out.mac = envelope.AckMAC(w.Chains[i].Receipts, p.direct, t.e.self.id)
 	mk, err := w.chains[i].Key(p.index)
 	if errors.Is(err, envelope.ErrReceived) || errors.Is(err, envelope.ErrGone) {
+		out.quiet = t.e.tags.quiet[p.direct]
 		return out, nil
 	}
 	if err != nil {
@@ -119,7 +120,12 @@ func (t *txn) receive(relay [32]byte, from identity.DeviceID, env []byte) (out r
 	if relay != envelope.Direct {
 		t.e.tags.received(p.direct, p)
 	}
-	out.quiet = packet[0] == byte(message.KindAcks)
+	if out.quiet = packet[0] == byte(message.KindAcks); out.quiet {
+		if len(t.e.tags.quiet) >= maxSeen {
+			clear(t.e.tags.quiet)
+		}
+		t.e.tags.quiet[p.direct] = true
+	}
 	return out, t.take(s, packet)
 }
 
@@ -197,11 +203,11 @@ func (t *txn) take(s *session, packet []byte) error {
 	case *message.Notice:
 		return t.takeNotice(s, p)
 	case *message.Relays:
-		return t.takeRelays(s, p)
+		return t.takeRelays(s, p, packet)
 	case *message.Acks:
 		return t.takeAcks(s, p)
 	case *message.Bundles:
-		return t.takeSpares(s, p)
+		return t.takeSpares(s, p, packet)
 	}
 	// Receipts and whatever a newer version sends say nothing that
 	// this version acts on; they are acknowledged so that they don't come again.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -182,8 +183,30 @@ func (t *txn) putPlaces(p *record.Places) error {
 }
 
 // takeRelays takes a contact's newer set of relays, and stamps for them.
-func (t *txn) takeRelays(s *session, p *message.Relays) error {
+func (t *txn) takeRelays(s *session, p *message.Relays, packet []byte) error {
+	again, err := t.heard(s.Account, packet)
+	if err != nil || again {
+		return err
+	}
 	return t.learnRelays(s.Account, s.Device, p)
+}
+
+// heard reports whether a packet was taken before, and notes it otherwise: it
+// comes again when its sender starts a new session, and what it gave may be
+// used by then.
+func (t *txn) heard(a identity.AccountID, packet []byte) (again bool, err error) {
+	p, err := t.places(a)
+	if err != nil {
+		return false, err
+	}
+	sum := sha256.Sum256(packet)
+	h := [16]byte(sum[:])
+	if slices.Contains(p.Heard, h) {
+		return true, nil
+	}
+	p.Heard = append(p.Heard, h)
+	p.Heard = p.Heard[max(0, len(p.Heard)-record.MaxHeard):]
+	return false, t.putPlaces(p)
 }
 
 // maxStamps bounds the stamps of one class and relay that are kept.
@@ -238,7 +261,10 @@ func (t *txn) learnRelays(a identity.AccountID, d identity.DeviceID, m *message.
 }
 
 // takeSpares keeps bundles for new sessions with a contact.
-func (t *txn) takeSpares(s *session, m *message.Bundles) error {
+func (t *txn) takeSpares(s *session, m *message.Bundles, packet []byte) error {
+	if again, err := t.heard(s.Account, packet); err != nil || again {
+		return err
+	}
 	p, err := t.places(s.Account)
 	if err != nil {
 		return err

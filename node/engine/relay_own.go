@@ -217,6 +217,18 @@ func (e *Engine) MailboxMade(ctx context.Context, key [32]byte, log [16]byte, ne
 	return lost, err
 }
 
+// MailboxRead notes how far a mailbox was read.
+func (e *Engine) MailboxRead(ctx context.Context, key [32]byte, next uint64) error {
+	return e.do(ctx, 4096, func(t *txn) error {
+		r := t.relay(key)
+		if r == nil || next <= r.Next {
+			return nil
+		}
+		r.Next = next
+		return t.putRelay(key, r)
+	})
+}
+
 // forgetStamps makes everybody be given new stamps for a relay.
 func (t *txn) forgetStamps(key [32]byte) error {
 	for a := range t.e.people.Load().contacts {
@@ -310,8 +322,8 @@ func (t *txn) ready() (out []record.Relay) {
 // full.
 var poolSizes = [3]int{1024, 256, 64}
 
-// classOf is the class of a pool.
-func classOf(i int) envelope.Class { return []envelope.Class{envelope.S, envelope.M, envelope.L}[i] }
+// ClassOf is the class of a pool, 0 to 2.
+func ClassOf(i int) envelope.Class { return []envelope.Class{envelope.S, envelope.M, envelope.L}[i] }
 
 func poolOf(c envelope.Class) int {
 	return slices.Index([]envelope.Class{envelope.S, envelope.M, envelope.L}, c)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,18 @@ const NoAnswer = 255
 // wanted is at how many relays a message is deposited.
 const wanted = 2
 
-// letters bounds how many entries of one contact are deposited at once.
+// wantedFor is at how many relays an entry is deposited: acknowledgements at one,
+// since what they acknowledge is sent again if they are lost.
+func wantedFor(o *record.Outbox) int {
+	if isAcks(o) {
+		return 1
+	}
+	return wanted
+}
+
+func isAcks(o *record.Outbox) bool { return len(o.Packet) > 0 && o.Packet[0] == byte(message.KindAcks) }
+
+// maxLetters bounds how many entries of one contact are deposited at once.
 const maxLetters = 64
 
 // Post says what is to be deposited for a contact now, avoiding some relays
@@ -177,10 +189,13 @@ func (t *txn) assign(a identity.AccountID, seq uint64, o *record.Outbox, p *reco
 		}
 	}
 	pool := poolOf(class)
-	for _, i := range rand.Perm(len(p.Relays)) {
+	// The first is where the contact waits for mail.
+	order := rand.Perm(len(p.Relays))
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(min(i, 1), min(j, 1)) })
+	for _, i := range order {
 		x := &p.Relays[i]
 		known := slices.ContainsFunc(d.Copies, func(c record.Copy) bool { return c.Relay == x.Key })
-		if hope >= wanted || known || avoid(x.Key) || len(x.Stamps[pool]) == 0 {
+		if hope >= wantedFor(o) || known || avoid(x.Key) || len(x.Stamps[pool]) == 0 {
 			continue
 		}
 		n := len(x.Stamps[pool]) - 1
@@ -244,24 +259,24 @@ func (t *txn) answered(a identity.AccountID, p *record.Places, x Answer) error {
 	default:
 		return nil // the same again later
 	}
+	o, err := t.outbox(record.OutboxKey(t, a, x.Seq))
+	if err != nil || o == nil {
+		return err
+	}
 	stored := 0
 	for _, c := range d.Copies {
 		if c.Stored {
 			stored++
 		}
 	}
-	if stored >= min(wanted, len(p.Relays)) {
+	if stored >= min(wantedFor(o), len(p.Relays)) {
 		d.Rounds += 1 - d.Rounds/255
 		d.Due = t.now.Add(redeposit(d.Rounds)).Unix()
 	}
 	if err := t.putPosting(d); err != nil || d.Due == 0 {
 		return err
 	}
-	o, err := t.outbox(record.OutboxKey(t, a, x.Seq))
-	if err != nil || o == nil {
-		return err
-	}
-	if len(o.Packet) > 0 && o.Packet[0] == byte(message.KindAcks) {
+	if isAcks(o) {
 		return t.leave(a, x.Seq) // nobody acknowledges it
 	}
 	if o.Message == (message.ID{}) {
@@ -476,7 +491,7 @@ func (t *txn) spent(a identity.AccountID, relay [32]byte, size int) error {
 	}
 	low := false
 	for class := range firstStamps {
-		if classOf(class).Size() == size && g.Relays[i].Left[class] > 0 {
+		if ClassOf(class).Size() == size && g.Relays[i].Left[class] > 0 {
 			g.Relays[i].Left[class]--
 			low = g.Relays[i].Left[class] < firstStamps[class]/2
 		}

@@ -21,6 +21,7 @@ type tagIndex struct {
 	order   [][16]byte         // of seen, oldest first
 	search  map[identity.DeviceID]*rate.Limiter
 	relays  [][32]byte        // at which mail may come, besides a direct stream
+	quiet   map[[16]byte]bool // tags of what is not acknowledged when it comes again
 	behind  map[[32]byte]bool // relays for which what came before the start was looked up
 }
 
@@ -59,6 +60,7 @@ func (x *tagIndex) init() {
 	x.seen = map[[16]byte]place{}
 	x.search = map[identity.DeviceID]*rate.Limiter{}
 	x.behind = map[[32]byte]bool{}
+	x.quiet = map[[16]byte]bool{}
 }
 
 func (x *tagIndex) addWindow(d identity.DeviceID, session [16]byte, w *envelope.Window) {

@@ -176,7 +176,8 @@ type Places struct {
 	Seq     uint64 // of the newest set
 	Relays  []Place
 	Spares  [][]byte // bundles for new sessions, at most [MaxSpares]
-	Owed    [][16]byte
+	Owed    [][16]byte // acknowledgements to send
+	Heard   [][16]byte // hashes of the last packets that were taken, at most [MaxHeard]
 }
 
 // Place is one relay of a contact.
@@ -192,6 +193,7 @@ type Place struct {
 const (
 	MaxSpares = 3
 	MaxOwed   = 512
+	MaxHeard  = 64
 )
 
 // PlacesKey is the key of one [Places].
@@ -225,6 +227,10 @@ func (p *Places) Marshal() []byte {
 	for _, m := range p.Owed {
 		w.Raw(m[:])
 	}
+	w.U8(uint8(len(p.Heard)))
+	for _, h := range p.Heard {
+		w.Raw(h[:])
+	}
 	return w.Out()
 }
 
@@ -253,6 +259,9 @@ func ParsePlaces(b []byte) (*Places, error) {
 	}
 	for n := int(r.U16()); n > 0 && r.Err() == nil; n-- {
 		p.Owed = append(p.Owed, r.A16())
+	}
+	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
+		p.Heard = append(p.Heard, r.A16())
 	}
 	return p, r.Close()
 }

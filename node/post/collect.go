@@ -1,0 +1,394 @@
+package post
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"rushlight/node/engine"
+	"rushlight/node/host"
+	"rushlight/node/mailbox"
+	wire "rushlight/protocol/mailbox"
+	"rushlight/storage/record"
+)
+
+const (
+	parkFor    = 600             // seconds that a fetch waits
+	fetchBytes = 256 << 10       // at a time
+	firstPause = time.Second     // after a relay could not be reached,
+	lastPause  = 5 * time.Minute // doubling
+	handLife   = 12 * time.Hour  // of the host that fetches
+	maxUnknown = 4096            // envelopes that are remembered to be looked at again
+)
+
+// collectAll keeps one collector for each mailbox.
+func (p *Post) collectAll(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	running := map[[32]byte]context.CancelFunc{}
+	defer func() {
+		for _, stop := range running {
+			stop()
+		}
+	}()
+	gather := time.NewTicker(p.owing)
+	defer gather.Stop()
+	p.mu.Lock()
+	p.owes = true
+	p.mu.Unlock()
+	for {
+		all := p.e.Mailboxes()
+		for key, stop := range running {
+			if !slices.ContainsFunc(all, func(r record.Relay) bool { return r.Key == key }) {
+				stop()
+				delete(running, key)
+			}
+		}
+		for _, r := range all {
+			if running[r.Key] != nil {
+				continue
+			}
+			sub, stop := context.WithCancel(ctx)
+			running[r.Key] = stop
+			wg.Go(func() { p.collect(sub, r.Key) })
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.e.MailboxesChanged():
+		case <-gather.C:
+			p.acknowledge(ctx)
+		}
+	}
+}
+
+// acknowledge sends the acknowledgements that were gathered.
+func (p *Post) acknowledge(ctx context.Context) {
+	p.mu.Lock()
+	owes := p.owes
+	p.owes = false
+	p.mu.Unlock()
+	if !owes {
+		return
+	}
+	all, err := p.e.Owes()
+	for _, a := range all {
+		err = errors.Join(err, p.e.Acknowledge(ctx, a))
+		p.at(a, time.Now()) // they were late already
+	}
+	if err != nil && ctx.Err() == nil && !errors.Is(err, engine.ErrStopped) {
+		p.log.Error("acknowledging", "err", err)
+	}
+}
+
+// parks reports whether a relay is the one at which a fetch waits for mail: the
+// first that works. The others are looked at every hour.
+func (p *Post) parks(key [32]byte) bool {
+	all := p.e.Mailboxes()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range all {
+		if p.status[r.Key].Failed < 2 {
+			return r.Key == key
+		}
+	}
+	return false
+}
+
+// collect fetches from one relay until ctx ends.
+func (p *Post) collect(ctx context.Context, key [32]byte) {
+	c := &collector{p: p, key: key, again: make(chan struct{}, 1)}
+	p.mu.Lock()
+	p.recheck[key] = c.again
+	p.mu.Unlock()
+	pause := firstPause
+	for ctx.Err() == nil {
+		began := time.Now()
+		worked, err := c.run(ctx)
+		c.hangUp()
+		wait := pollEvery
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			p.log.Debug("a mailbox can't be emptied", "err", err)
+			p.note(key, func(s *Status) { s.Failed++; s.Why = reason(err) })
+			if p.Status(key).Failed == 2 {
+				p.Recheck() // another relay is to wait at
+			}
+			if worked || time.Since(began) > time.Minute {
+				pause = firstPause
+			}
+			wait = pause
+			pause = min(2*pause, lastPause)
+		} else {
+			pause = firstPause
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		case <-c.again:
+		}
+		t.Stop()
+	}
+}
+
+// reason says what went wrong without naming anybody.
+func reason(err error) string {
+	e := new(wire.Err)
+	switch {
+	case errors.As(err, &e):
+		return e.Error()
+	case errors.Is(err, mailbox.ErrLied):
+		return "the relay broke its word"
+	case errors.Is(err, errHosting):
+		return errHosting.Error()
+	}
+	return "the relay can't be reached"
+}
+
+var errHosting = errors.New("post: the relay asks for a token of its operator")
+
+// collector empties one mailbox.
+type collector struct {
+	p     *Post
+	key   [32]byte
+	again chan struct{} // has a token when everything is to be looked at again
+
+	h    *host.Host // with a key for this relay alone
+	born time.Time
+	mb   *mailbox.Mailbox
+
+	after   uint64
+	unknown map[uint64][16]byte // what isn't recognised, and stays
+}
+
+func (c *collector) hangUp() {
+	if c.mb != nil {
+		c.mb.Close()
+		c.mb = nil
+	}
+	if c.h != nil {
+		if err := c.h.Close(); err != nil {
+			c.p.log.Debug("closing a host", "err", err)
+		}
+		c.h = nil
+	}
+}
+
+// run empties the mailbox, and goes on until the stream ends when it parks.
+func (c *collector) run(ctx context.Context) (worked bool, err error) {
+	e := c.p.e
+	all := e.Mailboxes()
+	i := slices.IndexFunc(all, func(r record.Relay) bool { return r.Key == c.key })
+	if i < 0 {
+		return false, nil
+	}
+	r := all[i]
+	at, err := peerOf(r.Key, r.Addrs)
+	if err != nil {
+		return false, err
+	}
+	if c.h, err = c.p.fresh(); err != nil {
+		return false, err
+	}
+	c.born = time.Now()
+	c.h.Trust(at)
+	dial, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	if err := c.h.Connect(dial, at); err != nil {
+		return false, err
+	}
+	mb, hello, state, err := mailbox.OpenMailbox(dial, c.h, at.ID, ed25519.NewKeyFromSeed(r.Seed[:]))
+	if err != nil {
+		return false, err
+	}
+	c.mb = mb
+	if !state.Found {
+		if state, err = c.create(ctx, &r, hello); err != nil {
+			return false, err
+		}
+	}
+	lost, err := e.MailboxMade(ctx, c.key, state.Log, state.Next-1)
+	if err != nil {
+		return false, err
+	}
+	c.p.note(c.key, func(s *Status) { *s = Status{Ready: true, Live: state.Live, Quota: state.Quota} })
+	if err := c.mint(ctx); err != nil {
+		return true, err
+	}
+	if !r.Ready || lost {
+		if err := e.Announce(ctx, lost); err != nil {
+			return true, err
+		}
+	}
+	c.after, c.unknown = 0, map[uint64][16]byte{}
+	for ctx.Err() == nil {
+		end, err := c.fetch(ctx, 0)
+		if err != nil {
+			return true, err
+		}
+		if end.More {
+			continue
+		}
+		if err := c.lookAgain(ctx); err != nil {
+			return true, err
+		}
+		if err := c.mint(ctx); err != nil {
+			return true, err
+		}
+		if !c.p.parks(c.key) {
+			return true, nil
+		}
+		if time.Since(c.born) > handLife {
+			return true, errors.New("post: the host is old")
+		}
+		if end, err = c.fetch(ctx, parkFor); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// create makes the mailbox.
+func (c *collector) create(ctx context.Context, r *record.Relay, hello wire.Hello) (wire.State, error) {
+	m := &wire.Create{Lane: true, LaneNonce: r.Nonce}
+	switch hello.Hosting {
+	case wire.HostToken:
+		if len(r.Token) == 0 {
+			return wire.State{}, errHosting
+		}
+		m.Proof = r.Token
+	case wire.HostWork:
+		day := uint16(hello.Unix / 86400)
+		pub := [32]byte(ed25519.NewKeyFromSeed(r.Seed[:]).Public().(ed25519.PublicKey))
+		proof, err := mailbox.Work(ctx, wire.HostChallenge(c.key, pub, day), hello.HostEffort)
+		if err != nil {
+			return wire.State{}, err
+		}
+		m.Proof = mailbox.HostProof(day, proof)
+	case wire.HostOpen, wire.HostList:
+	}
+	return c.mb.Create(ctx, m)
+}
+
+// mint fills up the pool of stamps.
+func (c *collector) mint(ctx context.Context) error {
+	short, err := c.p.e.Short(c.key)
+	if err != nil {
+		return err
+	}
+	for i, n := range short {
+		if n == 0 {
+			continue
+		}
+		class := engine.ClassOf(i)
+		first, stamps, err := c.mb.Stamps(ctx, class, n)
+		if err != nil {
+			return err
+		}
+		if err := c.p.e.AddStamps(ctx, c.key, class, first, stamps); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetch takes what came after the last, waiting for it, and trims it.
+func (c *collector) fetch(ctx context.Context, wait uint16) (wire.End, error) {
+	var seqs []uint64
+	var envs [][]byte
+	end, err := c.mb.Fetch(ctx, wire.Fetch{After: c.after, MaxBytes: fetchBytes, Wait: wait}, func(e *wire.Env) error {
+		seqs, envs = append(seqs, e.Seq), append(envs, slices.Clone(e.Envelope))
+		return nil
+	})
+	if err != nil {
+		return end, err
+	}
+	c.after = max(c.after, end.Next)
+	return end, c.take(ctx, seqs, envs)
+}
+
+// take hands envelopes to the engine and trims what it has committed.
+func (c *collector) take(ctx context.Context, seqs []uint64, envs [][]byte) error {
+	if len(envs) == 0 {
+		return nil
+	}
+	var done []uint64
+	for i, r := range c.p.e.Collect(ctx, c.key, envs) {
+		switch {
+		case r.Err == nil:
+			done = append(done, seqs[i])
+			delete(c.unknown, seqs[i])
+		case len(c.unknown) < maxUnknown:
+			c.unknown[seqs[i]] = [16]byte(envs[i])
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("post: emptying a mailbox: %w", err)
+	}
+	if len(done) == 0 {
+		return nil
+	}
+	c.p.mu.Lock()
+	c.p.owes = true
+	c.p.mu.Unlock()
+	if err := c.p.e.MailboxRead(ctx, c.key, c.after); err != nil {
+		return err
+	}
+	for ranges := range slices.Chunk(wire.RangesOf(done), wire.MaxRanges) {
+		if _, err := c.mb.Trim(ctx, ranges...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookAgain fetches what was not recognised and is now: it had come before what
+// it needs.
+func (c *collector) lookAgain(ctx context.Context) error {
+	for more := true; more && len(c.unknown) > 0; {
+		more = false
+		var seqs []uint64
+		var tags [][16]byte
+		for seq, tag := range c.unknown {
+			seqs, tags = append(seqs, seq), append(tags, tag)
+		}
+		for i, known := range c.p.e.Known(tags) {
+			if !known {
+				continue
+			}
+			var envs [][]byte
+			_, err := c.mb.Fetch(ctx, wire.Fetch{After: seqs[i] - 1, MaxBytes: 1}, func(e *wire.Env) error {
+				if e.Seq == seqs[i] {
+					envs = append(envs, slices.Clone(e.Envelope))
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			before := len(c.unknown)
+			if err := c.take(ctx, []uint64{seqs[i]}[:len(envs)], envs); err != nil {
+				return err
+			}
+			more = more || len(c.unknown) < before
+		}
+	}
+	return nil
+}
+
+// Recheck looks at all mailboxes again from the beginning: somebody was
+// approved whose mail was left there.
+func (p *Post) Recheck() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.recheck {
+		ring(c)
+	}
+}

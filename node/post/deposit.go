@@ -1,0 +1,264 @@
+package post
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"rushlight/node/engine"
+	"rushlight/node/host"
+	"rushlight/node/mailbox"
+	"rushlight/protocol/envelope"
+	"rushlight/protocol/identity"
+	wire "rushlight/protocol/mailbox"
+)
+
+// Days that a relay is asked to keep an envelope.
+const keepDays, keepDaysL = 30, 14
+
+// outbound is the host that deposits are made from. It has a key that is used
+// for a while and for nothing else, so that a relay can't tell whose deposits
+// they are, nor put those of one day and of another together.
+type outbound struct {
+	p *Post
+
+	mu      sync.Mutex
+	host    *host.Host
+	streams map[[32]byte]*mailbox.Deposits
+	used    time.Time
+	born    time.Time
+	failed  map[[32]byte]failure
+}
+
+// failure is since when a relay has not answered.
+type failure struct {
+	n     int
+	until time.Time
+}
+
+// A host that deposits are made from is given up after so long without one, and
+// in any case some hours after it was made.
+const (
+	outboundIdle = time.Minute
+	outboundLife = 6 * time.Hour
+)
+
+func (o *outbound) init(p *Post) {
+	o.p, o.streams, o.failed = p, map[[32]byte]*mailbox.Deposits{}, map[[32]byte]failure{}
+}
+
+// avoid reports whether a relay is best left alone now.
+func (o *outbound) avoid(relay [32]byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return time.Now().Before(o.failed[relay].until)
+}
+
+// note remembers whether a relay answered, or for how long it asked to be left
+// alone.
+func (o *outbound) note(relay [32]byte, ok bool, pause time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if ok {
+		delete(o.failed, relay)
+		return
+	}
+	f := o.failed[relay]
+	if pause == 0 {
+		pause = min(time.Hour, 5*time.Second<<min(f.n, 12))
+	}
+	o.failed[relay] = failure{f.n + 1, time.Now().Add(pause)}
+	if d := o.streams[relay]; d != nil && d.Err() != nil {
+		delete(o.streams, relay)
+	}
+}
+
+// stream returns a stream to a relay, opening it when there is none.
+func (o *outbound) stream(ctx context.Context, relay [32]byte, at peer.AddrInfo) (*mailbox.Deposits, error) {
+	o.mu.Lock()
+	o.used = time.Now()
+	if d := o.streams[relay]; d != nil && d.Err() == nil {
+		o.mu.Unlock()
+		return d, nil
+	}
+	if o.host == nil {
+		h, err := o.p.fresh()
+		if err != nil {
+			o.mu.Unlock()
+			return nil, err
+		}
+		o.host, o.born = h, o.used
+	}
+	h := o.host
+	o.mu.Unlock()
+	if err := h.Connect(ctx, at); err != nil {
+		return nil, err
+	}
+	d, err := mailbox.OpenDeposits(ctx, h, at.ID)
+	if err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.host != h {
+		d.Close()
+		return nil, errors.New("post: the host was given up")
+	}
+	if other := o.streams[relay]; other != nil && other.Err() == nil {
+		d.Close()
+		return other, nil
+	}
+	o.streams[relay] = d
+	return d, nil
+}
+
+// tidy gives up a host that isn't used, or is old.
+func (o *outbound) tidy(now time.Time) {
+	o.mu.Lock()
+	if o.host == nil || now.Sub(o.used) < outboundIdle && now.Sub(o.born) < outboundLife {
+		o.mu.Unlock()
+		return
+	}
+	o.mu.Unlock()
+	o.close()
+}
+
+func (o *outbound) close() {
+	o.mu.Lock()
+	h, all := o.host, o.streams
+	o.host, o.streams = nil, map[[32]byte]*mailbox.Deposits{}
+	o.mu.Unlock()
+	for _, d := range all {
+		d.Close()
+	}
+	if h != nil {
+		if err := h.Close(); err != nil {
+			o.p.log.Debug("closing a host", "err", err)
+		}
+	}
+}
+
+// serve deposits what waits for a contact, and says after which time to look
+// again; 0 is not before there is something new.
+func (p *Post) serve(ctx context.Context, a identity.AccountID) (again time.Duration) {
+	for ctx.Err() == nil {
+		letters, next, err := p.e.Post(ctx, a, p.out.avoid)
+		if err != nil {
+			if ctx.Err() == nil && !errors.Is(err, engine.ErrStopped) {
+				p.log.Error("preparing deposits", "err", err)
+			}
+			return time.Minute
+		}
+		if len(letters) == 0 {
+			if p.out.anyAvoided() && p.e.Waits(a) {
+				return 5 * time.Second
+			}
+			if next.IsZero() {
+				return 0
+			}
+			return max(time.Second, time.Until(next))
+		}
+		answers := p.deposit(ctx, letters)
+		if err := p.e.Posted(ctx, a, answers); err != nil {
+			if ctx.Err() == nil && !errors.Is(err, engine.ErrStopped) {
+				p.log.Error("noting deposits", "err", err)
+			}
+			return time.Minute
+		}
+	}
+	return 0
+}
+
+func (o *outbound) anyAvoided() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.failed) > 0
+}
+
+// deposit sends letters and waits for all answers.
+func (p *Post) deposit(ctx context.Context, letters []engine.Letter) []engine.Answer {
+	ctx, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	out := make([]engine.Answer, len(letters))
+	byRelay := map[[32]byte][]int{}
+	for i, l := range letters {
+		out[i] = engine.Answer{Seq: l.Seq, Relay: l.Relay, Code: engine.NoAnswer}
+		byRelay[l.Relay] = append(byRelay[l.Relay], i)
+	}
+	var wg sync.WaitGroup
+	for relay, which := range byRelay {
+		wg.Go(func() {
+			at, err := peerOf(relay, letters[which[0]].Addrs)
+			var d *mailbox.Deposits
+			if err == nil {
+				d, err = p.out.stream(ctx, relay, at)
+			}
+			if err != nil {
+				p.log.Debug("a relay can't be reached", "err", err)
+				p.out.note(relay, false, 0)
+				return
+			}
+			p.send(ctx, relay, d, letters, which, out)
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// send deposits some letters at one relay.
+func (p *Post) send(ctx context.Context, relay [32]byte, d *mailbox.Deposits, letters []engine.Letter, which []int, out []engine.Answer) {
+	type result struct {
+		i   int
+		err error
+	}
+	results := make(chan result, len(which))
+	for _, i := range which {
+		l := &letters[i]
+		m := &wire.Deposit{TTL: keepDays, Receipt: true, Stamp: l.Stamp, Envelope: l.Envelope}
+		if len(l.Envelope) == envelope.L.Size() {
+			m.TTL = keepDaysL
+		}
+		d.Start(m, func(_ wire.Stored, err error) { results <- result{i, err} })
+	}
+	for range which {
+		select {
+		case r := <-results:
+			e := new(wire.Err)
+			switch {
+			case r.err == nil:
+				out[r.i].Code = 0
+				p.out.note(relay, true, 0)
+			case errors.As(r.err, &e):
+				out[r.i].Code = uint8(e.Code)
+				if e.Code == wire.CodeFull || e.Code == wire.CodeBusy {
+					p.out.note(relay, false, max(time.Second, time.Duration(min(e.RetryAfter, 3600))*time.Second))
+				}
+			default:
+				p.log.Debug("a deposit has failed", "err", r.err)
+				p.out.note(relay, false, 0)
+			}
+		case <-ctx.Done():
+			p.out.note(relay, false, 0)
+			return
+		}
+	}
+}
+
+// Ask leaves a request with the maker of an invite, who is away.
+func (p *Post) Ask(ctx context.Context, inv *identity.Invite) error {
+	letters, err := p.e.Ask(ctx, inv)
+	if err != nil || len(letters) == 0 {
+		return err
+	}
+	for _, a := range p.deposit(ctx, letters) {
+		// A stamp that was spent was spent on this: it is stored, or somebody
+		// else who has the link came first, and the maker sees theirs.
+		if a.Code == 0 {
+			err = errors.Join(err, p.e.AskStored(ctx, inv.Account, a.Relay))
+		}
+	}
+	return err
+}
