@@ -175,7 +175,7 @@ type Places struct {
 	Device  identity.DeviceID
 	Seq     uint64 // of the newest set
 	Relays  []Place
-	Spares  [][]byte // bundles for new sessions, at most [MaxSpares]
+	Spares  [][]byte   // bundles for new sessions, at most [MaxSpares]
 	Owed    [][16]byte // acknowledgements to send
 	Heard   [][16]byte // hashes of the last packets that were taken, at most [MaxHeard]
 }
