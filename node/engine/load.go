@@ -41,10 +41,6 @@ func (e *Engine) load(tx *storage.Tx) (err error) {
 		return err
 	}
 	e.people.Store(d.with(contacts, peers))
-	e.tags.init()
-	if err := e.loadRelays(tx); err != nil {
-		return err
-	}
 	if err := e.loadTags(tx); err != nil {
 		return err
 	}

@@ -159,7 +159,7 @@ func (t *txn) await(relay [32]byte) error {
 	for _, o := range t.e.openers {
 		t.e.addOpener(o)
 	}
-	return t.e.loadTags(t.Tx)
+	return t.e.awaitAll(t.Tx)
 }
 
 // RemoveRelay gives a mailbox up: contacts are told, and what waits there is

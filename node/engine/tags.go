@@ -164,6 +164,15 @@ func (t *txn) markReceived(w *window, i int, tag [16]byte, p place) error {
 
 // loadTags fills the index from the store.
 func (e *Engine) loadTags(tx *storage.Tx) error {
+	e.tags.init()
+	if err := e.loadRelays(tx); err != nil {
+		return err
+	}
+	return e.awaitAll(tx)
+}
+
+// awaitAll adds everything that is awaited to the index.
+func (e *Engine) awaitAll(tx *storage.Tx) error {
 	return tx.Scan(record.WindowPrefix(), nil, false, func(_ storage.Key, v []byte) (bool, error) {
 		rec, err := record.ParseWindow(v)
 		if err != nil {
