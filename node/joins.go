@@ -116,7 +116,11 @@ func (n *Node) fetchInvite(ctx context.Context, inv *identity.Invite, hints []id
 func (n *Node) tryJoin(ctx context.Context, inv *identity.Invite) error {
 	reply, err := n.fetchInvite(ctx, inv, inv.Hints)
 	if errors.Is(err, delivery.ErrUnreachable) {
-		// Its maker may have moved since.
+		// Its maker is away: what is asked waits at a relay.
+		if aerr := n.post.Ask(ctx, inv); aerr != nil && ctx.Err() == nil {
+			n.log.Error("asking the maker of an invite", "err", aerr)
+		}
+		// Or has moved since.
 		for _, r := range inv.Relays {
 			n.finder.HeardRelay(r.Key, r.Addr)
 		}
@@ -124,14 +128,8 @@ func (n *Node) tryJoin(ctx context.Context, inv *identity.Invite) error {
 			reply, err = n.fetchInvite(ctx, inv, hints)
 		}
 	}
-	if errors.Is(err, delivery.ErrUnreachable) {
-		// Its maker is away: what is asked waits at a relay.
-		err = errors.Join(err, n.post.Ask(ctx, inv))
-	}
 	code := uint8(0)
 	switch {
-	case errors.Is(err, delivery.ErrInviteUsed) && n.engine.JoinUsed(inv.Account, parcel.CodeUsed):
-		return nil
 	case errors.Is(err, delivery.ErrInviteUsed):
 		code = parcel.CodeUsed
 	case errors.Is(err, delivery.ErrInviteExpired):

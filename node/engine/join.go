@@ -269,6 +269,9 @@ func (e *Engine) JoinFailed(ctx context.Context, a identity.AccountID, code uint
 }
 
 func (t *txn) joinRefused(a identity.AccountID, code uint8) error {
+	if own, err := t.usedByOwn(a, code); err != nil || own {
+		return err
+	}
 	c := t.contact(a)
 	pending := c != nil && c.State == record.ContactPending
 	wrote := false

@@ -132,19 +132,6 @@ func (e *Engine) AskStored(ctx context.Context, a identity.AccountID, relay [32]
 	})
 }
 
-// Asked reports whether a request to the maker of an invite was left at a
-// relay: the maker's answer comes there, too.
-func (e *Engine) Asked(a identity.AccountID) (left bool, err error) {
-	err = e.Remembered(record.AskedKey(e.store, a), func(v []byte) error {
-		q, err := record.ParseAsked(v)
-		if err == nil {
-			left = slices.ContainsFunc(q.Deposits, func(c record.Copy) bool { return c.Stored })
-		}
-		return err
-	})
-	return left, err
-}
-
 // takeAsked answers somebody who accepted an invite while this device was away
 // (spec §12.10): the session starts from the bundle in the request, and uses up
 // one use of the invite.
@@ -239,9 +226,19 @@ func (t *txn) takeAsked(o opener, content []byte) error {
 	return t.provision(a, false)
 }
 
-// JoinUsed reports whether a maker's word that an invite was used is of this
+// usedByOwn reports whether a maker's word that an invite was used is of this
 // device's own making: its request has used it, and the answer is on its way.
-func (e *Engine) JoinUsed(a identity.AccountID, code uint8) bool {
-	left, err := e.Asked(a)
-	return err == nil && left && code == parcel.CodeUsed
+func (t *txn) usedByOwn(a identity.AccountID, code uint8) (bool, error) {
+	if code != parcel.CodeUsed {
+		return false, nil
+	}
+	b, err := t.get(record.AskedKey(t, a))
+	if err != nil || b == nil {
+		return false, err
+	}
+	q, err := record.ParseAsked(b)
+	if err != nil {
+		return false, fmt.Errorf("reading a request: %w", err)
+	}
+	return slices.ContainsFunc(q.Deposits, func(c record.Copy) bool { return c.Stored }), nil
 }

@@ -218,7 +218,6 @@ func (c *collector) run(ctx context.Context) (worked bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	c.p.note(c.key, func(s *Status) { *s = Status{Ready: true, Live: state.Live, Quota: state.Quota} })
 	if err := c.mint(ctx); err != nil {
 		return true, err
 	}
@@ -227,6 +226,8 @@ func (c *collector) run(ctx context.Context) (worked bool, err error) {
 			return true, err
 		}
 	}
+	// From now on an invite can name it.
+	c.p.note(c.key, func(s *Status) { *s = Status{Ready: true, Live: state.Live, Quota: state.Quota} })
 	c.after, c.unknown = 0, map[uint64][16]byte{}
 	for ctx.Err() == nil {
 		end, err := c.fetch(ctx, 0)
