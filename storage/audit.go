@@ -28,7 +28,7 @@ type audit struct {
 	s       *Store
 	pending []*tableFile  // read only
 	byKey   []*tableFile  // pending by their first key, once Badger is open
-	opened  chan struct{} // closed when byKey is there
+	opened  chan struct{} // closed when the store is open
 	rest    atomic.Int64  // how many of pending are still to be read
 	cleared chan struct{}
 	damage  atomic.Pointer[error]
@@ -92,8 +92,10 @@ func (a *audit) ranges() {
 		t.lo, t.hi = y.ParseKey(infos[t.id].Left), y.ParseKey(infos[t.id].Right)
 	}
 	slices.SortFunc(a.byKey, func(x, y *tableFile) int { return bytes.Compare(x.lo, y.lo) })
-	close(a.opened)
 }
+
+// ready lets the reading in the background begin: the store is open.
+func (a *audit) ready() { close(a.opened) }
 
 // end is called when Badger is closed: until then a merge may wait.
 func (a *audit) end() {

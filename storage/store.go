@@ -81,6 +81,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("storage: opening: %w", err)
 	}
 	s.close = sync.OnceValue(s.shut)
+	s.audit.ready()
 	return s, nil
 }
 
