@@ -199,7 +199,7 @@ func TestNeverTogether(t *testing.T) {
 	b.restart()
 	b.collect(r2)
 	b.wantTexts(a, "welcome")
-	var want = []string{"welcome"}
+	want := []string{"welcome"}
 	for i := range 6 {
 		from, to, home, away := b, a, r2, r1
 		if i%2 == 1 {

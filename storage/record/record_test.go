@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"rushlight/protocol/identity"
+	"rushlight/protocol/stamp"
 	"rushlight/storage/record"
 )
 
@@ -25,6 +26,8 @@ var parsers = []func([]byte) (marshaler, error){
 	parser(record.ParseDue), parser(record.ParseEdit), parser(record.ParseReactions),
 	parser(record.ParseChat), parser(record.ParseDraft),
 	parser(record.ParseServer), parser(record.ParseOwner), parser(record.ParseFriend),
+	parser(record.ParseRelay), parser(record.ParsePool), parser(record.ParseGiven), parser(record.ParsePlaces),
+	parser(record.ParsePosted), parser(record.ParseAsked), parser(record.ParseIssue),
 }
 
 // examples has one filled-in record of each kind, in the order of parsers.
@@ -55,6 +58,16 @@ var examples = []marshaler{
 	&record.Server{Peer: []byte{1, 2}, Addrs: [][]byte{{3}}, Seen: 5, Failures: 1},
 	&record.Owner{Keys: [64]byte{1}},
 	&record.Friend{Reader: [64]byte{1}, Made: 2, Hints: []identity.Hint{{Peer: []byte{3}, Addr: []byte{4}}}, Vouched: [][32]byte{{5}}},
+	&record.Relay{Key: [32]byte{1}, Addrs: [][]byte{{2}}, Token: []byte{3}, Ready: true, Next: 4},
+	&record.Pool{Stamps: []record.PoolStamp{{Serial: 1}, {Serial: 2}}},
+	&record.Given{Seq: 1, Relays: []record.GivenRelay{{Left: [3]uint16{1, 2, 3}, Serials: []uint32{4}}}, Spares: [][32]byte{{5}}},
+	&record.Places{
+		Seq: 1, Relays: []record.Place{{Addrs: [][]byte{{1}}, Stamps: [3][]stamp.Stamp{{{1}}, nil, {{2}}}}},
+		Spares: [][]byte{{3}}, Owed: [][16]byte{{4}}, Heard: [][16]byte{{5}},
+	},
+	&record.Posted{Seq: 1, Rounds: 2, Due: 3, Copies: []record.Copy{{Stored: true}}},
+	&record.Asked{Content: []byte{1}, Deposits: []record.Copy{{}}},
+	&record.Issue{Seq: 1},
 }
 
 func TestEveryRecordComesBack(t *testing.T) {
