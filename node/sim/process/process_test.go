@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package process runs the real binary: two daemons in two processes, over
 // real sockets, killed at random moments and measured.
 package process_test
