@@ -131,6 +131,27 @@ func (n *Node) Draft(ctx context.Context, r api.DraftRequest) (api.Draft, error)
 	return api.Draft{}, nil
 }
 
+// Search implements api.Daemon.
+func (n *Node) Search(ctx context.Context, r api.SearchRequest) ([]api.Message, error) {
+	s := engine.Search{Query: r.Query, Limit: r.Limit}
+	if r.In != "" {
+		c, err := n.resolve(r.In)
+		if err != nil {
+			return nil, err
+		}
+		s.In = c.Account
+	}
+	list, err := n.engine.Search(ctx, s)
+	if err != nil {
+		return nil, apiError(err)
+	}
+	out := make([]api.Message, len(list))
+	for i := range list {
+		out[i] = n.messageJSON(&list[i])
+	}
+	return out, nil
+}
+
 // Typing implements api.Daemon.
 func (n *Node) Typing(ctx context.Context, who string) error {
 	c, err := n.resolve(who)

@@ -183,7 +183,7 @@ func newRoot(a *app) *cobra.Command {
 		editCommand(a, "block", "Take nothing more from a contact; they are not told", "Blocked."),
 		editCommand(a, "unblock", "Undo block", "Unblocked."),
 		sendCommand(a), readCommand(a), watchCommand(a), deleteCommand(a), clockCommand(a),
-		editMessageCommand(a), unsendCommand(a), reactCommand(a), timerCommand(a), conversationsCommand(a), conversationCommand(a),
+		editMessageCommand(a), unsendCommand(a), reactCommand(a), timerCommand(a), conversationsCommand(a), conversationCommand(a), searchCommand(a),
 		lockCommand(a), unlockCommand(a), passphraseCommand(a), wipeCommand(a),
 		backupCommand(a), restoreCommand(a),
 		checkCommand(a), rpcCommand(a), versionCommand(a), manCommand(),

@@ -106,6 +106,9 @@ type Daemon interface {
 	Chats(ctx context.Context) ([]Chat, error)
 	Chat(ctx context.Context, req ChatRequest) (Chat, error)
 
+	// Search finds messages by what they say, the newest first.
+	Search(ctx context.Context, req SearchRequest) ([]Message, error)
+
 	// Draft keeps, and returns, what was begun to be written: empty for nothing.
 	Draft(ctx context.Context, req DraftRequest) (Draft, error)
 

@@ -120,6 +120,10 @@ func (s *scripted) Chat(_ context.Context, r ChatRequest) (Chat, error) {
 	return Chat{ID: bob, Name: "bob", Unread: 2, Muted: ms, Draft: &Draft{Text: "he"}}, s.note(r)
 }
 
+func (s *scripted) Search(_ context.Context, r SearchRequest) ([]Message, error) {
+	return nil, s.note(r)
+}
+
 func (s *scripted) Draft(_ context.Context, r DraftRequest) (Draft, error) {
 	return Draft{Text: "he"}, s.note(r)
 }

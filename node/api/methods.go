@@ -45,6 +45,7 @@ var methods = map[string]method{
 	"react":         (*conn).react,
 	"timer":         (*conn).timer,
 	"conversation":  (*conn).conversation,
+	"search":        (*conn).search,
 	"draft":         (*conn).draft,
 	"sendTyping":    (*conn).sendTyping,
 	"conversations": (*conn).conversations,

@@ -287,3 +287,19 @@ func records(body []byte) ([]wire.Record, error) {
 	recs := r.Records(MaxBody)
 	return recs, r.Close()
 }
+
+// TextOf returns the text of an encoded message of type text, nil for every
+// other; it reads nothing else and checks nothing. The text aliases content.
+func TextOf(content []byte) []byte {
+	r := wire.NewReader(content)
+	var h Header
+	h.read(r)
+	if Type(r.U16()) != TypeText {
+		return nil
+	}
+	r.U24()
+	if r.U16() != recordText {
+		return nil
+	}
+	return r.Vec24(MaxText)
+}

@@ -1,0 +1,156 @@
+package engine_test
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"rushlight/node/engine"
+	"rushlight/protocol/message"
+)
+
+func (d *device) finds(query string, in *device) string {
+	d.t.Helper()
+	s := engine.Search{Query: query}
+	if in != nil {
+		s.In = in.Account()
+	}
+	views, err := d.Search(d.t.Context(), s)
+	d.must(err)
+	var out []string
+	for _, v := range views {
+		out = append(out, v.Text)
+	}
+	return strings.Join(out, "; ")
+}
+
+func TestSearch(t *testing.T) {
+	a, b := pair(t)
+	ctx := t.Context()
+	for _, text := range []string{
+		"Straße nach Žilina", "CAFÉ au lait", "東京タワーに行く", "ﾄｳｷｮｳ", "שָׁלוֹם עולם", "مُحَمَّد كتـاب", "ＦＵＬＬ width", "İstanbul", "plain text", "안녕하세요",
+	} {
+		a.say(b, text)
+	}
+	old := a.send(b, engine.Send{Text: "before the edit"})
+	gone := a.send(b, engine.Send{Text: "taken back soon"})
+	burns := a.send(b, engine.Send{Text: "burning words", Life: message.Lifetime{Expiry: 5 * time.Second}})
+	a.must(a.Edit(ctx, old, "after the change", nil, nil))
+	allSettled(t, a, b)
+	a.must(a.Unsend(ctx, gone))
+	allSettled(t, a, b)
+	for _, d := range []*device{a, b} {
+		for query, want := range map[string]string{
+			"strasse": "Straße nach Žilina", "zilina": "Straße nach Žilina", "ŽILINA straße": "Straße nach Žilina",
+			"cafe": "CAFÉ au lait", "Café": "CAFÉ au lait", "cafe\u0301": "CAFÉ au lait", "東京": "東京タワーに行く", "トウキョウ": "ﾄｳｷｮｳ", "タワー": "東京タワーに行く",
+			"שלום": "שָׁלוֹם עולם", "محمد": "مُحَمَّد كتـاب", "كتاب": "مُحَمَّد كتـاب", "full": "ＦＵＬＬ width", "istanbul": "İstanbul",
+			"lain tex": "plain text", "안녕": "안녕하세요", "nothing like it": "", "  ": "",
+			"before": "", "change": "after the change", "taken": "", "burning": "burning words", "A": a.finds("a", nil),
+		} {
+			if got := d.finds(query, nil); got != want {
+				t.Errorf("%q finds %q instead of %q", query, got, want)
+			}
+		}
+	}
+	if got := a.finds("cafe", b); got != "CAFÉ au lait" {
+		t.Errorf("in the conversation: %q", got)
+	}
+	if views, err := a.Search(ctx, engine.Search{Query: "a", Limit: 2}); err != nil || len(views) != 2 || views[0].Text != "after the change" {
+		t.Errorf("%+v, %v", views, err)
+	}
+	eventually(t, func() bool { return a.finds("burning", nil) == "" && b.finds("burning", nil) == "" })
+	if _, err := b.Message(burns); err == nil {
+		t.Error("it is still there")
+	}
+}
+
+// filled is a device with a conversation of so many messages; every thousandth
+// has the word needle.
+func filled(b *testing.B, n int) (d, other *device) {
+	b.Helper()
+	d, other = newDevice(b, "ann"), newDevice(b, "bob")
+	join(b, d, other)
+	began := time.Now()
+	if err := d.Fill(b.Context(), other.Account(), n, func(i int) string {
+		if i%1000 == 500 {
+			return fmt.Sprintf("The needle, number %d, in a haystack of words", i)
+		}
+		accent := ""
+		if i%3 == 0 {
+			accent = ", Ünïcode now and then"
+		}
+		return fmt.Sprintf("Message %d says something of ordinary length and then goes on until it ends", i)[:40+i%20] + accent
+	}); err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("%d messages written in %v", n, time.Since(began).Round(time.Second))
+	return d, other
+}
+
+func size(b *testing.B, name string, n int) int {
+	b.Helper()
+	if s := os.Getenv(name); s != "" {
+		v, err := strconv.Atoi(s)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return v
+	}
+	return n
+}
+
+// BenchmarkSearch searches 200,000 messages:
+//
+//	go test ./node/engine -run '^$' -bench Search -benchtime 3x
+func BenchmarkSearch(b *testing.B) {
+	n := size(b, "RUSHLIGHT_MESSAGES", 200_000)
+	d, other := filled(b, n)
+	var first, all time.Duration
+	b.ResetTimer()
+	for b.Loop() {
+		began, found := time.Now(), 0
+		if err := d.SearchEach(b.Context(), engine.Search{Query: "NÉEDLE", In: other.Account()}, func(*engine.View) error {
+			if found++; found == 1 {
+				first = max(first, time.Since(began))
+			}
+			return nil
+		}); err != nil {
+			b.Fatal(err)
+		}
+		all = max(all, time.Since(began))
+		if found != n/1000 {
+			b.Fatal("found", found)
+		}
+	}
+	b.ReportMetric(float64(first.Microseconds())/1000, "first-ms")
+	b.ReportMetric(float64(all.Microseconds())/1000, "all-ms")
+}
+
+// BenchmarkHistoryPage opens a page of 50 messages anywhere in a conversation of
+// a million:
+//
+//	RUSHLIGHT_MESSAGES=1000000 go test ./node/engine -run '^$' -bench HistoryPage -benchtime 300x
+func BenchmarkHistoryPage(b *testing.B) {
+	n := size(b, "RUSHLIGHT_MESSAGES", 50_000)
+	d, other := filled(b, n)
+	var ids []message.ID
+	if err := d.SearchEach(b.Context(), engine.Search{Query: "needle"}, func(v *engine.View) error { ids = append(ids, v.ID); return nil }); err != nil {
+		b.Fatal(err)
+	}
+	var worst time.Duration
+	i := 0
+	b.ResetTimer()
+	for b.Loop() {
+		began := time.Now()
+		views, err := d.Read(b.Context(), engine.Read{With: other.Account(), Before: ids[(i*37)%len(ids)], Limit: 50, Peek: true})
+		if err != nil || len(views) != 50 {
+			b.Fatal(len(views), err)
+		}
+		worst = max(worst, time.Since(began))
+		i++
+	}
+	b.ReportMetric(float64(worst.Microseconds())/1000, "worst-ms")
+}
