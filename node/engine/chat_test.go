@@ -17,7 +17,7 @@ import (
 func TestReadReceipts(t *testing.T) {
 	a, b := pair(t)
 	ctx := t.Context()
-	read := func() {
+	read := func() { //nolint:contextcheck // the test is the network
 		t.Helper()
 		if _, err := b.Read(ctx, engine.Read{With: a.Account()}); err != nil {
 			t.Fatal(err)
@@ -80,7 +80,7 @@ func TestTyping(t *testing.T) {
 	a.must(a.Tell(ctx, b.Account(), late))
 	a.must(a.Tell(ctx, b.Account(), &message.Notice{Conversation: conv, Kind: message.NoticeTyping, At: message.ClockOf(time.Now().Add(time.Hour))}))
 	a.carry(b)
-	eventually(t, func() bool { // the watcher may not have begun
+	eventually(t, func() bool { //nolint:contextcheck // the watcher may not have begun
 		a.must(a.Typing(ctx, b.Account()))
 		a.carry(b)
 		return len(heard) > 0

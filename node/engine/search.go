@@ -122,7 +122,8 @@ func (e *Engine) searchIn(ctx context.Context, a identity.AccountID, s Search, f
 	}
 	ahead.Go(func() {
 		f := newFinder(s.Query)
-		for later(f, parts[min(1, len(parts)):]) {
+		for more := true; more; {
+			more = later(f, parts[min(1, len(parts)):])
 		}
 	})
 	n, f := 0, newFinder(s.Query)
@@ -140,7 +141,8 @@ func (e *Engine) searchIn(ctx context.Context, a identity.AccountID, s Search, f
 		if !p.taken.Swap(true) {
 			err = e.searchSpan(ctx, a, f, p, hit)
 		} else {
-			for s.Limit == 0 && !p.isDone() && later(f, parts[i:]) {
+			for more := s.Limit == 0; more && !p.isDone(); {
+				more = later(f, parts[i:])
 			}
 			<-p.done
 			err = p.err
