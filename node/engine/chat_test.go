@@ -16,13 +16,12 @@ import (
 // What was read is told only where the reader wants that.
 func TestReadReceipts(t *testing.T) {
 	a, b := pair(t)
-	ctx := t.Context()
-	read := func() { //nolint:contextcheck // the test is the network
+	read := func() {
 		t.Helper()
-		if _, err := b.Read(ctx, engine.Read{With: a.Account()}); err != nil {
+		if _, err := b.Read(t.Context(), engine.Read{With: a.Account()}); err != nil {
 			t.Fatal(err)
 		}
-		allSettled(t, a, b)
+		allSettled(t, a, b) //nolint:contextcheck // the test is the network
 	}
 	state := func(id message.ID, want record.MessageState) {
 		t.Helper()
@@ -34,7 +33,7 @@ func TestReadReceipts(t *testing.T) {
 	a.carry(b)
 	read()
 	state(first, record.StateDelivered)
-	b.must(b.SetChat(ctx, a.Account(), func(c *record.Chat) { c.Receipts = true }))
+	b.must(b.SetChat(t.Context(), a.Account(), func(c *record.Chat) { c.Receipts = true }))
 	second := a.send(b, engine.Send{Text: "two"})
 	a.carry(b)
 	if c, err := b.Chat(a.Account()); err != nil || c.Unread != 1 || c.Last.Text != "two" {
@@ -52,21 +51,20 @@ func TestReadReceipts(t *testing.T) {
 // late.
 func TestTyping(t *testing.T) {
 	a, b := pair(t)
-	ctx := t.Context()
 	heard := make(chan identity.AccountID, 8)
-	watching, stop := context.WithCancel(ctx)
+	watching, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
 		done <- b.WatchTyping(watching, func(x identity.AccountID) error { heard <- x; return nil })
 	}()
-	a.must(a.Typing(ctx, b.Account()))
+	a.must(a.Typing(t.Context(), b.Account()))
 	if n := a.Queued(); n != 0 {
 		t.Fatal("it is told without being wanted")
 	}
 	want := func(c *record.Chat) { c.Typing = true }
-	a.must(a.SetChat(ctx, b.Account(), want))
-	a.must(a.Typing(ctx, b.Account()))
-	a.must(a.Typing(ctx, b.Account()))
+	a.must(a.SetChat(t.Context(), b.Account(), want))
+	a.must(a.Typing(t.Context(), b.Account()))
+	a.must(a.Typing(t.Context(), b.Account()))
 	if n := a.Queued(); n != 1 {
 		t.Fatalf("%d notices wait", n)
 	}
@@ -74,15 +72,15 @@ func TestTyping(t *testing.T) {
 	if len(heard) > 0 {
 		t.Error("it is heard without being wanted")
 	}
-	b.must(b.SetChat(ctx, a.Account(), want))
+	b.must(b.SetChat(t.Context(), a.Account(), want))
 	conv := message.DirectConversation(a.Account(), b.Account())
 	late := &message.Notice{Conversation: conv, Kind: message.NoticeTyping, At: message.ClockOf(time.Now().Add(-time.Minute))}
-	a.must(a.Tell(ctx, b.Account(), late))
-	a.must(a.Tell(ctx, b.Account(), &message.Notice{Conversation: conv, Kind: message.NoticeTyping, At: message.ClockOf(time.Now().Add(time.Hour))}))
+	a.must(a.Tell(t.Context(), b.Account(), late))
+	a.must(a.Tell(t.Context(), b.Account(), &message.Notice{Conversation: conv, Kind: message.NoticeTyping, At: message.ClockOf(time.Now().Add(time.Hour))}))
 	a.carry(b)
-	eventually(t, func() bool { //nolint:contextcheck // the watcher may not have begun
-		a.must(a.Typing(ctx, b.Account()))
-		a.carry(b)
+	eventually(t, func() bool { // the watcher may not have begun
+		a.must(a.Typing(t.Context(), b.Account()))
+		a.carry(b) //nolint:contextcheck // the test is the network
 		return len(heard) > 0
 	})
 	if who := <-heard; who != a.Account() {
@@ -98,30 +96,29 @@ func TestTyping(t *testing.T) {
 // A draft survives a restart and dies with its conversation.
 func TestDrafts(t *testing.T) {
 	a, b := pair(t)
-	ctx := t.Context()
 	d := record.Draft{Text: "dear b", ReplyTo: message.ID{1}}
-	a.must(a.SetDraft(ctx, b.Account(), record.Draft{Text: "dear"}))
-	a.must(a.SetDraft(ctx, b.Account(), d))
-	a.must(a.SetChat(ctx, b.Account(), func(c *record.Chat) { c.Pinned, c.Archived, c.Muted = true, true, 77 }))
+	a.must(a.SetDraft(t.Context(), b.Account(), record.Draft{Text: "dear"}))
+	a.must(a.SetDraft(t.Context(), b.Account(), d))
+	a.must(a.SetChat(t.Context(), b.Account(), func(c *record.Chat) { c.Pinned, c.Archived, c.Muted = true, true, 77 }))
 	a.restart()
 	c, err := a.Chat(b.Account())
 	a.must(err)
 	if c.Draft != d || !c.Pinned || !c.Archived || c.Muted != 77 || c.Receipts {
 		t.Errorf("%+v", c)
 	}
-	a.must(a.SetDraft(ctx, b.Account(), record.Draft{}))
+	a.must(a.SetDraft(t.Context(), b.Account(), record.Draft{}))
 	if c, err = a.Chat(b.Account()); err != nil || c.Draft.Text != "" {
 		t.Errorf("%+v, %v", c, err)
 	}
-	a.must(a.SetDraft(ctx, b.Account(), d))
-	a.must(a.Remove(ctx, b.Account()))
+	a.must(a.SetDraft(t.Context(), b.Account(), d))
+	a.must(a.Remove(t.Context(), b.Account()))
 	if n := a.count([]byte{record.FamilyDraft}) + a.count([]byte{record.FamilyChat}); n != 0 {
 		t.Errorf("%d records are left", n)
 	}
-	if err := a.SetDraft(ctx, b.Account(), d); err == nil {
+	if err := a.SetDraft(t.Context(), b.Account(), d); err == nil {
 		t.Error("a draft for nobody")
 	}
-	if err := b.SetDraft(ctx, a.Account(), record.Draft{Text: strings.Repeat("x", message.MaxText+1)}); err == nil {
+	if err := b.SetDraft(t.Context(), a.Account(), record.Draft{Text: strings.Repeat("x", message.MaxText+1)}); err == nil {
 		t.Error("a draft that is too long")
 	}
 }

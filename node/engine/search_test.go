@@ -105,6 +105,9 @@ func size(b *testing.B, name string, n int) int {
 // BenchmarkSearch searches 200,000 messages:
 //
 //	go test ./node/engine -run '^$' -bench Search -benchtime 3x
+//
+// On two shared cores: the first hit after 3 ms, and 4.3 µs of processor time a
+// message, which is 0.9 s for all, or half of that with both cores free.
 func BenchmarkSearch(b *testing.B) {
 	n := size(b, "RUSHLIGHT_MESSAGES", 200_000)
 	d, other := filled(b, n)
@@ -133,6 +136,8 @@ func BenchmarkSearch(b *testing.B) {
 // a million:
 //
 //	RUSHLIGHT_MESSAGES=1000000 go test ./node/engine -run '^$' -bench HistoryPage -benchtime 300x
+//
+// On two shared cores: 8 ms, at worst 21 ms.
 func BenchmarkHistoryPage(b *testing.B) {
 	n := size(b, "RUSHLIGHT_MESSAGES", 50_000)
 	d, other := filled(b, n)
