@@ -21,7 +21,7 @@ func TestReadReceipts(t *testing.T) {
 		if _, err := b.Read(t.Context(), engine.Read{With: a.Account()}); err != nil {
 			t.Fatal(err)
 		}
-		allSettled(t, a, b) //nolint:contextcheck // the test is the network
+		allSettled(t, a, b)
 	}
 	state := func(id message.ID, want record.MessageState) {
 		t.Helper()
@@ -80,7 +80,7 @@ func TestTyping(t *testing.T) {
 	a.carry(b)
 	eventually(t, func() bool { // the watcher may not have begun
 		a.must(a.Typing(t.Context(), b.Account()))
-		a.carry(b) //nolint:contextcheck // the test is the network
+		a.carry(b)
 		return len(heard) > 0
 	})
 	if who := <-heard; who != a.Account() {
