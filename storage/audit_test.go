@@ -105,14 +105,14 @@ func wideDir(t testing.TB) (dir string, acked uint64) {
 // Bits that a disk forgot in tables that count as read are found before
 // anything wrong is shown.
 func TestRot(t *testing.T) {
-	places := 3
-	if testing.Short() {
-		places = 2
-	}
+	const places = 3 // the first block and the last are read while opening
 	dir, acked := wideDir(t)
 	tables, err := filepath.Glob(filepath.Join(dir, dirDatabase, "*.sst"))
 	if err != nil || len(tables) == 0 {
 		t.Fatal("no tables", err)
+	}
+	if testing.Short() {
+		tables = tables[:(len(tables)+1)/2]
 	}
 	outcomes := map[string]int{}
 	for _, table := range tables {
