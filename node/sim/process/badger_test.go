@@ -154,10 +154,17 @@ func writeAlone(dir string, records []recordSize, n int) error {
 		wg.Wait()
 		close(queue)
 	}()
+	return commitGroups(db, records, queue, 128)
+}
+
+// commitGroups writes the records of one message for each entry of a queue,
+// those that wait together in one transaction, at most so many, and calls the
+// entry when they are on the disk, or when that failed.
+func commitGroups(db *badger.DB, records []recordSize, queue <-chan func(), most int) error {
 	seq := uint64(0)
 	for first := range queue {
 		group := []func(){first}
-		for more := true; more && len(group) < 128; {
+		for more := true; more && len(group) < most; {
 			select {
 			case f, ok := <-queue:
 				if more = ok; ok {
@@ -183,11 +190,11 @@ func writeAlone(dir string, records []recordSize, n int) error {
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
 		for _, f := range group {
 			f()
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

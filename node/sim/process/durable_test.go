@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"rushlight/node/engine"
 )
 
@@ -70,48 +68,25 @@ func groupCommit(b *testing.B, n int) float64 {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	queue := make(chan chan error, underWay)
-	go func() {
-		seq := uint64(0)
-		for first := range queue {
-			group := []chan error{first}
-			for more := true; more; {
-				select {
-				case c, ok := <-queue:
-					if more = ok; ok {
-						group = append(group, c)
-					}
-				default:
-					more = false
-				}
-			}
-			err := db.Update(func(tx *badger.Txn) error {
-				for range group {
-					seq++
-					for _, r := range ofMessage {
-						if err := r.put(tx, seq); err != nil {
-							return err
-						}
-					}
-				}
-				for _, r := range perGroup {
-					if err := r.put(tx, 0); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			for _, c := range group {
-				c <- err
+	queue := make(chan func(), underWay)
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		if err := commitGroups(db, ofMessage, queue, underWay); err != nil {
+			b.Error(err)
+			for done := range queue {
+				done()
 			}
 		}
-	}()
+	})
 	began := time.Now()
 	each(b, n, func() error {
-		done := make(chan error, 1)
-		queue <- done
-		return <-done
+		done := make(chan struct{})
+		queue <- func() { close(done) }
+		<-done
+		return nil
 	})
+	took := time.Since(began)
 	close(queue)
-	return float64(n) / time.Since(began).Seconds()
+	writing.Wait()
+	return float64(n) / took.Seconds()
 }
