@@ -9,7 +9,7 @@ import (
 
 // labelWork is the proof of work of spec §13.3. It makes a flood of beacons
 // dear, and is no more than that.
-const labelWork suite.Label = "rushlight/beacon/work/1"
+const labelWork suite.Label = "rushlight/beacon/pow/1"
 
 // workBits is how many zero bits the hash begins with.
 const workBits = 16
