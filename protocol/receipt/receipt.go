@@ -140,7 +140,11 @@ func Read(r *wire.Reader) (out Receipt) {
 		r.Fail("impossible path")
 		return Receipt{}
 	}
-	if n > 0 && r.Len() >= 32*n {
+	if r.Len() < 32*n {
+		r.Fail("short path")
+		return Receipt{}
+	}
+	if n > 0 {
 		out.Path = make([][32]byte, n)
 	}
 	for i := range out.Path {
