@@ -224,15 +224,20 @@ func TestStampsDontShowTheMailbox(t *testing.T) {
 	}
 }
 
+// FuzzOpen flips the bits of a stamp that are set in its input. The stamp is
+// another one in each process, so that it can't be an input itself.
 func FuzzOpen(f *testing.F) {
 	k := keys()
 	s := mint(f, k, stamp.WeekOf(today), 3)
-	f.Add(s[:])
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var x stamp.Stamp
-		copy(x[:], b)
-		if _, err := k.Open(&x); err == nil && x != s {
-			t.Fatal("a forged stamp")
+	f.Add(make([]byte, stamp.Size))
+	f.Add([]byte{1})
+	f.Fuzz(func(t *testing.T, flips []byte) {
+		x := s
+		for i := range min(len(x), len(flips)) {
+			x[i] ^= flips[i]
+		}
+		if _, err := k.Open(&x); (err == nil) != (x == s) {
+			t.Fatalf("opened with %v, and it is %v that it is as it was minted", err, x == s)
 		}
 	})
 }

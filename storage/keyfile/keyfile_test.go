@@ -346,7 +346,11 @@ func FuzzSlots(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !bytes.Equal(s.marshal(), b) {
+		want := s.marshal()
+		if b[0] == 1 { // The older format has no duress slot.
+			want = append([]byte{1}, want[1:len(want)-3-wrapSize]...)
+		}
+		if !bytes.Equal(want, b) {
 			t.Fatal("slots have two spellings")
 		}
 		if s.pass.wrap != nil && s.pass.params.check() != nil {

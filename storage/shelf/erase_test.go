@@ -102,7 +102,8 @@ func TestErase(t *testing.T) {
 			if got, _ := fetch(t, s.Shelf, h, 0); len(got) != 30 {
 				t.Errorf("%d after their last day", len(got))
 			}
-			if n := s.batch.Load() - commits; n > 1 {
+			// One for the day, and perhaps one for counters that waited.
+			if n := s.batch.Load() - commits; n > 2 {
 				t.Errorf("the end of a day took %d commits", n)
 			}
 			if !keep && s.Stats().Erased != 2 {
