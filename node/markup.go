@@ -31,6 +31,7 @@ func markdown(s string) (string, []message.Style) {
 		start int // in out
 		raw   int // in s, after the mark
 	}
+	alone := make([]bool, len(marks)) // no counterpart of it follows any more
 	for i := 0; i < len(s); {
 		if s[i] == '\\' && markAt(s[i+1:]) >= 0 {
 			out.WriteByte(s[i+1])
@@ -51,7 +52,11 @@ func markdown(s string) (string, []message.Style) {
 			open, i = open[:n-1], after
 			continue
 		}
-		end := closes(s, after, m)
+		end := -1
+		if !alone[k] {
+			end = closes(s, after, m)
+			alone[k] = end < 0
+		}
 		if end < 0 || !opens(s, i, after, m) {
 			out.WriteString(m)
 			i = after
@@ -66,12 +71,14 @@ func markdown(s string) (string, []message.Style) {
 		open = append(open, struct{ mark, start, raw int }{k, out.Len(), after})
 		i = after
 	}
-	if len(open) > 0 || len(styles) > message.MaxMarks {
-		return s, nil // crossed marks: as it was written
-	}
 	slices.SortFunc(styles, func(a, b message.Style) int {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.Length, b.Length), cmp.Compare(a.Kind, b.Kind))
 	})
+	styles = slices.Compact(styles) // _*twice the same*_
+	styles = slices.DeleteFunc(styles, func(s message.Style) bool { return s.Length == 0 })
+	if len(open) > 0 || len(styles) > message.MaxMarks {
+		return s, nil // crossed marks: as it was written
+	}
 	return out.String(), styles
 }
 

@@ -17,6 +17,8 @@ func TestMarkdown(t *testing.T) {
 		"`**code**`":               "**code** [0+8:4]",
 		"a * b * c":                "a * b * c []",
 		"2*3 and 4*5":              "23 and 45 [1+7:2]",
+		"_*twice*_":                "twice [0+5:2]",
+		"_*a* b_":                  "a b [0+1:2 0+3:2]",
 		"snake_case_name":          "snake_case_name []",
 		"_under_":                  "under [0+5:2]",
 		`\\*not\\*`:                `*not* []`,
@@ -41,6 +43,7 @@ func TestMarkdown(t *testing.T) {
 // Whatever is written can be sent.
 func FuzzMarkdown(f *testing.F) {
 	f.Add("**a** _b_ `c` ||d|| ~~e~~ \\*f*")
+	f.Add("_*0*_")
 	f.Fuzz(func(t *testing.T, in string) {
 		text, styles := markdown(in)
 		if text == "" || strings.ToValidUTF8(in, "") != in || len(text) > message.MaxText {
