@@ -167,3 +167,48 @@ func TestRelayHoldsMail(t *testing.T) {
 		}
 	}
 }
+
+// TestTakenBackAtRelays deletes a message for everyone and lets another end
+// that wait at two relays for somebody who is away: no relay keeps either.
+func TestTakenBackAtRelays(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{"a", "b"} {
+		if err := os.Mkdir(dir+"/"+d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r1, r2 := startRelay(t, dir+"/r1"), startRelay(t, dir+"/r2")
+	a, b := start(t, dir+"/a", "ann"), start(t, dir+"/b", "bob")
+	b.mailbox(r1)
+	b.mailbox(r2)
+	befriend(t, a, b)
+	bob, ann := b.id(), a.id()
+	a.sendAndWait(b, "before")
+	b.halt()
+	ctx := context.Background()
+	live := func() int64 { return r1.Status().Envelopes + r2.Status().Envelopes }
+	var base int64
+	a.until("the relays are empty", func() bool { base = live(); return base == 0 })
+	id := a.send(bob, "regretted", api.StateStored)
+	if live() < 2 {
+		t.Fatal("not at the relays")
+	}
+	if err := a.Unsend(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	a.until("it is gone from the relays", func() bool { return r1.Status().Unsent+r2.Status().Unsent == 2 })
+
+	expires := 6 * time.Second
+	if _, err := a.Send(ctx, api.SendRequest{To: bob, Text: "passing", Expires: &expires}); err != nil {
+		t.Fatal(err)
+	}
+	a.until("it has ended at the relays", func() bool { return r1.Status().Unsent+r2.Status().Unsent == 4 })
+	a.send(bob, "after", api.StateStored)
+	b = start(t, dir+"/b", "bob")
+	b.until("the mail was fetched", func() bool { return b.count(ann, "after") == 1 })
+	for _, text := range []string{"regretted", "passing"} {
+		if b.count(ann, text) != 0 {
+			t.Errorf("%q was shown", text)
+		}
+	}
+}

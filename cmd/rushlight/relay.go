@@ -172,6 +172,7 @@ func printRelay(w io.Writer, s mailbox.RelayStatus) {
 		row{"refused", fmt.Sprintf("%d; %d for want of room, %d busy", s.Refused, s.Full, s.Busy)},
 		row{"requests", fmt.Sprintf("%d, %d displaced", s.Requests, s.Displaced)},
 		row{"damaged", fmt.Sprint(s.Damaged)},
+		row{"taken back", fmt.Sprintf("%d, by their senders", s.Unsent)},
 		row{"days erased", fmt.Sprint(s.Erased)},
 		row{"erasure", s.Erasure},
 		row{"memory", fmt.Sprintf("%s heap, %d goroutines", mib(int64(s.Heap)), s.Goroutines)},

@@ -77,8 +77,10 @@ type Engine struct {
 	erased   chan struct{} // has a token when keys were destroyed
 	refusals refusals
 	own      own
-	queued   atomic.Int64 // outbox entries not yet acknowledged
-	counted  time.Time    // when those of earlier runs were counted
+	// withdrawals has a token when something is to be deleted at a relay.
+	withdrawals bell
+	queued      atomic.Int64 // outbox entries not yet acknowledged
+	counted     time.Time    // when those of earlier runs were counted
 }
 
 // Open reads the device's identity and directory out of the store. It returns

@@ -104,6 +104,12 @@ func (e *Engine) Delete(ctx context.Context, id message.ID) error {
 				return err
 			}
 		}
+		if rec.Mine && x.State != record.StateStored {
+			// What waits at a relay to be fetched is the recipient's.
+			if _, err := t.withdraw(id); err != nil {
+				return err
+			}
+		}
 		return t.end(id, with, ending{burn: true, header: m.Erase()})
 	})
 }
@@ -113,6 +119,7 @@ type ending struct {
 	burn   bool             // destroy its key at once, not with all that expire with it
 	header *message.Message // of one's own, without its body: to be sent if that was not delivered
 	early  bool             // it was over before this run: its outbox entries were hidden and not counted
+	called bool             // it is taken back at relays, though they have stored it
 }
 
 // end takes away everything of a message but its place in the history.
@@ -126,7 +133,7 @@ func (t *txn) end(id message.ID, with identity.AccountID, how ending) error {
 	} else if ok && how.burn {
 		t.Forget(leaf)
 	}
-	undelivered := x.Outbox != 0 && x.State < record.StateStored
+	undelivered := x.Outbox != 0 && (x.State < record.StateStored || how.called)
 	if err := t.strip(id, x, with, how.early); err != nil {
 		return err
 	}
@@ -277,8 +284,18 @@ func (t *txn) tend() error {
 				return fmt.Errorf("reading what ends: %w", err)
 			}
 		}
+		if how.called, err = t.withdraw(m.id); err != nil {
+			return err
+		}
+		deleted := x != nil && len(x.Key) == 0
 		if err := t.end(m.id, m.due.Account, how); err != nil {
 			return err
+		}
+		if deleted && how.called && how.header != nil && t.contact(m.due.Account) != nil {
+			// Deleted here before, and on its way: nobody waits for it any more.
+			if err := t.tell(m.due.Account, &message.Erased{Reason: message.Lost, Message: how.header}); err != nil {
+				return err
+			}
 		}
 		if err := t.del(m.key); err != nil {
 			return err

@@ -55,7 +55,9 @@ func (t *txn) takeNotice(s *session, n *message.Notice) error {
 			if err := t.wasRead(id, x, s.Account); err != nil {
 				return err
 			}
-			err = t.end(id, s.Account, ending{burn: true})
+			if _, err = t.withdraw(id); err == nil {
+				err = t.end(id, s.Account, ending{burn: true})
+			}
 		case message.NoticeRead:
 			err = t.wasRead(id, x, s.Account)
 		case message.NoticeTyping:

@@ -42,6 +42,8 @@ func (e *Engine) MailboxesChanged() <-chan struct{} { return e.own.changed }
 // loadRelays fills what the engine keeps in memory about relays.
 func (e *Engine) loadRelays(tx *storage.Tx) error {
 	e.own.changed = make(chan struct{}, 1)
+	e.withdrawals = make(bell, 1)
+	e.withdrawals.ring()
 	e.posted = map[outboxEntry]bool{}
 	all, err := relaysIn(tx)
 	if err != nil {

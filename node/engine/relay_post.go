@@ -189,6 +189,7 @@ func (t *txn) assign(a identity.AccountID, seq uint64, o *record.Outbox, p *reco
 		}
 	}
 	pool := poolOf(class)
+	var fresh [][32]byte // relays that get a copy from now on
 	// The first is where the contact waits for mail.
 	order := rand.Perm(len(p.Relays))
 	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(min(i, 1), min(j, 1)) })
@@ -203,6 +204,7 @@ func (t *txn) assign(a identity.AccountID, seq uint64, o *record.Outbox, p *reco
 		x.Stamps[pool] = x.Stamps[pool][:n]
 		hope++
 		took = true
+		fresh = append(fresh, x.Key)
 	}
 	if took {
 		if err := t.putPosting(d); err != nil {
@@ -216,6 +218,11 @@ func (t *txn) assign(a identity.AccountID, seq uint64, o *record.Outbox, p *reco
 		_, env, err := o.At(c.Relay)
 		if err != nil {
 			return nil, false, err
+		}
+		if slices.Contains(fresh, c.Relay) {
+			if err := t.remember(o, c, place(c.Relay).Addrs, cureOf(o, c.Relay), env); err != nil {
+				return nil, false, err
+			}
 		}
 		out = append(out, Letter{Seq: seq, Relay: c.Relay, Addrs: place(c.Relay).Addrs, Stamp: c.Stamp, Envelope: env})
 	}

@@ -67,6 +67,11 @@ func (t *txn) unsend(id message.ID, rec *record.Message, m *message.Message, wit
 	if ok {
 		t.Forget(leaf)
 	}
+	if rec.Mine {
+		if _, err := t.withdraw(id); err != nil {
+			return err
+		}
+	}
 	if err := t.strip(id, x, with, false); err != nil {
 		return err
 	}
@@ -156,6 +161,9 @@ func (t *txn) lose(id message.ID, with identity.AccountID, uncounted bool) error
 		}
 		x, err := t.index(m.ID())
 		if err != nil {
+			return err
+		}
+		if _, err := t.withdraw(m.ID()); err != nil {
 			return err
 		}
 		if err := t.del(one.key); err != nil {

@@ -39,6 +39,7 @@ type RelayStatus struct {
 	Commits    int64    `json:"commits"`
 	Damaged    int64    `json:"damaged"`
 	Erased     int64    `json:"days_erased"`
+	Unsent     int64    `json:"unsent"`
 	Erasure    string   `json:"erasure"`
 	Goroutines int      `json:"goroutines"`
 	Heap       uint64   `json:"heap_bytes"`
@@ -55,7 +56,7 @@ func (r *Relay) Status() RelayStatus {
 		Mailboxes: s.Mailboxes, Envelopes: s.Envelopes, Live: s.Live, Capacity: s.Capacity, Disk: s.Disk, DiskCap: s.DiskCap, Room: s.Room,
 		Deposits: s.Deposits, Requests: k.requests.Load(), Refused: k.refused.Load(), Full: s.Refused, Displaced: s.Displaced, Busy: s.Busy,
 		BytesIn: s.BytesIn, Fetches: k.fetches.Load(), Fetched: s.Fetched, BytesOut: s.BytesOut, Commits: s.Commits,
-		Damaged: s.Damaged, Erased: s.Erased, Erasure: level(s), Goroutines: runtime.NumGoroutine(), Heap: m.HeapInuse,
+		Damaged: s.Damaged, Erased: s.Erased, Unsent: s.Unsent, Erasure: level(s), Goroutines: runtime.NumGoroutine(), Heap: m.HeapInuse,
 	}
 }
 
@@ -98,6 +99,7 @@ var relayMetrics = []metric{
 	{"out_bytes_total", "counter", "Bytes of envelopes fetched.", number(func(s *RelayStatus) int64 { return s.BytesOut })},
 	{"commits_total", "counter", "Commits of the shelf.", number(func(s *RelayStatus) int64 { return s.Commits })},
 	{"damaged_total", "counter", "Records that could not be read.", number(func(s *RelayStatus) int64 { return s.Damaged })},
+	{"unsent_total", "counter", "Envelopes that their senders took back.", number(func(s *RelayStatus) int64 { return s.Unsent })},
 	{"days_erased_total", "counter", "Days whose key was destroyed.", number(func(s *RelayStatus) int64 { return s.Erased })},
 	{"goroutines", "gauge", "Goroutines.", number(func(s *RelayStatus) int { return s.Goroutines })},
 	{"heap_bytes", "gauge", "Heap in use.", number(func(s *RelayStatus) uint64 { return s.Heap })},

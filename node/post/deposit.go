@@ -57,6 +57,13 @@ func (o *outbound) avoid(relay [32]byte) bool {
 	return time.Now().Before(o.failed[relay].until)
 }
 
+// rest is for how long a relay is left alone.
+func (o *outbound) rest(relay [32]byte) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return time.Until(o.failed[relay].until)
+}
+
 // note remembers whether a relay answered, or for how long it asked to be left
 // alone.
 func (o *outbound) note(relay [32]byte, ok bool, pause time.Duration) {

@@ -131,6 +131,7 @@ func (p *Post) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.deliver(ctx) })
 	wg.Go(func() { p.collectAll(ctx) })
+	wg.Go(func() { p.withdraw(ctx) })
 	wg.Wait()
 	p.out.close()
 	return nil

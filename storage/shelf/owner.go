@@ -382,6 +382,9 @@ func (s *Shelf) Unsend(handle uint64, object, cure [16]byte) error {
 	if err == nil && n == 0 {
 		err = refusal(mailbox.CodeUnknown)
 	}
+	if err == nil {
+		s.stats.unsent.Add(1)
+	}
 	return err
 }
 

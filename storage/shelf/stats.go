@@ -12,7 +12,7 @@ type stats struct {
 	deposits, bytesIn, commits atomic.Int64
 	refused, displaced, busy   atomic.Int64
 	fetched, bytesOut, damaged atomic.Int64
-	erased                     atomic.Int64
+	erased, unsent             atomic.Int64
 }
 
 // Stats say how the shelf stands. Counts are since it was opened.
@@ -35,6 +35,7 @@ type Stats struct {
 	BytesOut  int64
 	Damaged   int64 // records that could not be read
 	Erased    int64 // days
+	Unsent    int64 // envelopes that their senders took back
 
 	Level wheel.Assurance
 }
@@ -47,7 +48,7 @@ func (s *Shelf) Stats() Stats {
 		Deposits: s.stats.deposits.Load(), BytesIn: s.stats.bytesIn.Load(), Commits: s.stats.commits.Load(),
 		Refused: s.stats.refused.Load(), Displaced: s.stats.displaced.Load(), Busy: s.stats.busy.Load(),
 		Fetched: s.stats.fetched.Load(), BytesOut: s.stats.bytesOut.Load(), Damaged: s.stats.damaged.Load(),
-		Erased: s.stats.erased.Load(), Level: s.Level(),
+		Erased: s.stats.erased.Load(), Unsent: s.stats.unsent.Load(), Level: s.Level(),
 	}
 	if s.o.DiskCap > 0 {
 		out.Capacity = int64(s.o.capacity())
