@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -388,11 +388,21 @@ func (t *txn) draw(key [32]byte, class, n int) ([]record.PoolStamp, error) {
 		return nil, err
 	}
 	// The relay sees serials: which contact has which must not show.
-	rand.Shuffle(len(p.Stamps), func(i, j int) { p.Stamps[i], p.Stamps[j] = p.Stamps[j], p.Stamps[i] })
 	n = min(n, len(p.Stamps))
-	out := p.Stamps[:n:n]
+	shuffle(p.Stamps, n)
+	out := slices.Clone(p.Stamps[:n])
 	p.Stamps = p.Stamps[n:]
 	return out, t.put(record.PoolKey(t, key, class), p.Marshal())
+}
+
+// shuffle makes the first n of all a random choice of all, in random order.
+func shuffle[T any](all []T, n int) {
+	raw := make([]byte, 8*n)
+	suite.Random(raw)
+	for i := range n {
+		j := i + int(binary.BigEndian.Uint64(raw[8*i:])%uint64(len(all)-i))
+		all[i], all[j] = all[j], all[i]
+	}
 }
 
 // inviteRelays names up to two relays at which a request to this device can be

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -191,7 +190,11 @@ func (t *txn) assign(a identity.AccountID, seq uint64, o *record.Outbox, p *reco
 	pool := poolOf(class)
 	var fresh [][32]byte // relays that get a copy from now on
 	// The first is where the contact waits for mail.
-	order := rand.Perm(len(p.Relays))
+	order := make([]int, len(p.Relays))
+	for i := range order {
+		order[i] = i
+	}
+	shuffle(order, len(order))
 	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(min(i, 1), min(j, 1)) })
 	for _, i := range order {
 		x := &p.Relays[i]
