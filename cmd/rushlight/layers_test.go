@@ -49,6 +49,8 @@ var users = map[string][]string{
 	"github.com/BurntSushi/toml":     {"rushlight/cmd/rushlight"},
 	"github.com/creachadair/jrpc2":   {"rushlight/node/api"},
 	"github.com/dgraph-io/badger/v4": {"rushlight/storage", "rushlight/storage/shelf"},
+	// It makes the page out of its sources, which is no part of the program.
+	"github.com/evanw/esbuild": {"rushlight/node/web/internal/bundle"},
 	// They lock the profile, the store and the key wheel.
 	"github.com/gofrs/flock": {"rushlight/cmd/rushlight", "rushlight/storage", "rushlight/storage/keyfile/wheel"},
 	// node passes a simulation's network on to node/host.
@@ -71,6 +73,8 @@ var users = map[string][]string{
 // package under test may.
 var testUsers = map[string][]string{
 	"github.com/c2sp/wycheproof":           {"rushlight/protocol/"},
+	"github.com/chromedp/cdproto":          {"rushlight/node/web/browser"},
+	"github.com/chromedp/chromedp":         {"rushlight/node/web/browser"},
 	"github.com/cockroachdb/datadriven":    {"rushlight/"},
 	"github.com/dgraph-io/badger/v4":       {"rushlight/node/engine", "rushlight/node/sim/"},
 	"github.com/libp2p/go-libp2p":          {"rushlight/node/sim/"},

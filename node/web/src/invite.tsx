@@ -1,0 +1,99 @@
+// Inviting somebody, and accepting an invite.
+import { Fragment, h } from "preact"
+import { useState } from "preact/hooks"
+import { close } from "./dialog"
+import { Icon } from "./icons"
+import { t } from "./lang"
+import { said, tell, tried } from "./notice"
+import { QR } from "./qr"
+import { call, Failure } from "./rpc"
+import { current, refreshChats, refreshContacts } from "./store"
+import { seconds, span, whole } from "./time"
+import type { Contact } from "./types"
+
+interface Invite { link: string; expires: string }
+
+/** InviteForm makes an invite and shows it. */
+export function InviteForm() {
+  const [made, setMade] = useState<Invite | null>(null)
+  const [busy, setBusy] = useState(false)
+  const make = async (e: SubmitEvent) => {
+    e.preventDefault()
+    const form = new FormData(e.currentTarget as HTMLFormElement)
+    setBusy(true)
+    await tried(async () => {
+      setMade(await call<Invite>("invite", {
+        uses: Number(form.get("uses")), expires: form.get("expires"), needsApproval: form.get("approval") === "on",
+      }))
+    })
+    setBusy(false)
+  }
+  if (made) return <Shown of={made} />
+  return (
+    <form onSubmit={make}>
+      <p>{t("invite.text")}</p>
+      <div class="fields">
+        <div class="field"><label for="uses">{t("invite.uses")}</label><input id="uses" name="uses" type="number" min={1} max={100} value={1} required /></div>
+        <div class="field"><label for="lasts">{t("invite.expires")}</label>
+          <select id="lasts" name="expires">
+            {["1h", "1d", "7d", "30d"].map((x) => <option value={x} selected={x === "7d"}>{span(seconds(x))}</option>)}
+          </select>
+        </div>
+      </div>
+      <label class="check"><input type="checkbox" name="approval" /><span>{t("invite.approval")}</span></label>
+      <div class="buttons"><button class="primary" disabled={busy} data-first="">{t("invite.make")}</button></div>
+    </form>
+  )
+}
+
+/** Shown is an invite to be given to somebody. */
+export function Shown({ of: i }: { of: Invite }) {
+  const copy = () => tried(async () => {
+    await navigator.clipboard.writeText(i.link)
+    tell(t("copied"))
+  })
+  return (
+    <div class="invite">
+      <QR text={i.link.toUpperCase()} label={t("invite.qr")} />
+      <div>
+        <label for="link">{t("invite.link")}</label>
+        <textarea id="link" class="code" readOnly rows={4} dir="ltr" value={i.link} onFocus={(e) => e.currentTarget.select()} />
+        <div class="buttons"><button type="button" class="primary" data-first="" onClick={copy}><Icon name="copy" />{t("copy")}</button></div>
+        <p class="quiet">{t("invite.until", { time: whole(i.expires) })}</p>
+        <p class="quiet">{t("invite.private")}</p>
+      </div>
+    </div>
+  )
+}
+
+/** AddForm accepts an invite. */
+export function AddForm() {
+  const [busy, setBusy] = useState(false)
+  const [wrong, setWrong] = useState("")
+  const add = async (e: SubmitEvent) => {
+    e.preventDefault()
+    const form = new FormData(e.currentTarget as HTMLFormElement)
+    setBusy(true)
+    setWrong("")
+    try {
+      const r = await call<{ contact: Contact }>("add", { link: String(form.get("link")).trim(), as: String(form.get("as")).trim() })
+      await Promise.all([refreshContacts(), refreshChats()])
+      close()
+      current.value = r.contact.id
+      tell(t(r.contact.state === "approved" ? "add.done" : "add.wait"))
+    } catch (f) {
+      setWrong(f instanceof Failure ? said(f) : String(f))
+    }
+    setBusy(false)
+  }
+  return (
+    <form onSubmit={add}>
+      <p>{t("add.text")}</p>
+      <div class="field"><label for="add-link">{t("invite.link")}</label>
+        <textarea id="add-link" name="link" class="code" required rows={4} dir="ltr" spellcheck={false} autocomplete="off" placeholder="rushlight:…" aria-describedby="add-wrong" /></div>
+      <div class="field"><label for="add-as">{t("add.as")}</label><input id="add-as" name="as" dir="auto" maxLength={64} autocomplete="off" /></div>
+      <p id="add-wrong" role="alert" class="wrong">{wrong}</p>
+      <div class="buttons"><button class="primary" disabled={busy}>{busy ? <Fragment>{t("add.busy")}</Fragment> : t("add.yes")}</button></div>
+    </form>
+  )
+}

@@ -1,0 +1,73 @@
+// Messages on their way to the daemon. While it is away they wait here and are
+// sent when it is back, once: the key of each tells the daemon one it has had.
+// They are kept in memory alone, as the browser's storage could not erase them;
+// leaving the page while some wait asks first.
+import { signal } from "@preact/signals"
+import { call, Failure, link } from "./rpc"
+import type { Message } from "./types"
+
+export interface Pending {
+  key: string; conversation: string; text: string; at: string
+  params: object
+  /** The daemon's id of it, as soon as that is known. */
+  id: string
+  /** Why it wasn't taken; then it waits for a person's decision. */
+  failed: Failure | null
+}
+
+export const pending = signal<Pending[]>([])
+const under = new Set<string>() // keys of what the daemon has been given and not answered yet
+
+addEventListener("beforeunload", (e) => { if (pending.value.length > 0) e.preventDefault() })
+
+/** post sends a message, now or later. */
+export function post(conversation: string, text: string, params: object): void {
+  const p: Pending = { key: crypto.randomUUID(), conversation, text, params, at: new Date().toISOString(), id: "", failed: null }
+  pending.value = [...pending.value, p]
+  hand(p)
+}
+
+/** flush sends everything that waits, in the order in which it was written. */
+export function flush(): void {
+  under.clear()
+  for (const p of pending.value) if (!p.failed) hand(p)
+}
+
+export function retry(p: Pending): void {
+  update(p.key, { failed: null })
+  hand(p)
+}
+
+export function discard(p: Pending): void {
+  pending.value = pending.value.filter((x) => x.key !== p.key)
+}
+
+async function hand(p: Pending): Promise<void> {
+  if (link.value !== "up" || under.has(p.key)) return
+  under.add(p.key)
+  try {
+    const r = await call<{ id: string }>("send", { recipient: p.conversation, message: p.text, idempotencyKey: p.key, ...p.params })
+    under.delete(p.key)
+    if (heard.has(r.id)) discard(p)
+    else update(p.key, { id: r.id })
+  } catch (e) {
+    under.delete(p.key)
+    const f = e instanceof Failure ? e : new Failure("internal", String(e))
+    if (f.code !== "no_daemon" && f.code !== "shutting_down" && f.code !== "locked") update(p.key, { failed: f })
+  }
+}
+
+function update(key: string, by: Partial<Pending>): void {
+  pending.value = pending.value.map((x) => x.key === key ? { ...x, ...by } : x)
+}
+
+const heard = new Set<string>() // ids of own messages that were heard of lately
+
+/** arrived is told that the daemon has a message of one's own. */
+export function arrived(m: Message): void {
+  heard.add(m.id)
+  if (heard.size > 500) heard.delete(heard.values().next().value!)
+  const p = pending.value.find((x) => x.id === m.id) ??
+    pending.value.find((x) => !x.id && under.has(x.key) && x.conversation === m.conversation && x.text === m.text)
+  if (p) discard(p)
+}

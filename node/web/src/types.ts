@@ -1,0 +1,54 @@
+// The shapes of the daemon's JSON-RPC, as package api writes them.
+
+export interface Self { account: string; device: string; fingerprint: string; uuid: string; peer: string; name: string }
+
+export interface Contact {
+  id: string; name: string; petname: string
+  state: "pending" | "approved" | "blocked" | "removed"
+  verified: boolean; keyChanged: boolean; request: boolean
+}
+
+export interface Timers { expires: string | null; burn: string | null }
+export interface Style { start: number; length: number; style: string }
+export interface Mention { start: number; length: number; account: string }
+export interface Reaction { emoji: string; from: string }
+export interface Attachment { name: string; type: string; size: number; sha256: string; have: number }
+export interface Preview { url: string; title: string; description: string }
+
+export interface Message {
+  id: string; conversation: string; from: string; fromName: string; mine: boolean
+  sent: string; received: string | null; kind: string; text: string; state: string
+  expires: string | null; burn: string | null; burnsAt: string | null
+  replyTo: string | null; edited: boolean; deleted: boolean; forwarded: boolean
+  reactions: Reaction[]; files: Attachment[]; preview: Preview | null; waiting: boolean
+  quote: { from: string; fromName: string; text: string } | null
+  styles: Style[]; mentions: Mention[]; timer: Timers | null
+}
+
+export interface Draft { text: string; replyTo: string | null }
+
+export interface Chat {
+  id: string; name: string; unread: number; last: Message | null
+  pinned: boolean; archived: boolean; muted: string | null
+  receipts: boolean; typing: boolean; timer: Timers; draft: Draft | null
+}
+
+export interface Relay { peer: string; state: string }
+
+export interface Status {
+  ready: boolean; reachability: string; addrs: string[]; peers: number; relays: Relay[]
+  outbox: number; bytes: { in: number; out: number }; disk: number; uptime: number
+  version: string; locked?: boolean; why: string
+  erasure: { level: string; why: string }; clock: { doubt: boolean; hint: string }
+}
+
+export interface Event {
+  seq?: number; at: string; type: string
+  message?: Message; edit?: Message
+  state?: { id: string; conversation: string; state: string }
+  contact?: Contact; request?: Contact
+  expired?: { id: string; conversation: string }
+  delete?: { id: string; conversation: string; from: string }
+  reaction?: { id: string; conversation: string; from: string; emoji: string }
+  typing?: { conversation: string; from: string }
+}
