@@ -92,6 +92,8 @@ func (n *Node) mailboxOf(r *record.Relay) api.Mailbox {
 	s := n.post.Status(r.Key)
 	out := api.Mailbox{Peer: post.PeerID(r.Key), State: api.MailboxWanted, Why: s.Why, Live: s.Live, Quota: s.Quota, Faults: r.Faults}
 	switch {
+	case r.Leaving != 0:
+		out.State = api.MailboxLeaving
 	case s.Failed > 0:
 		out.State = api.MailboxDown
 	case r.Ready && s.Ready:

@@ -43,6 +43,7 @@ who calls whom by network name and address, never what is said.`,
 	cmd.AddCommand(add, &cobra.Command{
 		Use:   "remove PEER",
 		Short: "Give up the mailbox at a relay",
+		Long:  "Give up the mailbox at a relay. Contacts are told; what waits there is fetched for\nan hour more, and then the mailbox is deleted.",
 		Args:  exactly("PEER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out struct{}

@@ -7,6 +7,8 @@ const (
 	MailboxWanted = "wanted" // it is being made
 	MailboxOK     = "ok"
 	MailboxDown   = "down" // the relay doesn't answer, or refuses
+	// It was given up: contacts are told, it is emptied, and then deleted.
+	MailboxLeaving = "leaving"
 )
 
 // Mailbox is a relay at which mail for this profile waits.

@@ -368,7 +368,10 @@ func (t *txn) dropSessions(a identity.AccountID) error {
 }
 
 func (t *txn) dropContact(a identity.AccountID) error {
-	if err := errors.Join(t.del(record.ContactKey(t, a)), t.del(record.PlacesKey(t, a)), t.del(record.GivenKey(t, a))); err != nil {
+	if err := t.revoke(a); err != nil {
+		return err
+	}
+	if err := errors.Join(t.del(record.ContactKey(t, a)), t.del(record.PlacesKey(t, a))); err != nil {
 		return err
 	}
 	t.contacts[a] = nil

@@ -74,14 +74,15 @@ func (e *Engine) Asks(c *Contact) (asks bool, err error) {
 	return asks, err
 }
 
-// Block takes nothing more from a contact and sends it nothing.
+// Block takes nothing more from a contact and sends it nothing. Its stamps are
+// taken back, which looks to it as if they had run out (spec §11.3).
 func (e *Engine) Block(ctx context.Context, a identity.AccountID) error {
-	return e.change(ctx, a, func(_ *txn, rec *record.Contact) error {
+	return e.change(ctx, a, func(t *txn, rec *record.Contact) error {
 		if rec.State == record.ContactPending {
 			return ErrNotApproved
 		}
 		rec.State = record.ContactBlocked
-		return nil
+		return t.revoke(a)
 	})
 }
 
@@ -91,6 +92,7 @@ func (e *Engine) Unblock(ctx context.Context, a identity.AccountID) error {
 		if rec.State == record.ContactBlocked {
 			rec.State = record.ContactApproved
 			t.wake[a] = struct{}{}
+			t.after = append(t.after, func() { t.e.provisionSoon(a) })
 		}
 		return nil
 	})

@@ -30,6 +30,8 @@ var (
 	ErrInviteUsed error = &parcel.Refusal{Code: parcel.CodeUsed}
 	// ErrInviteExpired: a first flight for an invite that is over.
 	ErrInviteExpired error = &parcel.Refusal{Code: parcel.CodeExpired}
+	// errBlockedMail: it is dropped, and its sender hears nothing of that.
+	errBlockedMail = errors.New("engine: mail of somebody blocked")
 	// ErrRefused: what the envelope says breaks a rule. Trying again won't
 	// help.
 	ErrRefused error = &parcel.Refusal{Code: parcel.CodeRefused}
@@ -95,6 +97,9 @@ func (t *txn) receive(relay [32]byte, from identity.DeviceID, env []byte) (out r
 	i := w.chainOf(p.session)
 	if i < 0 {
 		return out, ErrUnknownTag
+	}
+	if c := t.contact(w.Account); relay != envelope.Direct && c != nil && c.State == record.ContactBlocked {
+		return out, errBlockedMail
 	}
 	out.account = w.Account
 	out.mac = envelope.AckMAC(w.Chains[i].Receipts, p.direct, t.e.self.id)

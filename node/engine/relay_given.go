@@ -280,3 +280,15 @@ func (t *txn) takeSpares(s *session, m *message.Bundles, packet []byte) error {
 	t.wake[s.Account] = struct{}{}
 	return t.putPlaces(p)
 }
+
+// Relays is at how many relays mail for a contact can be left.
+func (e *Engine) Relays(a identity.AccountID) (n int, err error) {
+	err = e.view(func(t *txn) error {
+		p, err := t.places(a)
+		if err == nil {
+			n = len(p.Relays)
+		}
+		return err
+	})
+	return n, err
+}

@@ -129,7 +129,7 @@ func (e *Engine) AddRelay(ctx context.Context, key [32]byte, addrs [][]byte, tok
 	return e.do(ctx, 1<<20, func(t *txn) error {
 		r := t.relay(key)
 		if r == nil {
-			if len(t.relays()) >= relayset.MaxRelays {
+			if t.staying() >= relayset.MaxRelays {
 				return ErrTooManyRelays
 			}
 			r = &record.Relay{Key: key, Added: t.now.Unix()}
@@ -138,6 +138,12 @@ func (e *Engine) AddRelay(ctx context.Context, key [32]byte, addrs [][]byte, tok
 			if err := t.await(key); err != nil {
 				return err
 			}
+		}
+		if r.Leaving != 0 {
+			if t.staying() >= relayset.MaxRelays {
+				return ErrTooManyRelays
+			}
+			r.Leaving = 0
 		}
 		r.Addrs = addrs[:min(len(addrs), relayset.MaxAddrs)]
 		if len(token) > 0 {
@@ -164,22 +170,50 @@ func (t *txn) await(relay [32]byte) error {
 	return t.e.awaitAll(t.Tx)
 }
 
-// RemoveRelay gives a mailbox up: contacts are told, and what waits there is
-// lost to this device.
+// staying is how many mailboxes are not being given up.
+func (t *txn) staying() (n int) {
+	for _, r := range t.relays() {
+		if r.Leaving == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// RemoveRelay gives a mailbox up: contacts are told. It is emptied and deleted
+// at the relay before it is forgotten; see [Engine.MailboxClosed].
 func (e *Engine) RemoveRelay(ctx context.Context, key [32]byte) error {
 	return e.do(ctx, 1<<20, func(t *txn) error {
-		if t.relay(key) == nil {
+		r := t.relay(key)
+		if r == nil {
 			return ErrUnknownRelay
+		}
+		if r.Leaving != 0 {
+			return nil
 		}
 		for c := range 3 {
 			if err := t.del(record.PoolKey(t, key, c)); err != nil {
 				return err
 			}
 		}
-		if err := t.putRelay(key, nil); err != nil {
+		r.Leaving = t.now.Unix()
+		if err := t.putRelay(key, r); err != nil {
 			return err
 		}
 		return t.issue()
+	})
+}
+
+// MailboxClosed forgets a mailbox that was given up and is deleted.
+func (e *Engine) MailboxClosed(ctx context.Context, key [32]byte) error {
+	return e.do(ctx, 4096, func(t *txn) error {
+		if r := t.relay(key); r == nil || r.Leaving == 0 {
+			return nil
+		}
+		if err := t.del(record.RevokedKey(t, key)); err != nil {
+			return err
+		}
+		return t.putRelay(key, nil)
 	})
 }
 
@@ -194,6 +228,9 @@ func (e *Engine) MailboxMade(ctx context.Context, key [32]byte, log [16]byte, ne
 		}
 		lost = r.Ready && (log != r.Log || next < r.Next)
 		fresh := !r.Ready
+		if r.Leaving != 0 {
+			return nil // it is only emptied
+		}
 		if !fresh && !lost && next == r.Next {
 			return nil
 		}
@@ -289,10 +326,14 @@ func (t *txn) issued() (uint64, error) {
 // provisionAll leaves it to the loop to tell every contact what is new.
 func (e *Engine) provisionAll() {
 	for a := range e.people.Load().contacts {
-		s := e.chore(256<<10, func(t *txn) error { return t.provision(a, false) })
-		if e.inbox.put([]*step{s}) == nil {
-			e.inbox.ring()
-		}
+		e.provisionSoon(a)
+	}
+}
+
+func (e *Engine) provisionSoon(a identity.AccountID) {
+	s := e.chore(256<<10, func(t *txn) error { return t.provision(a, false) })
+	if e.inbox.put([]*step{s}) == nil {
+		e.inbox.ring()
 	}
 }
 
@@ -310,10 +351,10 @@ func (t *txn) signedSet() ([]byte, error) {
 	return s.Sign(t.e.self.device.Signing), nil
 }
 
-// ready are the mailboxes that were made.
+// ready are the mailboxes that were made, and aren't given up.
 func (t *txn) ready() (out []record.Relay) {
 	for _, r := range t.relays() {
-		if r.Ready {
+		if r.Ready && r.Leaving == 0 {
 			out = append(out, r)
 		}
 	}

@@ -418,6 +418,9 @@ func (e *Engine) Collect(ctx context.Context, relay [32]byte, envs [][]byte) []R
 				return err
 			}
 			r, err := t.receive(relay, identity.DeviceID{}, env)
+			if errors.Is(err, errBlockedMail) {
+				return nil
+			}
 			if err != nil || r.quiet && r.account == (identity.AccountID{}) {
 				return err
 			}

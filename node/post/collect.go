@@ -50,6 +50,7 @@ func (p *Post) collectAll(ctx context.Context) {
 		}
 		for _, r := range all {
 			if running[r.Key] != nil {
+				p.interrupt(&r)
 				continue
 			}
 			sub, stop := context.WithCancel(ctx)
@@ -92,7 +93,7 @@ func (p *Post) parks(key [32]byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range all {
-		if p.status[r.Key].Failed < 2 {
+		if p.status[r.Key].Failed < 2 && r.Leaving == 0 {
 			return r.Key == key
 		}
 	}
@@ -108,11 +109,19 @@ func (p *Post) collect(ctx context.Context, key [32]byte) {
 	pause := firstPause
 	for ctx.Err() == nil {
 		began := time.Now()
+		c.next = pollEvery
 		worked, err := c.run(ctx)
 		c.hangUp()
-		wait := pollEvery
+		wait := c.next
 		if err != nil {
 			if ctx.Err() != nil {
+				return
+			}
+			if errors.Is(err, errErrand) {
+				continue
+			}
+			if r := p.relay(key); r != nil && r.Leaving != 0 && time.Since(time.Unix(r.Leaving, 0)) > leaveAtLast {
+				p.forget(ctx, key)
 				return
 			}
 			p.log.Debug("a mailbox can't be emptied", "err", err)
@@ -127,6 +136,7 @@ func (p *Post) collect(ctx context.Context, key [32]byte) {
 			pause = min(2*pause, lastPause)
 		} else {
 			pause = firstPause
+			c.wait(func() { ring(c.again) })
 		}
 		t := time.NewTimer(wait)
 		select {
@@ -135,6 +145,7 @@ func (p *Post) collect(ctx context.Context, key [32]byte) {
 		case <-c.again:
 		}
 		t.Stop()
+		c.wait(nil)
 	}
 }
 
@@ -164,6 +175,7 @@ type collector struct {
 	born time.Time
 	mb   *mailbox.Mailbox
 
+	next    time.Duration // until the next time, if nothing happens
 	after   uint64
 	unknown map[uint64][16]byte // what isn't recognised, and stays
 }
@@ -184,33 +196,19 @@ func (c *collector) hangUp() {
 // run empties the mailbox, and goes on until the stream ends when it parks.
 func (c *collector) run(ctx context.Context) (worked bool, err error) {
 	e := c.p.e
-	all := e.Mailboxes()
-	i := slices.IndexFunc(all, func(r record.Relay) bool { return r.Key == c.key })
-	if i < 0 {
+	r := c.p.relay(c.key)
+	if r == nil {
 		return false, nil
 	}
-	r := all[i]
-	at, err := peerOf(r.Key, r.Addrs)
+	hello, state, err := c.dial(ctx, r)
 	if err != nil {
 		return false, err
 	}
-	if c.h, err = c.p.fresh(); err != nil {
-		return false, err
+	if r.Leaving != 0 {
+		return true, c.leave(ctx, r, state.Found)
 	}
-	c.born = time.Now()
-	c.h.Trust(at)
-	dial, cancel := context.WithTimeout(ctx, answer)
-	defer cancel()
-	if err := c.h.Connect(dial, at); err != nil {
-		return false, err
-	}
-	mb, hello, state, err := mailbox.OpenMailbox(dial, c.h, at.ID, ed25519.NewKeyFromSeed(r.Seed[:]))
-	if err != nil {
-		return false, err
-	}
-	c.mb = mb
 	if !state.Found {
-		if state, err = c.create(ctx, &r, hello); err != nil {
+		if state, err = c.create(ctx, r, hello); err != nil {
 			return false, err
 		}
 	}
@@ -218,7 +216,7 @@ func (c *collector) run(ctx context.Context) (worked bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := c.mint(ctx); err != nil {
+	if err := errors.Join(c.mint(ctx), c.revoke(ctx)); err != nil {
 		return true, err
 	}
 	if !r.Ready || lost {
@@ -226,21 +224,17 @@ func (c *collector) run(ctx context.Context) (worked bool, err error) {
 			return true, err
 		}
 	}
+	c.p.mu.Lock()
+	delete(c.p.leaving, c.key)
+	c.p.mu.Unlock()
 	// From now on an invite can name it.
 	c.p.note(c.key, func(s *Status) { *s = Status{Ready: true, Live: state.Live, Quota: state.Quota} })
 	c.after, c.unknown = 0, map[uint64][16]byte{}
 	for ctx.Err() == nil {
-		end, err := c.fetch(ctx, 0)
-		if err != nil {
+		if err := c.empty(ctx); err != nil {
 			return true, err
 		}
-		if end.More {
-			continue
-		}
-		if err := c.lookAgain(ctx); err != nil {
-			return true, err
-		}
-		if err := c.mint(ctx); err != nil {
+		if err := errors.Join(c.mint(ctx), c.revoke(ctx)); err != nil {
 			return true, err
 		}
 		if !c.p.parks(c.key) {
@@ -249,11 +243,163 @@ func (c *collector) run(ctx context.Context) (worked bool, err error) {
 		if time.Since(c.born) > handLife {
 			return true, errors.New("post: the host is old")
 		}
-		if end, err = c.fetch(ctx, parkFor); err != nil {
+		if err := c.park(ctx); err != nil {
 			return true, err
 		}
 	}
 	return true, nil
+}
+
+// empty fetches all that is there.
+func (c *collector) empty(ctx context.Context) error {
+	for {
+		end, err := c.fetch(ctx, 0)
+		if err != nil {
+			return err
+		}
+		if !end.More {
+			return c.lookAgain(ctx)
+		}
+	}
+}
+
+// leave empties a mailbox that is given up, and deletes it when its time is
+// over.
+func (c *collector) leave(ctx context.Context, r *record.Relay, found bool) error {
+	c.p.mu.Lock()
+	c.p.leaving[c.key] = true
+	c.p.mu.Unlock()
+	if found {
+		c.after, c.unknown = 0, map[uint64][16]byte{}
+		if err := c.empty(ctx); err != nil {
+			return err
+		}
+		if left := c.p.leave - time.Since(time.Unix(r.Leaving, 0)); left > 0 {
+			c.next = min(pollEvery, left+time.Second)
+			return nil
+		}
+		if err := c.mb.Delete(ctx, nil); err != nil {
+			return err
+		}
+	}
+	c.p.forget(ctx, c.key)
+	return nil
+}
+
+// forget ends a mailbox that was given up.
+func (p *Post) forget(ctx context.Context, key [32]byte) {
+	if err := p.e.MailboxClosed(ctx, key); err != nil && ctx.Err() == nil {
+		p.log.Error("forgetting a mailbox", "err", err)
+	}
+}
+
+// relay is one of this device's mailboxes, nil when it has none there.
+func (p *Post) relay(key [32]byte) *record.Relay {
+	for _, r := range p.e.Mailboxes() {
+		if r.Key == key {
+			return &r
+		}
+	}
+	return nil
+}
+
+var errErrand = errors.New("post: there is something else to do")
+
+// park waits for mail, until there is something else to do.
+func (c *collector) park(ctx context.Context) error {
+	sub, stop := context.WithCancel(ctx)
+	defer stop()
+	c.wait(stop)
+	_, err := c.fetch(sub, parkFor)
+	c.wait(nil)
+	if err != nil && sub.Err() != nil {
+		err = errErrand
+	}
+	return err
+}
+
+// wait says how a collector that has nothing to do is woken up; nil is that it
+// has. What came up meanwhile wakes it at once.
+func (c *collector) wait(wake func()) {
+	c.p.mu.Lock()
+	c.p.idle[c.key] = wake
+	c.p.mu.Unlock()
+	if r := c.p.relay(c.key); wake != nil && r != nil {
+		c.p.interrupt(r)
+	}
+}
+
+// interrupt wakes up a collector that has nothing to do, if there is something.
+func (p *Post) interrupt(r *record.Relay) {
+	p.mu.Lock()
+	wake, leaving := p.idle[r.Key], p.leaving[r.Key]
+	p.mu.Unlock()
+	if wake != nil && (r.Leaving != 0 && !leaving || p.e.Revokes(r.Key)) {
+		wake()
+	}
+}
+
+// revoke takes back the stamps of who was blocked.
+func (c *collector) revoke(ctx context.Context) error {
+	for {
+		serials, err := c.p.e.Revocations(c.key)
+		if err != nil || len(serials) == 0 {
+			return err
+		}
+		if _, err := c.mb.Revoke(ctx, serials...); err != nil {
+			return err
+		}
+		if err := c.p.e.RevocationsDone(ctx, c.key, serials); err != nil {
+			return err
+		}
+	}
+}
+
+// CloseAll deletes mailboxes at the relays that answer within a time: their
+// account has ended, and nothing else may stop this.
+func (p *Post) CloseAll(within time.Duration, all []record.Relay) {
+	//nolint:forbidigo // nobody has a context any more
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, r := range all {
+		wg.Go(func() {
+			if err := p.closeOne(ctx, &r); err != nil {
+				p.log.Debug("deleting a mailbox", "err", err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (p *Post) closeOne(ctx context.Context, r *record.Relay) error {
+	c := &collector{p: p, key: r.Key}
+	defer c.hangUp()
+	_, state, err := c.dial(ctx, r)
+	if err != nil || !state.Found {
+		return err
+	}
+	return c.mb.Delete(ctx, nil)
+}
+
+// dial opens the mailbox from a host of its own.
+func (c *collector) dial(ctx context.Context, r *record.Relay) (hello wire.Hello, state wire.State, err error) {
+	at, err := peerOf(r.Key, r.Addrs)
+	if err != nil {
+		return hello, state, err
+	}
+	if c.h, err = c.p.fresh(); err != nil {
+		return hello, state, err
+	}
+	c.born = time.Now()
+	c.h.Trust(at)
+	ctx, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	if err := c.h.Connect(ctx, at); err != nil {
+		return hello, state, err
+	}
+	c.mb, hello, state, err = mailbox.OpenMailbox(ctx, c.h, at.ID, ed25519.NewKeyFromSeed(r.Seed[:]))
+	return hello, state, err
 }
 
 // create makes the mailbox.

@@ -8,6 +8,7 @@
 package post
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -31,7 +32,10 @@ type Config struct {
 	// direct stream before it is deposited, and Gather for how long
 	// acknowledgements are gathered; 0 is 3 s each.
 	Patience, Gather time.Duration
-	Logger           *slog.Logger
+	// Leave is for how long a mailbox that is given up is still emptied before
+	// it is deleted; 0 is an hour.
+	Leave  time.Duration
+	Logger *slog.Logger
 }
 
 const (
@@ -39,6 +43,9 @@ const (
 	pollEvery = time.Hour        // the relays at which no fetch is parked
 	answer    = 20 * time.Second // for a relay to answer
 	maxCalls  = 8                // contacts served at once
+
+	leaveAfter  = time.Hour           // a mailbox that is given up is deleted
+	leaveAtLast = 30 * 24 * time.Hour // it is forgotten if its relay can't be reached
 )
 
 // Post is the part of a node that speaks to relays.
@@ -48,6 +55,7 @@ type Post struct {
 	log   *slog.Logger
 	wait  time.Duration
 	owing time.Duration
+	leave time.Duration
 
 	out  outbound
 	bell chan struct{} // has a token when due has changed
@@ -58,6 +66,8 @@ type Post struct {
 	status  map[[32]byte]Status
 	owes    bool
 	recheck map[[32]byte]chan struct{}
+	idle    map[[32]byte]func() // wakes up a collector that waits
+	leaving map[[32]byte]bool   // mailboxes that are known to be given up
 }
 
 // Status is how a mailbox was found at the last attempt.
@@ -75,7 +85,8 @@ func New(cfg Config) *Post {
 		e: cfg.Engine, fresh: cfg.Fresh, log: cfg.Logger, wait: cfg.Patience, owing: cfg.Gather,
 		bell: make(chan struct{}, 1),
 		due:  map[identity.AccountID]time.Time{}, busy: map[identity.AccountID]bool{},
-		status: map[[32]byte]Status{}, recheck: map[[32]byte]chan struct{}{},
+		status: map[[32]byte]Status{}, recheck: map[[32]byte]chan struct{}{}, idle: map[[32]byte]func(){}, leaving: map[[32]byte]bool{},
+		leave: cmp.Or(cfg.Leave, leaveAfter),
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)

@@ -36,6 +36,7 @@ const (
 	FamilyIssue        = 0x2a // one record: number of this device's set of relays
 	FamilyLeft         = 0x2b // message id[16]: what lies of it at relays
 	FamilyWithdrawal   = 0x2c // relay pseudonym[16] ‖ object[16] ‖ of the stamp[12]: to be deleted there
+	FamilyRevoked      = 0x2d // relay pseudonym[16]: stamps to take back there
 	FamilyOutbox       = 0x30 // account pseudonym[16] ‖ sequence number u64
 	FamilyConversation = 0x40 // conversation pseudonym[16]
 	FamilyMessage      = 0x41 // conversation pseudonym[16] ‖ order u64 ‖ message id[16]

@@ -28,7 +28,7 @@ var parsers = []func([]byte) (marshaler, error){
 	parser(record.ParseServer), parser(record.ParseOwner), parser(record.ParseFriend),
 	parser(record.ParseRelay), parser(record.ParsePool), parser(record.ParseGiven), parser(record.ParsePlaces),
 	parser(record.ParsePosted), parser(record.ParseAsked), parser(record.ParseIssue),
-	parser(record.ParseLeft), parser(record.ParseWithdrawal),
+	parser(record.ParseLeft), parser(record.ParseWithdrawal), parser(record.ParseRevoked),
 }
 
 // examples has one filled-in record of each kind, in the order of parsers.
@@ -71,6 +71,7 @@ var examples = []marshaler{
 	&record.Issue{Seq: 1},
 	&record.Left{Copies: []record.LeftCopy{{Addrs: [][]byte{{1}}, Made: 2}, {Cure: [16]byte{3}}}},
 	&record.Withdrawal{LeftCopy: record.LeftCopy{Object: [16]byte{1}}, Due: 2, Until: 3, Sure: true},
+	&record.Revoked{Serials: []uint32{1, 5}},
 }
 
 func TestEveryRecordComesBack(t *testing.T) {

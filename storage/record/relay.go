@@ -10,16 +10,17 @@ import (
 
 // Relay is a relay at which this device has a mailbox.
 type Relay struct {
-	Key    [32]byte // the relay's Ed25519 key
-	Addrs  [][]byte // binary multiaddrs without the peer id
-	Seed   [32]byte // of the mailbox key, which is used for nothing else
-	Nonce  [16]byte // of the request lane's address
-	Token  []byte   // that the operator gave, or nothing
-	Added  int64    // unix seconds
-	Ready  bool     // the mailbox was made
-	Log    [16]byte // what the mailbox's log was called
-	Next   uint64   // the highest number seen
-	Faults uint32   // how often the relay had lost mail
+	Key     [32]byte // the relay's Ed25519 key
+	Addrs   [][]byte // binary multiaddrs without the peer id
+	Seed    [32]byte // of the mailbox key, which is used for nothing else
+	Nonce   [16]byte // of the request lane's address
+	Token   []byte   // that the operator gave, or nothing
+	Added   int64    // unix seconds
+	Ready   bool     // the mailbox was made
+	Log     [16]byte // what the mailbox's log was called
+	Next    uint64   // the highest number seen
+	Faults  uint32   // how often the relay had lost mail
+	Leaving int64    // unix seconds since which it is given up; 0 is not
 }
 
 // RelayKey is the key of one [Relay].
@@ -54,7 +55,7 @@ func (v *Relay) Marshal() []byte {
 	w := wire.NewWriter(nil).U8(1).Raw(v.Key[:])
 	writeAddrs(w, v.Addrs)
 	return w.Raw(v.Seed[:]).Raw(v.Nonce[:]).Vec8(v.Token).U64(uint64(v.Added)).Bool(v.Ready).
-		Raw(v.Log[:]).U64(v.Next).U32(v.Faults).Out()
+		Raw(v.Log[:]).U64(v.Next).U32(v.Faults).U64(uint64(v.Leaving)).Out()
 }
 
 // ParseRelay decodes a [Relay].
@@ -63,7 +64,7 @@ func ParseRelay(b []byte) (*Relay, error) {
 	version(r)
 	v := &Relay{Key: r.A32(), Addrs: readAddrs(r)}
 	v.Seed, v.Nonce, v.Token, v.Added, v.Ready = r.A32(), r.A16(), r.Vec8(64), int64(r.U64()), r.Bool()
-	v.Log, v.Next, v.Faults = r.A16(), r.U64(), r.U32()
+	v.Log, v.Next, v.Faults, v.Leaving = r.A16(), r.U64(), r.U32(), int64(r.U64())
 	return v, r.Close()
 }
 
@@ -102,6 +103,42 @@ func ParsePool(b []byte) (*Pool, error) {
 		p.Stamps = append(p.Stamps, s)
 	}
 	return p, r.Close()
+}
+
+// Revoked are stamps that are to be taken back at one relay, by their serials.
+type Revoked struct{ Serials []uint32 }
+
+// MaxRevoked bounds the serials of one [Revoked].
+const MaxRevoked = 1 << 16
+
+// RevokedKey is the key of the [Revoked] of one relay.
+func RevokedKey(n Namer, relay [32]byte) storage.Key {
+	p := n.Pseudonym("relay", relay[:])
+	return key(FamilyRevoked, p[:])
+}
+
+// Marshal encodes v.
+func (v *Revoked) Marshal() []byte {
+	w := wire.NewWriter(nil).U8(1).U32(uint32(len(v.Serials)))
+	for _, s := range v.Serials {
+		w.U32(s)
+	}
+	return w.Out()
+}
+
+// ParseRevoked decodes a [Revoked].
+func ParseRevoked(b []byte) (*Revoked, error) {
+	r := wire.NewReader(b)
+	version(r)
+	v := &Revoked{}
+	n := r.U32()
+	if n > MaxRevoked {
+		r.Fail("too many serials")
+	}
+	for ; n > 0 && r.Err() == nil; n-- {
+		v.Serials = append(v.Serials, r.U32())
+	}
+	return v, r.Close()
 }
 
 // Given is what a contact was told about this device's relays.
