@@ -16,6 +16,7 @@ const clockStep = time.Minute
 // clock is the largest time ever seen, so that setting the system's clock back
 // brings nothing back that has expired.
 type clock struct {
+	wall     func() time.Time
 	mu       sync.Mutex
 	max      time.Time // in memory
 	recorded time.Time // in the store
@@ -29,7 +30,7 @@ func (c *clock) start(seen time.Time) {
 }
 
 func (c *clock) now() time.Time {
-	wall := time.Now().Round(0).UTC() // without the monotonic part
+	wall := c.wall().Round(0).UTC() // without the monotonic part
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if wall.After(c.max) {
@@ -61,6 +62,9 @@ func (c *clock) set(t time.Time) {
 // Now returns the later of the system's clock and the latest time this store
 // has seen, in UTC. All expiry is judged by it.
 func (s *Store) Now() time.Time { return s.clock.now() }
+
+// Wall returns the time of the system's clock.
+func (s *Store) Wall() time.Time { return s.clock.wall() }
 
 // Now is [Store.Now].
 func (tx *Tx) Now() time.Time { return tx.s.clock.now() }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -55,6 +56,8 @@ type Options struct {
 	// Ballast is the size in bytes of a file that is given up to be able to
 	// open the store on a full disk; 0 is 64 MiB, negative is none.
 	Ballast int64
+	// Wall is the system's clock; nil is time.Now.
+	Wall func() time.Time
 	// Invariants are checked by [Store.Check].
 	Invariants []Invariant
 	// UnsafeNoSync loses acknowledged writes in a power cut. It exists for
@@ -65,6 +68,9 @@ type Options struct {
 func (o Options) withDefaults() (Options, error) {
 	if o.Dir == "" {
 		return o, errors.New("storage: Options.Dir is empty")
+	}
+	if o.Wall == nil {
+		o.Wall = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

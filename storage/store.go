@@ -72,7 +72,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: o.Dir, keys: deriveKeys(o.Root), log: o.Logger, inv: o.Invariants}
+	s := &Store{dir: o.Dir, keys: deriveKeys(o.Root), log: o.Logger, inv: o.Invariants, clock: clock{wall: o.Wall}}
 	s.audit = newAudit(s)
 	err = s.open(o)
 	clear(o.Root[:])

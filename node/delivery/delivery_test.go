@@ -72,12 +72,15 @@ func TestAfterTheProof(t *testing.T) {
 	a, b := pair(t, quicAny, func(ea, eb *memory) {
 		ea.counters = []Counter{{Session: [16]byte{2}, Sent: 7, Seen: 8}, {Session: [16]byte{1}, Sent: 5}}
 		ea.wants = true
+		ea.ahead, eb.ahead = 72*time.Hour, -72*time.Hour
 	})
 	a.queue(b.account, 1, envelope.S)
 	a.until("a has a bundle", func() bool { return len(a.bundles) > 0 && string(a.bundles[0]) == "a bundle" })
 	b.until("b has a's counters", func() bool {
 		return slices.Equal(b.heard, []Counter{{Session: [16]byte{1}, Sent: 5}, {Session: [16]byte{2}, Sent: 7, Seen: 8}})
 	})
+	b.until("b has a's clock", func() bool { return time.Until(b.clock).Round(time.Hour) == 72*time.Hour })
+	a.until("a has b's clock", func() bool { return time.Until(a.clock).Round(time.Hour) == -72*time.Hour })
 	at := [2]string{string(a.h.ID()), string(hintsOf(a.h)[0].Addr)}
 	b.until("b knows where a is", func() bool { return slices.Contains(b.reached, at) })
 

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"time"
 
 	"rushlight/node/delivery/parcel"
 	"rushlight/protocol/identity"
@@ -64,6 +65,10 @@ type Engine interface {
 
 	// Counters is what this device counted in its sessions with another.
 	Counters(device identity.DeviceID) []Counter
+	// Clock is the time of this device, as its messages claim it.
+	Clock() time.Time
+	// PeerClock is the time of the other device, now.
+	PeerClock(ctx context.Context, device identity.DeviceID, theirs time.Time) error
 	// PeerCounters is what the other device says it counted.
 	PeerCounters(ctx context.Context, device identity.DeviceID, counters []Counter) error
 

@@ -27,6 +27,7 @@ const (
 	frameChallenge uint8 = 0x02 // listener: nonce[32]
 	frameProof     uint8 = 0x03 // both: signing key[32] | signature[64]
 	// After the proof of the other side.
+	frameClock     uint8 = 0x09 // once: unix milliseconds u64
 	frameCounters  uint8 = 0x04 // once: n u16 ≤ 256 | n × (session[16] | sent u64 | seen u64), ascending
 	frameBundleGet uint8 = 0x05 // empty
 	frameBundle    uint8 = 0x06 // bundle ≤ 32 KiB, empty for none
@@ -63,6 +64,8 @@ func messageLimit(typ uint8) int {
 		return 32
 	case frameProof:
 		return 32 + 64
+	case frameClock:
+		return 8
 	case frameCounters:
 		return 2 + maxCounters*counterSize
 	case frameBundle:
@@ -143,6 +146,23 @@ func parseProof(b []byte) (p proof, err error) {
 	p.key = r.A32()
 	r.Fill(p.sig[:])
 	return p, read("proof", r)
+}
+
+// marshalClock is the time of this device's clock.
+func marshalClock(now time.Time) []byte {
+	return wire.NewWriter(nil).U64(uint64(max(now.UnixMilli(), 0))).Out()
+}
+
+// maxClock is the latest time that a clock may show: what a message can claim.
+const maxClock = 1<<48 - 1
+
+func parseClock(b []byte) (time.Time, error) {
+	r := wire.NewReader(b)
+	ms := r.U64()
+	if ms > maxClock {
+		r.Fail("time out of range")
+	}
+	return time.UnixMilli(int64(ms)).UTC(), read("clock", r)
 }
 
 // marshalCounters sorts; what is over the limit is left out.

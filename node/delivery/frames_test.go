@@ -14,6 +14,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add(frameHello, hello{kind: kindNamed}.marshal())
 	f.Add(frameChallenge, make([]byte, 32))
 	f.Add(frameProof, proof{}.marshal())
+	f.Add(frameClock, marshalClock(time.Unix(1, 0)))
 	f.Add(frameCounters, marshalCounters([]Counter{{Session: [16]byte{1}}, {Session: [16]byte{2}, Sent: 1}}))
 	f.Add(frameErr, failure{code: 5, retry: 7, extra: []byte("1234")}.append(nil)[4:])
 	f.Add(frameMsg, appendMsg(nil, 7, p)[4:])
@@ -40,6 +41,10 @@ func FuzzFrames(f *testing.F) {
 			var v []Counter
 			v, err = parseCounters(b)
 			again = marshalCounters(v)
+		case frameClock:
+			var v time.Time
+			v, err = parseClock(b)
+			again = marshalClock(v)
 		case frameErr:
 			var v failure
 			v, err = parseFailure(b)

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ func asContact(t *testing.T, b *node, contact *memory) *raw {
 	r.send(frameProof, prove(t, r.open(), contact).marshal())
 	r.want(frameProof)
 	r.want(frameCounters)
+	r.want(frameClock)
 	return r
 }
 
@@ -61,6 +63,9 @@ func TestHostileFrames(t *testing.T) {
 		{"most counters", frameCounters, cs(maxCounters), true},
 		{"one counter too many", frameCounters, tooMany, false},
 		{"counters out of order", frameCounters, wire.NewWriter(nil).U16(2).Raw(make([]byte, 2*counterSize)).Out(), false},
+		{"clock", frameClock, marshalClock(time.Now()), true},
+		{"clock that no message can claim", frameClock, bytes.Repeat([]byte{1}, 8), false},
+		{"clock with a byte too many", frameClock, make([]byte, 9), false},
 		{"bundle unasked", frameBundle, []byte("x"), false},
 		{"bundle over its limit", frameBundle, make([]byte, maxBundle+1), false},
 		{"bundle wanted", frameBundleGet, nil, true},

@@ -39,6 +39,8 @@ type memory struct {
 	refusals []uint64
 	reached  [][2]string
 	counters []Counter
+	ahead    time.Duration // of its clock
+	clock    time.Time     // the other side's
 	heard    []Counter
 	wants    bool
 	bundles  [][]byte
@@ -268,6 +270,16 @@ func (e *memory) ServeInvite(_ context.Context, id [16]byte, proof func([32]byte
 }
 
 func (e *memory) Counters(identity.DeviceID) []Counter { return e.counters }
+
+func (e *memory) Clock() time.Time { return time.Now().Add(e.ahead) }
+
+func (e *memory) PeerClock(_ context.Context, _ identity.DeviceID, theirs time.Time) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.clock = theirs
+	e.change()
+	return nil
+}
 
 func (e *memory) PeerCounters(_ context.Context, _ identity.DeviceID, cs []Counter) error {
 	e.mu.Lock()

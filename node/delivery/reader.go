@@ -95,6 +95,16 @@ func (x *session) take(g *group, typ uint8, body []byte) error {
 			return err
 		}
 		g.items = append(g.items, item{kind: itemCounters, counters: cs})
+	case frameClock:
+		if x.timed {
+			return fmt.Errorf("%w: clock twice", errProtocol)
+		}
+		x.timed = true
+		now, err := parseClock(body)
+		if err != nil {
+			return err
+		}
+		g.items = append(g.items, item{kind: itemClock, clock: now})
 	case frameBundleGet:
 		if x.bundleGets++; x.bundleGets > maxBundleGets {
 			return fmt.Errorf("%w: too many bundles wanted", errProtocol)

@@ -78,6 +78,7 @@ type session struct {
 	strangeFrames, strangeBytes int
 	bundleGets                  int
 	counted                     bool // COUNTERS has come
+	timed                       bool // CLOCK has come
 	proofSeen, vouched          bool // PROOF has come, of a contact
 }
 
@@ -88,6 +89,7 @@ type item struct {
 	body     []byte // envelope or bundle
 	key      [32]byte
 	counters []Counter
+	clock    time.Time
 }
 
 type itemKind uint8
@@ -96,6 +98,7 @@ const (
 	itemMsg itemKind = iota
 	itemProof
 	itemCounters
+	itemClock
 	itemBundleGet
 	itemBundle
 )
@@ -175,7 +178,9 @@ func (x *session) trust(ctx context.Context, c contact) error {
 		}
 		frames = append(frames, frame{frameProof, p.marshal()})
 	}
-	frames = append(frames, frame{frameCounters, marshalCounters(x.m.engine.Counters(c.device))})
+	frames = append(frames,
+		frame{frameCounters, marshalCounters(x.m.engine.Counters(c.device))},
+		frame{frameClock, marshalClock(x.m.engine.Clock())})
 	if x.m.engine.WantsBundle(c.account) {
 		x.wants.Store(true)
 		frames = append(frames, frame{frameBundleGet, nil})
@@ -297,6 +302,10 @@ func (x *session) control(ctx context.Context, it item) error {
 	case itemCounters:
 		if err := x.m.engine.PeerCounters(ctx, c.device, it.counters); err != nil {
 			return fmt.Errorf("delivery: taking counters: %w", err)
+		}
+	case itemClock:
+		if err := x.m.engine.PeerClock(ctx, c.device, it.clock); err != nil {
+			return fmt.Errorf("delivery: comparing clocks: %w", err)
 		}
 	case itemBundleGet:
 		b, err := x.m.engine.PersonalBundle(ctx, c.device)

@@ -194,8 +194,13 @@ func (e *Engine) Typing(ctx context.Context, a identity.AccountID) error {
 }
 
 // takeTyping announces that a contact is writing.
-func (t *txn) takeTyping(a identity.AccountID, at uint64) error {
-	if d := t.now.Sub(message.ClockTime(at)); d > typingFresh || d < -typingFresh {
+func (t *txn) takeTyping(s *session, at uint64) error {
+	a := s.Account
+	ahead, err := t.ahead(s.Device)
+	if err != nil {
+		return err
+	}
+	if d := t.now.Sub(message.ClockTime(at)) - ahead; d > typingFresh || d < -typingFresh {
 		return nil
 	}
 	c, err := t.chat(a)

@@ -14,8 +14,6 @@ const (
 	// maxJump is how far the time may have moved unobserved and still be
 	// believed.
 	maxJump = 24 * time.Hour
-	// agreement is how far a contact's clock may be from this one to confirm it.
-	agreement = 10 * time.Minute
 	// punctureEvery is how long the keys of replaced states live at most.
 	punctureEvery = 30 * time.Second
 )
@@ -136,7 +134,7 @@ func (e *Engine) ClockInDoubt() bool { return !e.life.trusted() }
 // destroyed, and a time that ran ahead of it is corrected.
 func (e *Engine) ConfirmClock(ctx context.Context) error {
 	return e.do(ctx, 1024, func(t *txn) error {
-		if now := time.Now(); t.e.store.Now().Sub(now) > time.Minute {
+		if now := t.e.store.Wall(); t.e.store.Now().Sub(now) > time.Minute {
 			t.e.store.CorrectClock(now)
 		}
 		t.after = append(t.after, func() { t.e.life.confirm() })
@@ -146,7 +144,7 @@ func (e *Engine) ConfirmClock(ctx context.Context) error {
 
 // agrees lets an authenticated contact's fresh message confirm the time.
 func (t *txn) agrees(claimed uint64) {
-	if d := message.ClockTime(claimed).Sub(t.now); d > -agreement && d < agreement && t.e.ClockInDoubt() {
+	if d := message.ClockTime(claimed).Sub(t.now); d > -message.Agreement && d < message.Agreement && t.e.ClockInDoubt() {
 		t.after = append(t.after, func() { t.e.life.confirm() })
 	}
 }

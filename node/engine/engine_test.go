@@ -20,6 +20,7 @@ type device struct {
 	dir   string
 	root  [32]byte
 	store *storage.Store
+	ahead time.Duration // of its clock
 	*engine.Engine
 	stop context.CancelFunc
 	done chan error
@@ -39,12 +40,14 @@ func newDevice(t testing.TB, name string) *device {
 
 func (d *device) open() {
 	d.t.Helper()
-	s, err := storage.Open(storage.Options{Dir: d.dir, Root: d.root, Ballast: -1, MinFree: -1})
+	s, err := storage.Open(storage.Options{Dir: d.dir, Root: d.root, Ballast: -1, MinFree: -1, Wall: d.wall})
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	d.store = s
 }
+
+func (d *device) wall() time.Time { return time.Now().Add(d.ahead) }
 
 func (d *device) start() {
 	d.t.Helper()
@@ -148,6 +151,8 @@ func (d *device) hello(other *device) {
 	if err := other.PeerCounters(d.t.Context(), d.Device(), d.Counters(other.Device())); err != nil {
 		d.t.Fatal(err)
 	}
+	d.must(d.PeerClock(d.t.Context(), other.Device(), other.Clock()))
+	d.must(other.PeerClock(d.t.Context(), d.Device(), d.Clock()))
 }
 
 func (d *device) say(other *device, text string) {

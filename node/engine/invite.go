@@ -38,7 +38,7 @@ func (e *Engine) CreateInvite(ctx context.Context, o InviteOptions) (link string
 	if o.Uses < 1 || o.Uses > MaxInviteUses || o.Life <= 0 || o.Life > MaxInviteLife {
 		return "", time.Time{}, fmt.Errorf("engine: invite with %d uses for %v is out of range", o.Uses, o.Life)
 	}
-	now := time.Now()
+	now := e.store.Wall()
 	inv := identity.NewInvite(e.self.account, now.Add(o.Life))
 	if o.NeedsApproval {
 		inv.Flags |= identity.NeedsApproval
@@ -140,7 +140,7 @@ func (o *offers) pick(uses []record.InviteUse, now time.Time) *record.InviteUse 
 // whether they know its secret; who does not learns nothing.
 func (e *Engine) ServeInvite(_ context.Context, id [16]byte, proof func(secret [32]byte) bool) (secret [32]byte, reply []byte, code uint8) {
 	var inv *record.Invite
-	now := time.Now()
+	now := e.store.Wall()
 	err := e.store.View(func(tx *storage.Tx) error {
 		b, err := tx.Get(record.InviteKey(id))
 		if errors.Is(err, storage.ErrNotFound) {

@@ -352,6 +352,9 @@ func (t *txn) dropSessions(a identity.AccountID) error {
 			return err
 		}
 		delete(t.windows, s.Device)
+		if err := t.del(record.AheadKey(t, s.Device)); err != nil {
+			return err
+		}
 		if err := t.del(record.WindowKey(t, s.Device)); err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func (t *txn) takeNotice(s *session, n *message.Notice) error {
 		return fmt.Errorf("%w: notice of another conversation", ErrRefused)
 	}
 	if n.Kind == message.NoticeTyping {
-		return t.takeTyping(s.Account, n.At)
+		return t.takeTyping(s, n.At)
 	}
 	for _, id := range n.IDs {
 		rec, x, _, err := t.message(id)

@@ -249,7 +249,10 @@ func (t *txn) takeMessage(s *session, m *message.Message) error {
 		return err
 	}
 	rec := &record.Message{Account: s.Account, Received: t.now.UnixMilli(), Content: content}
-	rec.Burn, rec.Expires = uint32(life.Burn/time.Second), deadline(m, life, t.now)
+	rec.Burn = uint32(life.Burn / time.Second)
+	if rec.Expires, err = t.deadline(m, life); err != nil {
+		return err
+	}
 	if b != nil {
 		return t.takeHidden(conv, m, b, rec, out)
 	}

@@ -72,7 +72,7 @@ func (k *rekeying) started(a identity.AccountID, now time.Time) {
 }
 
 // WantsBundle reports whether the sessions with an account need new keys.
-func (e *Engine) WantsBundle(a identity.AccountID) bool { return e.rekey.wants(a, time.Now()) }
+func (e *Engine) WantsBundle(a identity.AccountID) bool { return e.rekey.wants(a, e.store.Now()) }
 
 // Waits reports whether there is anything to say to an account: something is
 // pending, or waits to be sealed until the other side's counters were compared,
@@ -185,7 +185,7 @@ func (e *Engine) AcceptBundle(ctx context.Context, a identity.AccountID, d ident
 		if c == nil || c.State == record.ContactBlocked || b.Device != d || b.Account != a {
 			return ErrRefused
 		}
-		if !e.rekey.wants(a, time.Now()) {
+		if !e.rekey.wants(a, e.store.Now()) {
 			return nil
 		}
 		card, err := identity.ParseCard(c.Card)

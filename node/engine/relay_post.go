@@ -404,9 +404,9 @@ func (t *txn) takeAcks(s *session, m *message.Acks) error {
 }
 
 // Collect takes envelopes that came to a mailbox at a relay, in order, and
-// commits them together. What is committed is to be trimmed; see
-// [Engine.ReceiveBatch].
-func (e *Engine) Collect(ctx context.Context, relay [32]byte, envs [][]byte) []Result {
+// commits them together. Each is at least as old as ages says; nil is unknown.
+// What is committed is to be trimmed; see [Engine.ReceiveBatch].
+func (e *Engine) Collect(ctx context.Context, relay [32]byte, envs [][]byte, ages []time.Duration) []Result {
 	out := make([]Result, len(envs))
 	steps := make([]*step, len(envs))
 	for i, env := range envs {
@@ -416,6 +416,9 @@ func (e *Engine) Collect(ctx context.Context, relay [32]byte, envs [][]byte) []R
 			}
 			if err := t.lookBehind(relay, env); err != nil {
 				return err
+			}
+			if i < len(ages) {
+				t.aged = ages[i]
 			}
 			r, err := t.receive(relay, identity.DeviceID{}, env)
 			if errors.Is(err, errBlockedMail) {

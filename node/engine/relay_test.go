@@ -21,10 +21,11 @@ type shelf struct {
 	mail  map[*device][][]byte
 	owner map[stamp.Stamp]*device
 	spent map[stamp.Stamp]bool
+	came  map[string]time.Time // envelopes, by their beginnings
 }
 
 func newShelf(n byte) *shelf {
-	return &shelf{key: [32]byte{n}, mail: map[*device][][]byte{}, owner: map[stamp.Stamp]*device{}, spent: map[stamp.Stamp]bool{}}
+	return &shelf{key: [32]byte{n}, mail: map[*device][][]byte{}, owner: map[stamp.Stamp]*device{}, spent: map[stamp.Stamp]bool{}, came: map[string]time.Time{}}
 }
 
 // host makes a mailbox for d.
@@ -90,6 +91,18 @@ func (d *device) deposit(to identity.AccountID, relays ...*shelf) (n int) {
 	}
 }
 
+// ages is how long ago at least d's mail came.
+func (r *shelf) ages(d *device) (out []time.Duration) {
+	for _, env := range r.mail[d] {
+		at, ok := r.came[string(env[:min(16, len(env))])]
+		if !ok {
+			at = time.Now()
+		}
+		out = append(out, max(0, time.Since(at.UTC().Truncate(24*time.Hour).Add(24*time.Hour))))
+	}
+	return out
+}
+
 func (r *shelf) take(l engine.Letter) uint8 {
 	switch o := r.owner[l.Stamp]; {
 	case o == nil:
@@ -99,6 +112,7 @@ func (r *shelf) take(l engine.Letter) uint8 {
 	default:
 		r.spent[l.Stamp] = true
 		r.mail[o] = append(r.mail[o], l.Envelope)
+		r.came[string(l.Envelope[:16])] = time.Now()
 		return 0
 	}
 }
@@ -107,7 +121,7 @@ func (r *shelf) take(l engine.Letter) uint8 {
 func (d *device) collect(r *shelf) (taken int) {
 	d.t.Helper()
 	var left [][]byte
-	for i, res := range d.Collect(d.t.Context(), r.key, r.mail[d]) {
+	for i, res := range d.Collect(d.t.Context(), r.key, r.mail[d], r.ages(d)) {
 		if res.Err != nil {
 			left = append(left, r.mail[d][i])
 			continue

@@ -180,7 +180,9 @@ func (t *txn) insertOwn(to identity.AccountID, life message.Lifetime, conv *conv
 	}
 	rec := &record.Message{Account: t.e.self.account, Mine: true, Received: t.now.UnixMilli(), Content: content}
 	rec.Burn = uint32(life.Burn / time.Second)
-	rec.Expires = deadline(m, life, t.now)
+	if life.Expiry != 0 {
+		rec.Expires = life.Expires(t.now).UnixMilli()
+	}
 	leaf, err := t.leafFor(m.Conversation, rec)
 	if err != nil {
 		return message.ID{}, err
@@ -191,19 +193,6 @@ func (t *txn) insertOwn(to identity.AccountID, life message.Lifetime, conv *conv
 		return message.ID{}, err
 	}
 	return id, t.putMessage(m, rec, out, x, leaf, true)
-}
-
-// deadline is when a message ends that is stored now, in unix milliseconds; 0
-// is never.
-func deadline(m *message.Message, l message.Lifetime, now time.Time) int64 {
-	if l.Expiry == 0 {
-		return 0
-	}
-	sent := message.ClockTime(m.HLC)
-	if now.Before(sent) {
-		sent = now
-	}
-	return l.Expires(sent).UnixMilli()
 }
 
 // insert asks the conversation's history what becomes of a message.

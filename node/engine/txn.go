@@ -21,7 +21,8 @@ type txn struct {
 	*storage.Tx
 	e     *Engine
 	now   time.Time
-	wrote bool // the present step has changed something
+	wrote bool          // the present step has changed something
+	aged  time.Duration // how long ago at least the envelope came to a relay that is being taken
 
 	sessions map[sessionID]*session
 	peers    map[identity.AccountID][]*session // all sessions with an account
@@ -123,7 +124,7 @@ func (t *txn) Pseudonym(label string, id []byte) [16]byte {
 }
 
 // begin starts a step.
-func (t *txn) begin() { t.wrote = false }
+func (t *txn) begin() { t.wrote, t.aged = false, 0 }
 
 // put writes one record.
 func (t *txn) put(k storage.Key, v []byte) error {

@@ -237,7 +237,9 @@ func (t *txn) takeErased(s *session, p *message.Erased) error {
 		return err
 	}
 	rec = &record.Message{Account: s.Account, Received: t.now.UnixMilli(), Erased: true, Content: content}
-	rec.Expires = deadline(m, message.Lifetime{Expiry: p.Expiry}, t.now)
+	if rec.Expires, err = t.deadline(m, message.Lifetime{Expiry: p.Expiry}); err != nil {
+		return err
+	}
 	if p.Reason != message.Unsent {
 		return t.takeHidden(conv, m, nil, rec, out)
 	}

@@ -176,6 +176,7 @@ type collector struct {
 	mb   *mailbox.Mailbox
 
 	next    time.Duration // until the next time, if nothing happens
+	behind  time.Duration // by how much the relay's clock is ahead of this one
 	after   uint64
 	unknown map[uint64][16]byte // what isn't recognised, and stays
 }
@@ -207,6 +208,7 @@ func (c *collector) run(ctx context.Context) (worked bool, err error) {
 	if r.Leaving != 0 {
 		return true, c.leave(ctx, r, state.Found)
 	}
+	c.behind = time.Until(time.Unix(int64(min(hello.Unix, 1<<40)), 0))
 	if !state.Found {
 		if state, err = c.create(ctx, r, hello); err != nil {
 			return false, err
@@ -450,24 +452,32 @@ func (c *collector) mint(ctx context.Context) error {
 func (c *collector) fetch(ctx context.Context, wait uint16) (wire.End, error) {
 	var seqs []uint64
 	var envs [][]byte
+	var ages []time.Duration
 	end, err := c.mb.Fetch(ctx, wire.Fetch{After: c.after, MaxBytes: fetchBytes, Wait: wait}, func(e *wire.Env) error {
-		seqs, envs = append(seqs, e.Seq), append(envs, slices.Clone(e.Envelope))
+		seqs, envs, ages = append(seqs, e.Seq), append(envs, slices.Clone(e.Envelope)), append(ages, c.age(e.Day))
 		return nil
 	})
 	if err != nil {
 		return end, err
 	}
 	c.after = max(c.after, end.Next)
-	return end, c.take(ctx, seqs, envs)
+	return end, c.take(ctx, seqs, envs, ages)
+}
+
+// age is how long ago at least something came to the relay, by the relay's
+// clock, that came on a day.
+func (c *collector) age(day uint16) time.Duration {
+	end := time.Unix((int64(day)+1)*86400, 0)
+	return max(0, time.Now().Add(c.behind).Sub(end))
 }
 
 // take hands envelopes to the engine and trims what it has committed.
-func (c *collector) take(ctx context.Context, seqs []uint64, envs [][]byte) error {
+func (c *collector) take(ctx context.Context, seqs []uint64, envs [][]byte, ages []time.Duration) error {
 	if len(envs) == 0 {
 		return nil
 	}
 	var done []uint64
-	for i, r := range c.p.e.Collect(ctx, c.key, envs) {
+	for i, r := range c.p.e.Collect(ctx, c.key, envs, ages) {
 		switch {
 		case r.Err == nil:
 			done = append(done, seqs[i])
@@ -511,9 +521,10 @@ func (c *collector) lookAgain(ctx context.Context) error {
 				continue
 			}
 			var envs [][]byte
+			var ages []time.Duration
 			_, err := c.mb.Fetch(ctx, wire.Fetch{After: seqs[i] - 1, MaxBytes: 1}, func(e *wire.Env) error {
 				if e.Seq == seqs[i] {
-					envs = append(envs, slices.Clone(e.Envelope))
+					envs, ages = append(envs, slices.Clone(e.Envelope)), append(ages, c.age(e.Day))
 				}
 				return nil
 			})
@@ -521,7 +532,7 @@ func (c *collector) lookAgain(ctx context.Context) error {
 				return err
 			}
 			before := len(c.unknown)
-			if err := c.take(ctx, []uint64{seqs[i]}[:len(envs)], envs); err != nil {
+			if err := c.take(ctx, []uint64{seqs[i]}[:len(envs)], envs, ages); err != nil {
 				return err
 			}
 			more = more || len(c.unknown) < before

@@ -24,7 +24,7 @@ const (
 	// that were under way. Its secrets are deleted then (spec §5.2).
 	Grace = 7 * 24 * time.Hour
 	// skew is how far a clock may be behind the clock of a bundle's maker.
-	skew = 24 * time.Hour
+	skew = 7 * 24 * time.Hour
 )
 
 // SignedKey is an X25519 key with its lifetime in unix seconds: valid from

@@ -6,6 +6,9 @@ import "time"
 // counts (spec §9.4).
 const MaxAhead = 2 * time.Minute
 
+// Agreement is how far apart two clocks may be that agree.
+const Agreement = 10 * time.Minute
+
 // counterBits is the width of the counter of a hybrid logical clock.
 const counterBits = 16
 

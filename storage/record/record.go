@@ -55,6 +55,7 @@ const (
 	FamilyEvent        = 0x50 // sequence number u64
 	FamilyCounter      = 0x51 // one record: the next event number
 	FamilyDoubt        = 0x52 // one record, while the time is in doubt
+	FamilyAhead        = 0x53 // device pseudonym[16]: how far this clock is ahead of a contact's
 	FamilyPeer         = 0x60 // device pseudonym[16]: addresses that worked
 	FamilyServer       = 0x61 // peer pseudonym[16]: nodes of the hash table
 	FamilyOwner        = 0x62 // one record: the secret of this device's beacon

@@ -3,6 +3,7 @@ package record_test
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"rushlight/protocol/identity"
 	"rushlight/protocol/stamp"
@@ -28,7 +29,7 @@ var parsers = []func([]byte) (marshaler, error){
 	parser(record.ParseServer), parser(record.ParseOwner), parser(record.ParseFriend),
 	parser(record.ParseRelay), parser(record.ParsePool), parser(record.ParseGiven), parser(record.ParsePlaces),
 	parser(record.ParsePosted), parser(record.ParseAsked), parser(record.ParseIssue),
-	parser(record.ParseLeft), parser(record.ParseWithdrawal), parser(record.ParseRevoked),
+	parser(record.ParseLeft), parser(record.ParseWithdrawal), parser(record.ParseRevoked), parser(record.ParseAhead),
 }
 
 // examples has one filled-in record of each kind, in the order of parsers.
@@ -72,6 +73,7 @@ var examples = []marshaler{
 	&record.Left{Copies: []record.LeftCopy{{Addrs: [][]byte{{1}}, Made: 2}, {Cure: [16]byte{3}}}},
 	&record.Withdrawal{LeftCopy: record.LeftCopy{Object: [16]byte{1}}, Due: 2, Until: 3, Sure: true},
 	&record.Revoked{Serials: []uint32{1, 5}},
+	&record.Ahead{By: -3 * time.Second},
 }
 
 func TestEveryRecordComesBack(t *testing.T) {
