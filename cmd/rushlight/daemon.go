@@ -31,6 +31,7 @@ type daemon interface {
 	PeerID() string
 	Wipe() error
 	Now() time.Time
+	DoorKey() [32]byte
 	Backup(w io.Writer, slot []byte, key [32]byte, expiring bool) (backup.Summary, error)
 }
 
@@ -46,6 +47,8 @@ type settings struct {
 	idleCap    int64
 	noLAN      bool
 	name       string
+	page       string // address of the page; empty is none
+	open       bool   // in a browser, if there is one
 	logger     *slog.Logger
 }
 

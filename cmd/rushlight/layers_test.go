@@ -47,6 +47,7 @@ var clock = []string{
 var users = map[string][]string{
 	"filippo.io/edwards25519":        {"rushlight/protocol/beacon"},
 	"github.com/BurntSushi/toml":     {"rushlight/cmd/rushlight"},
+	"github.com/coder/websocket":     {"rushlight/node/door"},
 	"github.com/creachadair/jrpc2":   {"rushlight/node/api"},
 	"github.com/dgraph-io/badger/v4": {"rushlight/storage", "rushlight/storage/shelf"},
 	// It makes the page out of its sources, which is no part of the program.

@@ -150,6 +150,10 @@ func (a *app) serveLocked(ctx context.Context, s settings, since time.Time) (d d
 	if err != nil {
 		return nil, err
 	}
+	p, err := openPage(ctx, a.dir, s.page, nil)
+	if err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
 	if !a.json {
 		fmt.Fprintln(a.err, "locked")
 	}
@@ -185,13 +189,20 @@ func (a *app) serveLocked(ctx context.Context, s settings, since time.Time) (d d
 			return nil
 		},
 	}
-	var expiring sync.WaitGroup
-	expiring.Go(func() {
+	var beside sync.WaitGroup
+	if p != nil {
+		beside.Go(func() {
+			if err := p.serve(ctx, srv, s.logger); err != nil {
+				stop(err)
+			}
+		})
+	}
+	beside.Go(func() {
 		a.expire(ctx, &mu, func() bool { return d != nil }, lockedClock{since, time.Now()}, s.logger)
 	})
 	err = srv.Serve(ctx, ln)
 	stop(nil)
-	expiring.Wait()
+	beside.Wait()
 	cause := context.Cause(ctx)
 	switch {
 	case err != nil:

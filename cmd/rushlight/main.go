@@ -186,7 +186,7 @@ func newRoot(a *app) *cobra.Command {
 		editMessageCommand(a), unsendCommand(a), reactCommand(a), timerCommand(a), conversationsCommand(a), conversationCommand(a), searchCommand(a),
 		lockCommand(a), unlockCommand(a), passphraseCommand(a), wipeCommand(a),
 		backupCommand(a), restoreCommand(a),
-		checkCommand(a), rpcCommand(a), versionCommand(a), manCommand(),
+		pageCommand(a), tokenCommand(a), checkCommand(a), rpcCommand(a), versionCommand(a), manCommand(),
 	)
 	return root
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"rushlight/node/api"
+	"rushlight/node/door"
 	"rushlight/node/host"
 	"rushlight/protocol/identity"
 )
@@ -24,11 +25,17 @@ const defaultIdleCap = 5_000_000
 func (u upFlags) settings() (settings, error) {
 	s := settings{
 		socks: u.socks, listen: u.listen, announce: u.announce, bootstrap: u.bootstrap, relays: u.relays,
-		idleCap: u.idleCap, noLAN: u.noLAN, name: u.name,
+		idleCap: u.idleCap, noLAN: u.noLAN, name: u.name, page: u.page, open: !u.noOpen,
 	}
 	var err error
 	if s.profile, err = host.ParseProfile(u.profile); err != nil {
 		return s, api.Errorf(api.CodeUsage, "there is no such profile").WithHint("it is desktop, relay or hidden")
+	}
+	if u.noPage || s.profile == host.Relay && s.page == defaultPage {
+		s.page = ""
+	}
+	if s.page != "" && !door.IsLoopback(s.page) {
+		return s, errPageAddr
 	}
 	if s.idleCap < 0 {
 		return s, api.Errorf(api.CodeUsage, "that is not a number of bytes").WithHint("write it like 5000000")

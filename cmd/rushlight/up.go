@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"sync"
@@ -19,7 +20,7 @@ import (
 	"rushlight/storage/keyfile"
 )
 
-// upFlags are the flags of up; no page and no browser is all there is yet.
+// upFlags are the flags of up.
 type upFlags struct {
 	profile    string
 	socks      string
@@ -31,6 +32,7 @@ type upFlags struct {
 	idleCap    int64
 	noLAN      bool
 	name       string
+	page       string
 	noPage     bool
 	noOpen     bool
 }
@@ -48,8 +50,9 @@ func addUpFlags(cmd *cobra.Command) *upFlags {
 	f.Int64Var(&u.idleCap, "idle-cap", defaultIdleCap, "bytes a day to spend while nobody says anything; 0 is no limit, as a relay has")
 	f.BoolVar(&u.noLAN, "no-lan", false, "don't look for contacts on the local network")
 	f.StringVar(&u.name, "name", "", "first run: the name your contacts see until they choose one")
+	f.StringVar(&u.page, "page", defaultPage, "address of the page on this machine; port 0 is chosen once and kept")
 	f.BoolVar(&u.noPage, "no-page", false, "don't serve the page")
-	f.BoolVar(&u.noOpen, "no-open", false, "don't open a browser")
+	f.BoolVar(&u.noOpen, "no-open", false, "don't open the page in a browser")
 	return u
 }
 
@@ -103,7 +106,7 @@ func (a *app) up(ctx context.Context, flags upFlags) error {
 	}
 	for err == nil && d != nil {
 		now := d.Now
-		err = a.serve(ctx, d, code, s.logger)
+		err = a.serve(ctx, d, code, s)
 		d, code = nil, nil
 		if errors.Is(err, errLock) {
 			since := now()
@@ -163,7 +166,7 @@ func (a *app) progress() (stop func()) {
 }
 
 // serve runs the daemon until ctx ends, it is told to stop, or it fails.
-func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, log *slog.Logger) error {
+func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, s settings) error {
 	self, err := d.Self(ctx)
 	if err != nil {
 		return errors.Join(err, d.Close())
@@ -171,10 +174,18 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 	signalled := ctx
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	ln, err := api.Listen(ctx, a.dir)
+	key := d.DoorKey()
+	p, err := openPage(ctx, a.dir, s.page, &key)
+	var ln net.Listener
+	if err == nil {
+		ln, err = api.Listen(ctx, a.dir)
+	}
 	if err != nil {
+		if p != nil {
+			err = errors.Join(err, p.ln.Close())
+		}
 		if code != nil {
-			err = errors.Join(err, a.ready(d, self, code, false))
+			err = errors.Join(err, a.ready(d, self, code, nil, false))
 		}
 		return errors.Join(err, d.Close())
 	}
@@ -184,7 +195,7 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 	var doors, node sync.WaitGroup
 	var wiped atomic.Bool
 	srv := &api.Server{
-		Daemon: d, Version: versionText(), Logger: log,
+		Daemon: d, Version: versionText(), Logger: s.logger, Rights: p.rights(),
 		Shutdown: func() { stop(nil) }, Lock: func() { stop(errLock) },
 		Backup: func(_ context.Context, r api.BackupRequest) (api.Backup, error) {
 			b, err := writeBackup(d, r.Path, []byte(r.Passphrase), r.Expiring)
@@ -204,6 +215,13 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 			stop(fmt.Errorf("serving the socket: %w", err))
 		}
 	})
+	if p != nil {
+		doors.Go(func() {
+			if err := p.serve(ctx, srv, s.logger); err != nil {
+				stop(err)
+			}
+		})
+	}
 	node.Go(func() {
 		err := d.Run(nodeCtx)
 		if err == nil && nodeCtx.Err() == nil {
@@ -216,10 +234,18 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 
 	select {
 	case <-d.Ready():
-		err = a.ready(d, self, code, true)
+		link := p.link()
+		err = a.ready(d, self, code, link, true)
+		if link != nil && s.open && !a.json && a.canOpen() {
+			doors.Go(func() {
+				if openBrowser(ctx, *link) != nil && ctx.Err() == nil {
+					fmt.Fprintln(a.err, "No browser could be opened; open the link yourself.")
+				}
+			})
+		}
 	case <-ctx.Done():
 		if code != nil { // it is shown now or never
-			err = a.ready(d, self, code, false)
+			err = a.ready(d, self, code, nil, false)
 		}
 	}
 	if err != nil {
@@ -271,7 +297,7 @@ func (a *app) hurry(signalled bool) (done func()) {
 
 // ready tells whoever waits that the daemon can be used, and on the first run
 // the recovery code. Only that is told when the daemon was stopped already.
-func (a *app) ready(d daemon, self api.Self, code *identity.RecoveryCode, ready bool) error {
+func (a *app) ready(d daemon, self api.Self, code *identity.RecoveryCode, page *string, ready bool) error {
 	recovery := ""
 	if code != nil {
 		recovery = code.String()
@@ -287,7 +313,7 @@ func (a *app) ready(d daemon, self api.Self, code *identity.RecoveryCode, ready 
 			Page     *string          `json:"page"`
 			Account  string           `json:"account"`
 			Recovery string           `json:"recovery,omitempty"`
-		}{ready, d.PeerID(), d.Addrs(), nil, self.Account, recovery}), finish(a.dir))
+		}{ready, d.PeerID(), d.Addrs(), page, self.Account, recovery}), finish(a.dir))
 	}
 	if code != nil {
 		fmt.Fprintf(a.err, `This is a new profile. Its recovery code is shown only now:
@@ -305,6 +331,9 @@ Make a link for somebody with: rushlight invite
 		return err
 	}
 	if ready {
+		if page != nil {
+			fmt.Fprintf(a.out, "The page, for whoever opens this first within a minute: %s\n", *page)
+		}
 		fmt.Fprintf(a.err, "account %s\nready\n", self.Account)
 	}
 	return nil

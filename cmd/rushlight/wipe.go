@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rushlight/node/api"
+	"rushlight/node/door"
 	"rushlight/storage"
 	"rushlight/storage/keyfile"
 	"rushlight/storage/keyfile/wheel"
@@ -123,5 +124,5 @@ func wipeSlots(dir string) error {
 // wipeFiles removes what is left of a profile without keys.
 func wipeFiles(dir string) error {
 	forgetKeyring(dir)
-	return errors.Join(storage.Wipe(storeDir(dir)), os.RemoveAll(keyDir(dir)))
+	return errors.Join(door.Forget(dir), storage.Wipe(storeDir(dir)), os.RemoveAll(keyDir(dir)))
 }

@@ -38,6 +38,9 @@ type Daemon interface {
 	// Contacts lists all contacts, in the order of their shown names.
 	Contacts(ctx context.Context) ([]Contact, error)
 
+	// Find returns the contact that who means; see Rename.
+	Find(ctx context.Context, who string) (Contact, error)
+
 	// Rename sets the petname; an empty one removes it. who is a petname, an
 	// account id, a UUID or a unique prefix of at least eight characters of an
 	// id, here and everywhere below: CodeUnknownContact,
@@ -85,6 +88,9 @@ type Daemon interface {
 	// Read returns messages of one conversation, oldest first, and marks those
 	// of others read unless req.Peek.
 	Read(ctx context.Context, req ReadRequest) ([]Message, error)
+
+	// Message returns one message: CodeUnknownMessage.
+	Message(ctx context.Context, id string) (Message, error)
 
 	// Delete erases a message from this device alone: CodeUnknownMessage.
 	Delete(ctx context.Context, id string) error

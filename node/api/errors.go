@@ -36,6 +36,7 @@ const (
 	CodeAmbiguousContact = "ambiguous_contact" // several contacts match
 	CodeMistypedID       = "mistyped_id"       // checksum of an account id is wrong
 	CodeUnknownMessage   = "unknown_message"   //
+	CodeUnknownToken     = "unknown_token"     //
 	CodeUnknownMethod    = "unknown_method"    // JSON-RPC only
 	CodeNotYours         = "not_yours"         // somebody else wrote the message
 	CodeBadDuration      = "bad_duration"      // a timer out of its range
@@ -76,6 +77,7 @@ var exitCodes = map[string]int{
 	CodeAmbiguousContact: 2,
 	CodeMistypedID:       2,
 	CodeUnknownMessage:   2,
+	CodeUnknownToken:     2,
 	CodeUnknownMethod:    2,
 	CodeBadDuration:      2,
 	CodeInviteDamaged:    2,

@@ -70,6 +70,20 @@ func (s *scripted) Contacts(context.Context) ([]Contact, error) {
 	return []Contact{bobContact}, s.note(nil)
 }
 
+func (s *scripted) Find(_ context.Context, who string) (Contact, error) {
+	if who != bob && who != "bob" {
+		return Contact{}, Errorf(CodeUnknownContact, "there is no such contact")
+	}
+	return bobContact, nil
+}
+
+func (s *scripted) Message(_ context.Context, id string) (Message, error) {
+	if id != msgID {
+		return Message{}, Errorf(CodeUnknownMessage, "there is no such message")
+	}
+	return Message{ID: msgID, Conversation: bob}, nil
+}
+
 func (s *scripted) Rename(_ context.Context, who, petname string) (Contact, error) {
 	return bobContact, s.note([2]string{who, petname})
 }

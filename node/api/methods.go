@@ -58,12 +58,21 @@ var methods = map[string]method{
 	"unlock":        (*conn).unlock,
 	"wipe":          (*conn).wipe,
 	"backup":        (*conn).backup,
+	"page":          (*conn).page,
+	"createToken":   (*conn).createToken,
+	"listTokens":    (*conn).listTokens,
+	"revokeToken":   (*conn).revokeToken,
+	"message":       (*conn).message,
 }
 
 // Assign implements [jrpc2.Assigner]. jrpc2 calls it for one request after the
 // other in the order in which they came, which is what gives sends their turn.
 func (c *conn) Assign(_ context.Context, name string) jrpc2.Handler {
-	if _, known := methods[name]; c.Daemon == nil && (known || name == "send") && !whileLocked[name] {
+	_, known := methods[name]
+	if known = known || name == "send"; known && !c.grant.allows(name) {
+		return handler(func(context.Context, []byte) (any, error) { return nil, errScope })
+	}
+	if c.Daemon == nil && known && !whileLocked[name] {
 		return handler(func(context.Context, []byte) (any, error) { return nil, errLocked })
 	}
 	if name == "send" {

@@ -241,6 +241,17 @@ func checkMessageID(id string) error {
 	return nil
 }
 
+func (c *conn) message(ctx context.Context, params []byte) (any, error) {
+	id, err := messageID(params)
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.Daemon.Message(ctx, id)
+	return struct {
+		Message Message `json:"message"`
+	}{m}, err
+}
+
 func (c *conn) read(ctx context.Context, params []byte) (any, error) {
 	var p struct {
 		Who    string `json:"who"`

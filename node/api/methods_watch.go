@@ -17,6 +17,9 @@ func (c *conn) startWatch(ctx context.Context, params []byte) (any, error) {
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
+	if !c.push {
+		return nil, Errorf(CodeUsage, "events don't come this way").WithHint("read them from /api/v1/events, or watch over a WebSocket")
+	}
 	after := FromNow
 	if p.After != nil {
 		after = *p.After

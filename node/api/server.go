@@ -31,6 +31,7 @@ type Server struct {
 	// the passphrase.
 	Unlock func(ctx context.Context, passphrase []byte) error
 	Backup func(ctx context.Context, r BackupRequest) (Backup, error) // nil: it is refused
+	Rights Rights                                                     // nil: links and tokens are refused
 	Logger *slog.Logger                                               // nil: silent
 }
 
@@ -69,7 +70,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		open.Add(1)
 		wg.Go(func() {
 			defer open.Add(-1)
-			s.serveConn(ctx, c)
+			s.serveConn(ctx, c, Owner, true)
 		})
 	}
 }
@@ -116,9 +117,12 @@ func errorLine(e *Error) []byte {
 // conn is one client.
 type conn struct {
 	*Server
-	ctx context.Context // ends when the daemon stops or the client is gone
-	srv *jrpc2.Server
-	wg  sync.WaitGroup // watches
+	Daemon Daemon // as much of it as grant allows; nil when locked
+	grant  Grant
+	push   bool            // what happens can be told
+	ctx    context.Context // ends when the daemon stops or the client is gone
+	srv    *jrpc2.Server
+	wg     sync.WaitGroup // watches
 
 	lastSend chan struct{} // closed when the last send assigned has its place
 
@@ -126,7 +130,7 @@ type conn struct {
 	watch context.CancelFunc // the running watch, or nil
 }
 
-func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
+func (s *Server) serveConn(ctx context.Context, nc net.Conn, g Grant, push bool) {
 	hard, cancelHard := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelHard()
 	soft, cancelSoft := context.WithCancel(ctx)
@@ -138,7 +142,7 @@ func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 	var wg sync.WaitGroup
 	wg.Go(l.flush)
 
-	c := &conn{Server: s, ctx: soft, lastSend: make(chan struct{})}
+	c := &conn{Server: s, Daemon: g.confine(s.Daemon), grant: g, push: push, ctx: soft, lastSend: make(chan struct{})}
 	close(c.lastSend)
 	// Requests in flight are bounded by the channel. A lower bound here would
 	// stand in the way of sends that wait for their turn.

@@ -270,7 +270,7 @@ func FuzzLine(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			(&Server{Daemon: d}).serveConn(t.Context(), &halfPipe{Conn: there})
+			(&Server{Daemon: d}).serveConn(t.Context(), &halfPipe{Conn: there}, Owner, true)
 		}()
 		go func() {
 			// The server may close first.
