@@ -21,6 +21,7 @@ const linger = 30 * time.Second
 // before, without addresses, and with nothing that others could use.
 func Fresh(base host.Config) (*host.Host, error) {
 	suite.Random(base.Key[:])
+	base.Brief = true
 	base.PortMap, base.Announce, base.Circuits, base.Candidates = false, nil, nil, nil
 	base.Libp2p = append(slices.Clone(base.Libp2p), libp2p.ForceReachabilityPrivate(), libp2p.DisableIdentifyAddressDiscovery())
 	if base.Profile != host.Hidden {
@@ -84,6 +85,7 @@ func (c *client) take(ctx context.Context, f *Finder) (*Table, error) {
 		// There may be others by now, and it goes on without them.
 		_ = f.join(ctx, c.table)
 	}
+	f.meetNew(ctx, c.table, &f.fresh.client)
 	c.use.Lock()
 	c.users++
 	c.use.Unlock()

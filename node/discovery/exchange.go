@@ -207,13 +207,13 @@ func (f *Finder) haveTold(p peer.ID, rev int) {
 func (f *Finder) take(a identity.AccountID, p peer.ID, s *statement) {
 	if isServer(f.cfg.Host.Libp2p(), p) {
 		if addrs := addrsOf(s.hints)[p]; len(addrs) > 0 {
-			f.servers.tried(peer.AddrInfo{ID: p, Addrs: addrs}, true, time.Now())
+			f.answered(peer.AddrInfo{ID: p, Addrs: addrs})
 		}
 	}
 	for i := range s.servers {
 		info := serverInfo(&s.servers[i])
 		info.Addrs = slices.DeleteFunc(info.Addrs, func(a ma.Multiaddr) bool { return !manet.IsPublicAddr(a) })
-		f.servers.heard(info)
+		f.heard(info)
 	}
 	ahead := time.Now().Add(24 * time.Hour).UnixMilli()
 	f.mu.Lock()

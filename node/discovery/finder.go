@@ -92,27 +92,29 @@ type Finder struct {
 	wg        sync.WaitGroup
 	client    client
 
-	mu      sync.Mutex
-	open    bool
-	owner   *beacon.Owner
-	made    time.Time // when this device's addresses last changed
-	hints   []identity.Hint
-	friends map[identity.AccountID]*record.Friend
-	dirty   map[identity.AccountID]bool
-	told    map[peer.ID]telling
-	rev     int // of what this device says of itself
-	looked  int // the rev that was acted upon
-	vouched [][32]byte
-	there   map[peer.ID]identity.AccountID // on a stream now, as far as known
-	news    []arrival
-	changed bool
-	quests  map[identity.AccountID]*quest
-	invited map[[16]byte]*quest
-	pub     publication
-	table   *Table // of a server
-	joinAt  time.Time
-	born    time.Time
-	size    int // of the hash table, when last asked
+	mu       sync.Mutex
+	open     bool
+	owner    *beacon.Owner
+	made     time.Time // when this device's addresses last changed
+	hints    []identity.Hint
+	friends  map[identity.AccountID]*record.Friend
+	dirty    map[identity.AccountID]bool
+	told     map[peer.ID]telling
+	rev      int // of what this device says of itself
+	looked   int // the rev that was acted upon
+	vouched  [][32]byte
+	there    map[peer.ID]identity.AccountID // on a stream now, as far as known
+	news     []arrival
+	changed  bool
+	quests   map[identity.AccountID]*quest
+	invited  map[[16]byte]*quest
+	pub      publication
+	table    *Table // of a server
+	joinAt   time.Time
+	fresh    struct{ client, table []peer.AddrInfo } // nodes just found, which each is to meet
+	spreadAt time.Time                               // when to act on nodes just found; zero is never
+	born     time.Time
+	size     int // of the hash table, when last asked
 }
 
 // telling is what a peer was last told, and when.
@@ -257,7 +259,7 @@ func (f *Finder) HeardRelay(key [32]byte, addr []byte) {
 		return
 	}
 	if id, err := peer.IDFromPublicKey(pub); err == nil {
-		f.servers.heard(serverInfo(&record.Server{Peer: []byte(id), Addrs: [][]byte{addr}}))
+		f.heard(serverInfo(&record.Server{Peer: []byte(id), Addrs: [][]byte{addr}}))
 	}
 }
 
@@ -413,6 +415,9 @@ func (f *Finder) act(ctx context.Context, now time.Time) time.Duration {
 			f.work(func() { f.pursue(ctx, a, q) })
 		}
 	}
+	if !f.spreadAt.IsZero() && due(f.spreadAt) {
+		f.spread(now)
+	}
 	if f.table != nil && due(f.joinAt) {
 		f.joinAt = now.Add(time.Hour) // until it is done
 		f.work(func() { f.rejoin(ctx) })
@@ -502,6 +507,7 @@ func (f *Finder) rejoin(ctx context.Context) {
 			f.log.Debug("joining the hash table", "error", err)
 		}
 	}
+	f.meetNew(ctx, f.table, &f.fresh.table)
 	f.note(f.table)
 	pause := lookAfter
 	f.mu.Lock()
@@ -517,7 +523,11 @@ func (f *Finder) rejoin(ctx context.Context) {
 // join lets a table begin with what is remembered.
 func (f *Finder) join(ctx context.Context, t *Table) error {
 	return t.Join(ctx, f.servers.candidates(), func(p peer.AddrInfo, ok bool) {
-		f.servers.tried(p, ok, time.Now())
+		if ok {
+			f.answered(p)
+		} else {
+			f.servers.tried(p, false, time.Now())
+		}
 	})
 }
 

@@ -28,6 +28,7 @@ const (
 type publication struct {
 	busy   bool
 	rev    int  // what was put
+	again  bool // something happened meanwhile that asks for another put
 	full   bool // it is new, or there were few copies: put all, and read all back
 	next   time.Time
 	pause  time.Duration
@@ -57,6 +58,9 @@ func (f *Finder) publish(ctx context.Context) {
 	switch {
 	case err != nil:
 		p.pause = min(max(retryFirst, 2*p.pause), retryLast)
+		if now.Sub(f.begun()) < settling {
+			p.pause = retryFirst
+		}
 		p.next = now.Add(p.pause)
 		if ctx.Err() == nil && !errors.Is(err, ErrNobody) {
 			f.log.Debug("putting the beacon", "error", err)
@@ -71,6 +75,9 @@ func (f *Finder) publish(ctx context.Context) {
 		} else {
 			p.poor = 0
 		}
+	}
+	if p.again {
+		p.again, p.next = false, now
 	}
 	f.ring()
 }

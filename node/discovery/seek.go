@@ -17,6 +17,7 @@ import (
 // How often somebody is looked for (spec §14.4).
 const (
 	seekFirst   = 5 * time.Second
+	seekOften   = 10 * time.Second // the longest pause in the first moments
 	seekShort   = time.Minute      // the longest pause in the first minutes
 	seekEager   = 10 * time.Minute // the first minutes
 	seekLast    = 4 * time.Hour
@@ -34,11 +35,15 @@ type quest struct {
 	turn        int // contacts asked so far
 }
 
-// failed plans the next search.
-func (q *quest) failed(now time.Time) {
+// failed plans the next search. In a small table the first ones come quickly
+// after each other: they cost little, and its parts may just be coming together.
+func (q *quest) failed(now time.Time, small bool) {
 	limit := seekShort
-	if now.Sub(q.began) > seekEager {
+	switch began := now.Sub(q.began); {
+	case began > seekEager:
 		limit = seekLast
+	case began < settling && small:
+		limit = seekOften
 	}
 	q.pause = min(max(seekFirst, 2*q.pause), limit)
 	q.next = now.Add(q.pause)
@@ -59,7 +64,7 @@ func (f *Finder) pursue(ctx context.Context, a identity.AccountID, q *quest) {
 	}
 	f.mu.Lock()
 	q.busy = false
-	q.failed(time.Now())
+	q.failed(time.Now(), f.small())
 	f.mu.Unlock()
 	if found {
 		f.cfg.Found(a)
@@ -98,10 +103,10 @@ func (f *Finder) seek(ctx context.Context, a identity.AccountID, q *quest) bool 
 
 // read looks for an owner's newest beacon, made after a time.
 func (f *Finder) read(ctx context.Context, r beacon.Reader, places uint8, after time.Time) (body *beacon.Body, made time.Time, ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, seekTime)
-	defer cancel()
 	now := time.Now()
 	err := f.ask(ctx, func(t *Table) error {
+		ctx, cancel := context.WithTimeout(ctx, seekTime)
+		defer cancel()
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		for e := r.Epoch(now); e+1 >= r.Epoch(now); e-- {
@@ -262,7 +267,7 @@ func (f *Finder) SeekInvite(ctx context.Context, inv *identity.Invite) (out []id
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		q.busy = false
-		q.failed(time.Now())
+		q.failed(time.Now(), f.small())
 	}()
 	// Whoever holds the invite can write there: devices that the invite doesn't
 	// name are left out.

@@ -37,15 +37,16 @@ func newServers() *servers {
 func (s *servers) load(r *record.Server) { s.by[peer.ID(r.Peer)] = r }
 
 // heard takes one that somebody named: it has a place as long as there are
-// not enough that have answered.
-func (s *servers) heard(p peer.AddrInfo) {
+// not enough that have answered. It reports whether it, or its address, is new.
+func (s *servers) heard(p peer.AddrInfo) (news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.by[p.ID]
 	addrs := bareAddrs(p)
 	if p.ID == "" || len(addrs) == 0 {
-		return
+		return false
 	}
+	news = r == nil || slices.ContainsFunc(addrs, func(a []byte) bool { return !has(r, a) })
 	if r == nil {
 		r = &record.Server{Peer: []byte(p.ID)}
 		s.by[p.ID] = r
@@ -54,15 +55,22 @@ func (s *servers) heard(p peer.AddrInfo) {
 	n := min(1, len(r.Addrs))
 	s.merge(r, r.Addrs[:n], addrs, r.Addrs[n:])
 	s.bound()
+	return news && s.by[p.ID] == r
 }
 
-// tried takes the outcome of a call.
-func (s *servers) tried(p peer.AddrInfo, ok bool, now time.Time) {
+func has(r *record.Server, addr []byte) bool {
+	return slices.ContainsFunc(r.Addrs, func(a []byte) bool { return slices.Equal(a, addr) })
+}
+
+// tried takes the outcome of a call, and reports whether one has answered of
+// which that was not known.
+func (s *servers) tried(p peer.AddrInfo, ok bool, now time.Time) (news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.by[p.ID]
 	switch {
 	case ok:
+		news = r == nil || r.Seen == 0 || r.Failures > 0 || slices.ContainsFunc(bareAddrs(p), func(a []byte) bool { return !has(r, a) })
 		if r == nil {
 			r = &record.Server{Peer: []byte(p.ID)}
 			s.by[p.ID] = r
@@ -80,6 +88,7 @@ func (s *servers) tried(p peer.AddrInfo, ok bool, now time.Time) {
 		s.dirty[p.ID] = true
 	}
 	s.bound()
+	return news
 }
 
 // merge sets the addresses of r to those of all lists, the first ones first.

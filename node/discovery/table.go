@@ -176,6 +176,9 @@ func isServer(h libp2phost.Host, p peer.ID) bool {
 // Known is how many nodes this one can ask at once.
 func (t *Table) Known() int { return t.d.RoutingTable().Size() }
 
+// knows reports whether a node is in the routing table.
+func (t *Table) knows(p peer.ID) bool { return t.d.RoutingTable().Find(p) != "" }
+
 // Held is how many records, and bytes of them, are kept.
 func (t *Table) Held() (records, bytes int) { return t.keep.held() }
 

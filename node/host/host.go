@@ -74,6 +74,9 @@ type Config struct {
 	// which may be nil, is asked for more when too few of them work.
 	Circuits   []peer.AddrInfo
 	Candidates func() []peer.AddrInfo
+	// Brief is for a host that lives for a few questions to the hash table: it
+	// calls hundreds of nodes in a minute, and lets go of them soon.
+	Brief bool
 	// IdleCap bounds the bytes that are spent in a day, both ways, on what
 	// serves no message; see [Host.Thrift]. Zero is no bound.
 	IdleCap int64
@@ -136,7 +139,7 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := budgets[cfg.Profile]
+	b := cfg.budget()
 	rm, err := b.resourceManager()
 	if err != nil {
 		return nil, err

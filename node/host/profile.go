@@ -35,6 +35,7 @@ type budget struct {
 	perSecond   float64       // new connections a second from one of those
 	burst       int           // and at once
 	low, high   int           // idle connections kept, and tolerated
+	grace       time.Duration // for a new one
 	dialTimeout time.Duration // for one address
 	peer        rcmgr.ResourceLimits
 	system      rcmgr.ResourceLimits
@@ -45,12 +46,12 @@ type budget struct {
 var budgets = map[Profile]budget{
 	Desktop: {
 		memory: 512 << 20, files: 1024, conns: 256, inbound: 128,
-		perAddress: 16, perSecond: 1, burst: 32, low: 4, high: 24,
+		perAddress: 16, perSecond: 1, burst: 32, low: 4, high: 24, grace: time.Minute,
 		dialTimeout: 10 * time.Second,
 	},
 	Relay: {
 		memory: 4 << 30, files: 32768, conns: 8192, inbound: 6144,
-		perAddress: 64, perSecond: 5, burst: 128, low: 4000, high: 5000,
+		perAddress: 64, perSecond: 5, burst: 128, low: 4000, high: 5000, grace: time.Minute,
 		dialTimeout: 15 * time.Second,
 		peer:        rcmgr.ResourceLimits{Streams: 512, StreamsInbound: 256, StreamsOutbound: 512, Memory: 64 << 20},
 		system:      rcmgr.ResourceLimits{Streams: 65536, StreamsInbound: 32768, StreamsOutbound: 65536, Memory: 3 << 30},
@@ -58,9 +59,27 @@ var budgets = map[Profile]budget{
 	},
 	Hidden: {
 		memory: 256 << 20, files: 512, conns: 128, inbound: 64,
-		perAddress: 16, perSecond: 1, burst: 32, low: 16, high: 32,
+		perAddress: 16, perSecond: 1, burst: 32, low: 16, high: 32, grace: time.Minute,
 		dialTimeout: 60 * time.Second,
 	},
+}
+
+// Connections of a brief host. One look-up in a large network calls some sixty
+// nodes, and putting a beacon is up to a dozen of them at once. Where there are
+// too many, calls to nodes that live fail, and the hash table forgets them.
+const (
+	briefConns          = 1536
+	briefLow, briefHigh = 64, 128
+	briefGrace          = 5 * time.Second
+)
+
+// budget is what the host may use.
+func (cfg *Config) budget() budget {
+	b := budgets[cfg.Profile]
+	if cfg.Brief {
+		b.conns, b.low, b.high, b.grace = briefConns, briefLow, briefHigh, briefGrace
+	}
+	return b
 }
 
 // ParseProfile reads the name of a profile.
@@ -104,6 +123,7 @@ func (b budget) resourceManager() (network.ResourceManager, error) {
 	limits.System.FD = rcmgr.LimitVal(b.files)
 	limits.Transient.Conns = rcmgr.LimitVal(max(64, b.conns/4))
 	limits.Transient.ConnsInbound = rcmgr.LimitVal(max(48, b.inbound/4))
+	limits.Transient.ConnsOutbound = limits.Transient.Conns
 	limits.PeerDefault = b.peer
 
 	one := rate.Limit{RPS: b.perSecond, Burst: b.burst}
@@ -130,7 +150,7 @@ func (b budget) resourceManager() (network.ResourceManager, error) {
 }
 
 func (b budget) connManager() (*connmgr.BasicConnMgr, error) {
-	cm, err := connmgr.NewConnManager(b.low, b.high, connmgr.WithGracePeriod(time.Minute))
+	cm, err := connmgr.NewConnManager(b.low, b.high, connmgr.WithGracePeriod(b.grace))
 	if err != nil {
 		return nil, fmt.Errorf("host: making the connection manager: %w", err)
 	}

@@ -52,6 +52,7 @@ func (w *tables) add(n int, cfg discovery.TableConfig) *tableNode {
 	binary.BigEndian.PutUint64(seed[:], w.rng.Uint64())
 	h, err := host.New(host.Config{
 		Key:    sha256.Sum256(seed[:]),
+		Brief:  !cfg.Server,
 		Listen: []string{fmt.Sprintf("/ip4/%v/udp/%d/quic-v1", w.air.addrOf(n).Addr(), port)},
 		Libp2p: options,
 	})
@@ -218,6 +219,13 @@ func TestLookups(t *testing.T) {
 		t.Logf("%d servers: put and read back p50 %v p99 %v; size estimated %d; a server knows %d",
 			servers, part(puts, 50), part(puts, 99), asking[0].table.Size(), w.all[0].table.Known())
 
+		crowd := func(when string, of []*tableNode) {
+			conns, known := 0, 1<<20
+			for _, c := range of {
+				conns, known = max(conns, len(c.h.Conns())), min(known, c.table.Known())
+			}
+			t.Logf("%s a client has up to %d connections and knows %d nodes or more", when, conns, known)
+		}
 		search := func(from []*tableNode, shift int) (took []time.Duration, failed int) {
 			return w.timed(records, func(i int) bool {
 				ok := false
@@ -235,7 +243,9 @@ func TestLookups(t *testing.T) {
 				return err == nil && ok
 			})
 		}
+		crowd("after the puts", asking)
 		took, failed := search(asking, 1)
+		crowd("after the searches", asking)
 		t.Logf("first record p50 %v p99 %v, %d not found", part(took, 50), part(took, 99), failed)
 		if p50 := part(took, 50); p50 > 600*time.Millisecond || failed > 0 {
 			t.Errorf("p50 %v, %d not found", p50, failed)
