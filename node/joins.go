@@ -10,6 +10,7 @@ import (
 	"rushlight/node/delivery"
 	"rushlight/node/delivery/parcel"
 	"rushlight/node/engine"
+	"rushlight/node/host"
 	"rushlight/protocol/identity"
 )
 
@@ -17,7 +18,8 @@ import (
 const (
 	joinFirst = time.Second
 	joinLast  = time.Minute
-	joinTry   = 10 * time.Second // for one attempt
+	joinTry   = 10 * time.Second // for one attempt,
+	joinTor   = time.Minute      // and through Tor
 )
 
 // joins remembers which accepted invites are being tried right now.
@@ -106,7 +108,11 @@ func (n *Node) tryJoins(ctx context.Context) (open bool) {
 }
 
 func (n *Node) fetchInvite(ctx context.Context, inv *identity.Invite, hints []identity.Hint) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, joinTry)
+	within := joinTry
+	if n.cfg.Profile == host.Hidden {
+		within = joinTor
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return n.delivery.FetchInvite(ctx, hints, inv.ID, inv.Secret)
 }

@@ -110,6 +110,7 @@ func (n *Node) open() (err error) {
 		return fmt.Errorf("opening the store: %w", err)
 	}
 	var listening atomic.Pointer[host.Host]
+	var finding atomic.Pointer[discovery.Finder]
 	o := engine.Options{Logger: n.log, Hints: func() []identity.Hint { return hintsOf(listening.Load()) }}
 	n.engine, err = engine.Open(n.store, o)
 	if errors.Is(err, engine.ErrNoIdentity) && n.cfg.NewIdentity != nil {
@@ -135,6 +136,11 @@ func (n *Node) open() (err error) {
 		Profile: n.cfg.Profile, SOCKS: n.cfg.SOCKS, Announce: n.cfg.Announce, NetworkKey: n.cfg.NetworkKey,
 		PortMap:  lan && len(n.cfg.Listen) == 0,
 		Circuits: relays, IdleCap: n.cfg.IdleCap, Logger: n.log, Libp2p: n.cfg.Host,
+		Moved: func() {
+			if f := finding.Load(); f != nil {
+				f.Changed()
+			}
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
@@ -143,6 +149,7 @@ func (n *Node) open() (err error) {
 	if err := n.newFinder(); err != nil {
 		return fmt.Errorf("preparing to find contacts: %w", err)
 	}
+	finding.Store(n.finder)
 	cfg := delivery.Config{Logger: n.log, Watcher: n.finder, NetworkChanged: func() { n.host.Changed(); n.finder.Changed() }}
 	if lan {
 		n.lan = discovery.NewLAN(discovery.Config{

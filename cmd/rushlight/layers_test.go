@@ -60,6 +60,7 @@ var users = map[string][]string{
 	// validators.
 	"github.com/ipfs/go-datastore":         {"rushlight/node/discovery"},
 	"github.com/libp2p/go-libp2p-kad-dht":  {"rushlight/node/discovery"},
+	"github.com/libp2p/go-libp2p-kbucket":  {"rushlight/node/discovery"},
 	"github.com/libp2p/go-libp2p-record":   {"rushlight/node/discovery"},
 	"github.com/multiformats/go-multiaddr": {"rushlight/node", "rushlight/node/delivery", "rushlight/node/discovery", "rushlight/node/host", "rushlight/node/post"},
 	"github.com/spf13/cobra":               {"rushlight/cmd/rushlight"},

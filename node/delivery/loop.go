@@ -20,8 +20,10 @@ const maxCalls, maxGreetings = 32, 8
 
 const (
 	watchEvery   = time.Second
+	watchCalm    = 20 * time.Second // while no answer is missing
 	networkEvery = 5 * time.Second
 	callTime     = 10 * time.Second // to reach a peer
+	hiddenTime   = time.Minute      // the same through Tor
 	answerTime   = 5 * time.Second  // for a peer on a standing connection to answer
 )
 
@@ -32,6 +34,7 @@ type caller struct {
 	m     *Manager
 	plans map[identity.AccountID]*plan
 	slots lines
+	saves thrift
 	ended chan outcome
 	wg    sync.WaitGroup
 }
@@ -51,9 +54,10 @@ func (m *Manager) loop(ctx context.Context) error {
 	c := &caller{
 		m: m, plans: map[identity.AccountID]*plan{},
 		slots: lines{make(chan struct{}, maxCalls), make(chan struct{}, maxGreetings)},
+		saves: newThrift(m.host.Thrift),
 		ended: make(chan outcome),
 	}
-	watch, check := time.NewTicker(watchEvery), time.NewTicker(networkEvery)
+	watch, check := time.NewTimer(watchCalm), time.NewTicker(networkEvery)
 	defer watch.Stop()
 	defer check.Stop()
 	next := time.NewTimer(0)
@@ -74,13 +78,16 @@ func (m *Manager) loop(ctx context.Context) error {
 		case o := <-c.ended:
 			c.finish(o, time.Now())
 		case <-next.C:
+		case <-m.stirred:
+			watch.Reset(watchEvery)
 		case now := <-watch.C:
-			m.watchAll(now)
+			watch.Reset(m.watchAll(now))
 		case now := <-check.C:
 			if net.changed(now) {
 				m.log.Info("the network changed")
 				m.changed()
 				m.probeAll(now)
+				watch.Reset(watchEvery)
 				c.greetAll(now)
 			}
 		}
@@ -136,6 +143,10 @@ func (c *caller) act(ctx context.Context, now time.Time, next *time.Timer) {
 		}
 		if d := p.next.Sub(now); d > 0 {
 			wait = min(wait, d)
+			continue
+		}
+		if c.saves.holds(p, now) {
+			wait = min(wait, p.next.Sub(now))
 			continue
 		}
 		p.start(now)
@@ -219,7 +230,7 @@ func (m *Manager) call(ctx context.Context, account identity.AccountID, p peer.A
 
 // dial opens a stream to one peer up to this side's proof.
 func (m *Manager) dial(ctx context.Context, account identity.AccountID, p peer.AddrInfo) (*session, error) {
-	within := callTime
+	within := m.callTime
 	standing := m.host.Connected(p.ID)
 	if standing {
 		within = answerTime

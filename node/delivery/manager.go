@@ -92,8 +92,11 @@ type Manager struct {
 	check     checker
 	strangers *rate.Limiter
 	openTime  time.Duration
+	callTime  time.Duration
 	stats     counters
 	notify    chan struct{} // has a token when news waits
+	stirred   chan struct{} // has a token when streams are to be watched closely
+	calm      atomic.Bool   // no stream is
 
 	mu        sync.Mutex
 	open      bool // Run has begun and not ended
@@ -134,7 +137,9 @@ func New(h *host.Host, e Engine, cfg Config) *Manager {
 		host: h, engine: e, log: cfg.Logger, changed: cfg.NetworkChanged, watcher: cfg.Watcher, check: checkProof,
 		strangers: rate.NewLimiter(strangerRate, strangerBurst),
 		openTime:  openTime,
+		callTime:  callTime,
 		notify:    make(chan struct{}, 1),
+		stirred:   make(chan struct{}, 1),
 		live:      map[*session]bool{},
 		byAccount: map[identity.AccountID][]*session{},
 		byDevice:  map[identity.DeviceID][]*session{},
@@ -142,6 +147,10 @@ func New(h *host.Host, e Engine, cfg Config) *Manager {
 		found:     map[identity.AccountID]foundAddrs{},
 		told:      map[identity.DeviceID]string{},
 	}
+	if h.Profile() == host.Hidden {
+		m.callTime = hiddenTime
+	}
+	m.calm.Store(true)
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}

@@ -2,11 +2,14 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"rushlight/node/host"
 )
 
 // The window against a map, over any sequence of sends and answers.
@@ -54,6 +57,72 @@ func TestWindowModel(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Where little may be spent, calls in vain are few, however many contacts are
+// away; what is new is tried at once all the same. Control: where there is
+// enough, nothing is held back.
+func TestPlanIsThrifty(t *testing.T) {
+	const contacts, hours = 190, 6
+	start := time.Unix(1e9, 0)
+	calls := func(state host.Thrift) (n int) {
+		saves := newThrift(func() host.Thrift { return state })
+		var all []*plan
+		for range contacts {
+			p := &plan{began: start}
+			p.renew(start)
+			all = append(all, p)
+		}
+		for {
+			p := slices.MinFunc(all, func(a, b *plan) int { return a.next.Compare(b.next) })
+			now := p.next
+			switch {
+			case now.Sub(start) >= hours*time.Hour:
+				return n
+			case !saves.holds(p, now):
+				n++
+				p.start(now)
+				p.failed(now)
+			case p.last.IsZero():
+				t.Fatal("what is new was held back")
+			}
+		}
+	}
+	if n := calls(host.Spent); n != contacts {
+		t.Errorf("%d calls with nothing left", n)
+	}
+	if n := calls(host.Sparing); n < contacts || n > contacts+sparingCalls+hours*60 {
+		t.Errorf("%d calls with little left", n)
+	}
+	if n := calls(host.Ample); n < contacts*150 {
+		t.Errorf("control: %d calls", n)
+	}
+	// A greeting can wait, too.
+	saves := newThrift(func() host.Thrift { return host.Spent })
+	p := &plan{began: start, greet: true}
+	p.renew(start)
+	if !saves.holds(p, start) || !p.greet || !p.next.After(start) {
+		t.Error("a greeting was not put off")
+	}
+}
+
+// A call through Tor has longer.
+func TestHiddenCallsTakeLonger(t *testing.T) {
+	hidden, err := host.New(host.Config{Key: [32]byte{9}, Profile: host.Hidden, SOCKS: "127.0.0.1:9"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := hidden.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if m := New(hidden, newMemory(t), Config{}); m.callTime != hiddenTime {
+		t.Errorf("%v for a call through Tor", m.callTime)
+	}
+	if m := New(newHost(t), newMemory(t), Config{}); m.callTime != callTime {
+		t.Errorf("%v for any other call", m.callTime)
+	}
 }
 
 func TestQueueIsBounded(t *testing.T) {

@@ -200,11 +200,16 @@ func (m *Manager) watch(x *session, now time.Time) error {
 	return nil
 }
 
-// watchAll looks after every stream.
-func (m *Manager) watchAll(now time.Time) {
+// watchAll looks after every stream, and returns when to do so again.
+func (m *Manager) watchAll(now time.Time) time.Duration {
+	m.calm.Store(true) // whatever happens from here on stirs it
+	again := watchCalm
 	for _, x := range m.sessions() {
 		err := m.watch(x, now)
 		if err == nil {
+			if _, waiting := x.window.waiting(); waiting || x.probe.Load() != 0 {
+				again = watchEvery
+			}
 			continue
 		}
 		x.fail(err)
@@ -214,6 +219,17 @@ func (m *Manager) watchAll(now time.Time) {
 				m.tell(a, newsHope)
 			}
 		}
+	}
+	if again == watchEvery {
+		m.calm.Store(false)
+	}
+	return again
+}
+
+// stir says that an answer is missing from now on.
+func (m *Manager) stir() {
+	if m.calm.Swap(false) {
+		signal(m.stirred)
 	}
 }
 

@@ -217,6 +217,7 @@ func (x *session) fill(buf []byte, at *cursor, now time.Time) ([]byte, error) {
 			}
 			buf = appendMsg(buf, id, p)
 			sent++
+			x.m.stir()
 		}
 		at.after = p.Seq
 		at.parcels = at.parcels[1:]

@@ -96,7 +96,7 @@ func (f *Finder) meetNew(ctx context.Context, t *Table, from *[]peer.AddrInfo) {
 	all := *from
 	*from = nil
 	f.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, meetTime)
+	ctx, cancel := context.WithTimeout(ctx, f.patience(meetTime))
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, p := range all {

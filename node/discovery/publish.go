@@ -146,7 +146,7 @@ func (f *Finder) putAll(ctx context.Context, now time.Time) (copies int, err err
 	rand.Shuffle(len(tasks), func(i, j int) { tasks[i], tasks[j] = tasks[j], tasks[i] })
 	copies = enoughCopies
 	err = f.ask(ctx, func(t *Table) error {
-		ctx, cancel := context.WithTimeout(ctx, putTime)
+		ctx, cancel := context.WithTimeout(ctx, f.patience(putTime))
 		defer cancel()
 		var mu sync.Mutex
 		var wg sync.WaitGroup

@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"rushlight/node/host"
 	"rushlight/protocol/beacon"
 	"rushlight/protocol/identity"
 )
@@ -37,15 +38,18 @@ type quest struct {
 
 // failed plans the next search. In a small table the first ones come quickly
 // after each other: they cost little, and its parts may just be coming together.
-func (q *quest) failed(now time.Time, small bool) {
-	limit := seekShort
+// Where little may be spent they come seldom.
+func (q *quest) failed(now time.Time, small bool, left host.Thrift) {
+	first, limit := seekFirst, seekShort
 	switch began := now.Sub(q.began); {
+	case left != host.Ample:
+		first, limit = seekEager, seekLast
 	case began > seekEager:
 		limit = seekLast
 	case began < settling && small:
 		limit = seekOften
 	}
-	q.pause = min(max(seekFirst, 2*q.pause), limit)
+	q.pause = min(max(first, 2*q.pause), limit)
 	q.next = now.Add(q.pause)
 }
 
@@ -64,7 +68,7 @@ func (f *Finder) pursue(ctx context.Context, a identity.AccountID, q *quest) {
 	}
 	f.mu.Lock()
 	q.busy = false
-	q.failed(time.Now(), f.small())
+	q.failed(time.Now(), f.small(), f.cfg.Host.Thrift())
 	f.mu.Unlock()
 	if found {
 		f.cfg.Found(a)
@@ -105,7 +109,7 @@ func (f *Finder) seek(ctx context.Context, a identity.AccountID, q *quest) bool 
 func (f *Finder) read(ctx context.Context, r beacon.Reader, places uint8, after time.Time) (body *beacon.Body, made time.Time, ok bool) {
 	now := time.Now()
 	err := f.ask(ctx, func(t *Table) error {
-		ctx, cancel := context.WithTimeout(ctx, seekTime)
+		ctx, cancel := context.WithTimeout(ctx, f.patience(seekTime))
 		defer cancel()
 		var mu sync.Mutex
 		var wg sync.WaitGroup
@@ -178,7 +182,7 @@ func (f *Finder) askAround(ctx context.Context, about identity.AccountID, secret
 	var wg sync.WaitGroup
 	for _, s := range some {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, askTime)
+			ctx, cancel := context.WithTimeout(ctx, f.patience(askTime))
 			defer cancel()
 			p := s.peer
 			if p == "" {
@@ -197,6 +201,15 @@ func (f *Finder) askAround(ctx context.Context, about identity.AccountID, secret
 	}
 	wg.Wait()
 	return hints, made
+}
+
+// patience is how long to wait for what takes so long elsewhere: all goes slower
+// through Tor.
+func (f *Finder) patience(d time.Duration) time.Duration {
+	if f.cfg.Host.Profile() == host.Hidden {
+		return 6 * d
+	}
+	return d
 }
 
 // call connects to a device of a contact.
@@ -267,7 +280,7 @@ func (f *Finder) SeekInvite(ctx context.Context, inv *identity.Invite) (out []id
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		q.busy = false
-		q.failed(time.Now(), f.small())
+		q.failed(time.Now(), f.small(), f.cfg.Host.Thrift())
 	}()
 	// Whoever holds the invite can write there: devices that the invite doesn't
 	// name are left out.

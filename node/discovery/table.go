@@ -79,6 +79,7 @@ func NewTable(h *host.Host, cfg TableConfig) (*Table, error) {
 		dht.ProtocolPrefix(tablePrefix), dht.Mode(mode),
 		dht.Validator(all), dht.Datastore(t.keep), dht.MaxRecordAge(recordLife), dht.DisableProviders(),
 		dht.BucketSize(bucketSize), dht.Concurrency(atOnce),
+		dht.RoutingTablePeerDiversityFilter(newDiverse(t.addrsOfPeer)),
 	}
 	if !cfg.Server {
 		// A client lives for a few questions: nothing needs to be kept fresh.
@@ -160,9 +161,7 @@ func (t *Table) meet(ctx context.Context, p peer.AddrInfo) error {
 	if !isServer(t.h.Libp2p(), p.ID) {
 		return fmt.Errorf("discovery: not a node of the hash table")
 	}
-	if _, err := t.d.RoutingTable().TryAddPeer(p.ID, true, true); err != nil {
-		return fmt.Errorf("discovery: no room for a node: %w", err)
-	}
+	_, _ = t.d.RoutingTable().TryAddPeer(p.ID, true, true) // there may be no room for it, or its block
 	return nil
 }
 

@@ -6,5 +6,5 @@ package host
 func (h *Host) Charge(o *Host) {
 	h.meter.in.Add(o.meter.in.Load())
 	h.meter.out.Add(o.meter.out.Load())
-	h.meter.upkeep.Add(o.meter.upkeep.Load())
+	h.meter.spend(o.meter.upkeep.Load())
 }

@@ -251,12 +251,26 @@ func (c *circuits) settle(o placed, now time.Time) {
 	p := o.p
 	p.busy, p.Took = false, o.took
 	if o.err != nil {
+		if p.circuit != nil {
+			c.h.moved()
+		}
 		p.Held, p.circuit, p.Addr = false, nil, o.addr
 		var refused client.ReservationError
 		p.Refused = errors.As(o.err, &refused) && refused.Status != pb.Status_CONNECTION_FAILED
 		p.Failed++
 		p.next = now.Add(min(firstRetry<<min(p.Failed-1, 10), lastRetry))
 		c.h.h.ConnManager().Unprotect(p.Peer, protectPlace)
+		return
+	}
+	others := 0
+	for _, q := range c.list {
+		if q != p && q.Held {
+			others++
+		}
+	}
+	if others >= c.wanted {
+		// Fewer are wanted by now.
+		p.Held, p.circuit, p.Refused, p.Failed = false, nil, false, 0
 		return
 	}
 	p.Held, p.Refused, p.Failed, p.Addr, p.Until = true, false, 0, o.addr, o.until

@@ -42,7 +42,8 @@ func (a *away) choose(p peer.AddrInfo, t Thrift) []ma.Multiaddr {
 	a.mu.Lock()
 	n := a.tries[p.ID]
 	a.mu.Unlock()
-	if t == Ample && n < awayAfter && a.quic.Tokens() >= 1 || n%quicEvery == quicEvery-1 {
+	seldom := n%quicEvery == quicEvery-1
+	if (t == Ample && n < awayAfter || t != Spent && seldom) && a.quic.Tokens() >= 1 {
 		return p.Addrs
 	}
 	if cheap := slices.DeleteFunc(slices.Clone(p.Addrs), isQUIC); len(cheap) > 0 {

@@ -122,8 +122,7 @@ func New(cfg Config) (*Host, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	h := &Host{profile: cfg.Profile, port: cfg.Port, gate: newGate(), meter: &meter{}, away: newAway(), log: log}
-	h.meter.limit = cfg.IdleCap
+	h := &Host{profile: cfg.Profile, port: cfg.Port, gate: newGate(), meter: newMeter(cfg.IdleCap), away: newAway(), log: log}
 	if h.moved = cfg.Moved; h.moved == nil {
 		h.moved = func() {}
 	}
@@ -204,6 +203,8 @@ func (h *Host) Run(ctx context.Context) error {
 			return errors.Join(punching, sub.Close())
 		case now := <-look.C:
 			h.account(now)
+		case <-h.meter.much:
+			h.account(time.Now())
 		case e, ok := <-sub.Out():
 			if ok {
 				h.reach.Store(int32(e.(event.EvtLocalReachabilityChanged).Reachability))
@@ -236,6 +237,9 @@ func (h *Host) Libp2p() host.Host { return h.h }
 
 // ID returns the peer id.
 func (h *Host) ID() peer.ID { return h.h.ID() }
+
+// Profile is what kind of node this is.
+func (h *Host) Profile() Profile { return h.profile }
 
 // Port returns the port that the host listens on, 0 when it doesn't listen.
 func (h *Host) Port() int { return h.port }

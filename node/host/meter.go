@@ -19,11 +19,33 @@ import (
 type meter struct {
 	in, out atomic.Int64
 	upkeep  atomic.Int64
+	settled atomic.Int64  // of upkeep, when last looked at
+	step    int64         // after which to look again; 0 is never
+	much    chan struct{} // has a token when that much was spent
 
 	mu   sync.Mutex
 	last time.Time
 	days ledger
 	thrift
+}
+
+// A hundredth of a day's cap is looked at at once.
+const steps = 100
+
+func newMeter(limit int64) *meter {
+	m := &meter{much: make(chan struct{}, 1), step: limit / steps}
+	m.limit = limit
+	return m
+}
+
+// spend counts upkeep.
+func (m *meter) spend(n int64) {
+	if total := m.upkeep.Add(n); m.step > 0 && total-m.settled.Load() >= m.step {
+		select {
+		case m.much <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // Estimates of what streams don't count, in bytes both ways: to begin a
@@ -51,7 +73,7 @@ func (m *meter) LogRecvMessage(n int64) { m.in.Add(n) }
 // LogSentMessageStream implements [metrics.Reporter].
 func (m *meter) LogSentMessageStream(n int64, p protocol.ID, _ peer.ID) {
 	if !use(p) {
-		m.upkeep.Add(n)
+		m.spend(n)
 	}
 }
 
@@ -84,11 +106,11 @@ func (m *meter) Reset() {}
 func (m *meter) TrimIdle(time.Time) {}
 
 // dialled counts an attempt at an address.
-func (m *meter) dialled(a ma.Multiaddr) { m.upkeep.Add(byTransport(a, awayQUIC, awayTCP)) }
+func (m *meter) dialled(a ma.Multiaddr) { m.spend(byTransport(a, awayQUIC, awayTCP)) }
 
 // begun counts a new connection.
 func (m *meter) begun(c network.Conn) {
-	m.upkeep.Add(byTransport(c.RemoteMultiaddr(), beginQUIC, beginTCP))
+	m.spend(byTransport(c.RemoteMultiaddr(), beginQUIC, beginTCP))
 }
 
 // byTransport is one of two numbers. A connection behind a circuit is counted
@@ -119,6 +141,7 @@ func (m *meter) look(now time.Time, conns []network.Conn) Thrift {
 	}
 	m.upkeep.Add(int64(passed.Seconds() * float64(rate)))
 	total := m.upkeep.Load()
+	m.settled.Store(total)
 	m.days.note(now, total)
 	m.settle(passed, total)
 	return m.state()

@@ -116,14 +116,14 @@ func TestSparing(t *testing.T) {
 	for range 2 {
 		relays = append(relays, listensAt(newHost(t, Config{Profile: Relay, Listen: []string{loopTCP}})))
 	}
-	b := running(t, newHost(t, Config{Listen: []string{loopTCP}, Circuits: relays, IdleCap: 1000}))
+	b := running(t, newHost(t, Config{Listen: []string{loopTCP}, Circuits: relays, IdleCap: 1 << 20}))
 	until(t, "two places", func() bool { return b.circuits.held() == 2 })
 	other := newHost(t, Config{Listen: []string{loopTCP}})
 	if err := b.Connect(t.Context(), listensAt(other)); err != nil {
 		t.Fatal(err)
 	}
 	b.account(time.Now()) // begins the account
-	b.meter.upkeep.Add(1 << 20)
+	b.meter.upkeep.Add(1 << 22)
 	b.account(time.Now())
 	if b.Thrift() != Spent || b.circuits.held() != 1 {
 		t.Errorf("%v, %d places", b.Thrift(), b.circuits.held())

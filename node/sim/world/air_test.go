@@ -41,7 +41,7 @@ const port = 4000
 // addrOf is an address that a device may have. No two are in one /16, as far
 // as that goes.
 func addrOf(n int) netip.Addr {
-	return netip.AddrFrom4([4]byte{byte(11 + n>>8&15), byte(n), byte(n >> 16), byte(n >> 12)})
+	return netip.AddrFrom4([4]byte{byte(20 + n>>8&15), byte(n), byte(n >> 16), byte(n >> 12)})
 }
 
 // addrOf is the address of one person's device now.
