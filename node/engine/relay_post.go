@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rushlight/node/delivery/parcel"
+	"rushlight/protocol/envelope"
 	"rushlight/protocol/handshake"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
@@ -23,6 +24,7 @@ type Letter struct {
 	Relay    [32]byte
 	Addrs    [][]byte
 	Stamp    stamp.Stamp
+	Lane     [32]byte // of the mailbox there: without a stamp, with work; zeros is none
 	Envelope []byte
 }
 
@@ -37,8 +39,19 @@ type Answer struct {
 // NoAnswer is the code of a deposit of which nothing is known.
 const NoAnswer = 255
 
-// wanted is at how many relays a message is deposited.
-const wanted = 2
+// A message is deposited at so many relays, and at one more if it isn't
+// acknowledged a while after these have stored it.
+const (
+	wanted     = 2
+	thirdAfter = time.Minute
+)
+
+// Without stamps the request lane is used, for few envelopes at a time: what
+// comes there makes the contact send stamps.
+const (
+	laneEvery = 10 * time.Minute
+	laneMost  = 2
+)
 
 // wantedFor is at how many relays an entry is deposited: acknowledgements at one,
 // since what they acknowledge is sent again if they are lost.
@@ -85,6 +98,7 @@ func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Lette
 	type entry struct {
 		seq uint64
 		o   *record.Outbox
+		d   *record.Posted
 	}
 	var all []entry
 	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, chain.Pending), false, func(k storage.Key, v []byte) (bool, error) {
@@ -106,7 +120,7 @@ func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Lette
 			}
 			return true, nil
 		}
-		all = append(all, entry{seq, o})
+		all = append(all, entry{seq, o, d})
 		if len(all) == maxLetters {
 			again = t.now
 		}
@@ -114,9 +128,18 @@ func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Lette
 	}); err != nil {
 		return nil, again, err
 	}
-	changed := false
+	changed, lanes := false, 0
+	if t.now.Sub(time.Unix(p.Asked, 0)) >= laneEvery {
+		lanes = laneMost
+	}
 	for _, one := range all {
-		letters, took, err := t.assign(a, one.seq, one.o, p, avoid)
+		if one.d.Due != 0 && !one.d.Third { // once more
+			if one.seq, one.o, err = t.reseal(a, one.seq, one.o, one.d); err != nil {
+				return nil, again, err
+			}
+			one.d.Due, one.d.Copies, one.d.Seq = 0, nil, one.seq
+		}
+		letters, took, err := t.assign(a, one.o, one.d, p, avoid, &lanes)
 		if err != nil {
 			return nil, again, err
 		}
@@ -158,15 +181,62 @@ func (t *txn) unpost(a identity.AccountID, seq uint64) error {
 	return t.del(record.PostedKey(t, a, seq))
 }
 
-// assign chooses relays for an entry, takes stamps for them and returns what is
-// to be deposited. It reports whether stamps were taken.
-func (t *txn) assign(a identity.AccountID, seq uint64, o *record.Outbox, p *record.Places, avoid func([32]byte) bool) (out []Letter, took bool, err error) {
-	d, err := t.posting(a, seq)
-	if err != nil {
-		return nil, false, err
+// reseal seals an entry anew before it is deposited once more, so that a relay
+// can't tell that two deposits are one message. What may not be sealed in the
+// session, since it wasn't compared after a start, keeps its bytes.
+func (t *txn) reseal(a identity.AccountID, seq uint64, o *record.Outbox, d *record.Posted) (uint64, *record.Outbox, error) {
+	s, err := t.current(a)
+	if err != nil || s == nil || !t.e.compared[s.ID] || o.Kind != record.OutboxSession {
+		return seq, o, err
 	}
-	if d.Due != 0 { // it is due again: with new stamps
-		d.Due, d.Copies = 0, nil
+	packet, err := t.packetOf(o)
+	if err != nil || packet == nil {
+		return seq, o, err
+	}
+	c, err := t.chain(a)
+	if err != nil {
+		return seq, o, err
+	}
+	k := record.OutboxKey(t, a, seq)
+	leaf, _, err := t.LeafOf(k)
+	if err != nil {
+		return seq, o, err
+	}
+	expires := int64(0)
+	if _, until, err := t.Expiring(k); err != nil {
+		return seq, o, err
+	} else if !until.IsZero() {
+		expires = until.UnixMilli()
+	}
+	if err := t.leave(a, seq); err != nil {
+		return seq, o, err
+	}
+	next := &record.Outbox{Message: o.Message, Packet: o.Packet, Made: o.Made}
+	if _, err := t.seal(next, s, c, packet); err != nil {
+		return seq, o, err
+	}
+	n, err := t.putOutbox(a, c, next, expires, leaf)
+	if err != nil {
+		return seq, o, err
+	}
+	if x, err := t.index(o.Message); err != nil {
+		return seq, o, err
+	} else if x != nil {
+		x.Outbox = n
+		if err := t.put(record.IndexKey(o.Message), x.Marshal()); err != nil {
+			return seq, o, err
+		}
+	}
+	return n, next, t.putPosting(&record.Posted{Account: a, Seq: n, Rounds: d.Rounds})
+}
+
+// assign chooses relays for an entry, takes stamps for them and returns what is
+// to be deposited. It reports whether p has changed.
+func (t *txn) assign(a identity.AccountID, o *record.Outbox, d *record.Posted, p *record.Places, avoid func([32]byte) bool, lanes *int) (out []Letter, took bool, err error) {
+	want := wantedFor(o)
+	if d.Third {
+		d.Due = 0
+		want++
 	}
 	class := o.Class
 	if o.Kind == record.OutboxFirst {
@@ -199,12 +269,19 @@ func (t *txn) assign(a identity.AccountID, seq uint64, o *record.Outbox, p *reco
 	for _, i := range order {
 		x := &p.Relays[i]
 		known := slices.ContainsFunc(d.Copies, func(c record.Copy) bool { return c.Relay == x.Key })
-		if hope >= wantedFor(o) || known || avoid(x.Key) || len(x.Stamps[pool]) == 0 {
+		if hope >= want || known || avoid(x.Key) {
 			continue
 		}
-		n := len(x.Stamps[pool]) - 1
-		d.Copies = append(d.Copies, record.Copy{Relay: x.Key, Stamp: x.Stamps[pool][n]})
-		x.Stamps[pool] = x.Stamps[pool][:n]
+		if n := len(x.Stamps[pool]) - 1; n >= 0 {
+			d.Copies = append(d.Copies, record.Copy{Relay: x.Key, Stamp: x.Stamps[pool][n]})
+			x.Stamps[pool] = x.Stamps[pool][:n]
+		} else if *lanes > 0 && !d.Third && class <= envelope.M && x.Lane != ([32]byte{}) {
+			*lanes--
+			p.Asked = t.now.Unix()
+			d.Copies = append(d.Copies, record.Copy{Relay: x.Key, Lane: true})
+		} else {
+			continue
+		}
 		hope++
 		took = true
 		fresh = append(fresh, x.Key)
@@ -214,6 +291,10 @@ func (t *txn) assign(a identity.AccountID, seq uint64, o *record.Outbox, p *reco
 			return nil, false, err
 		}
 	}
+	if d.Third && len(fresh) == 0 && !slices.ContainsFunc(d.Copies, func(c record.Copy) bool { return !c.Stored && !avoid(c.Relay) }) {
+		// There is no third relay now: two have it.
+		return nil, took, t.roundOver(d)
+	}
 	for _, c := range d.Copies {
 		if c.Stored || avoid(c.Relay) {
 			continue
@@ -222,14 +303,25 @@ func (t *txn) assign(a identity.AccountID, seq uint64, o *record.Outbox, p *reco
 		if err != nil {
 			return nil, false, err
 		}
-		if slices.Contains(fresh, c.Relay) {
+		if slices.Contains(fresh, c.Relay) && !c.Lane {
 			if err := t.remember(o, c, place(c.Relay).Addrs, cureOf(o, c.Relay), env); err != nil {
 				return nil, false, err
 			}
 		}
-		out = append(out, Letter{Seq: seq, Relay: c.Relay, Addrs: place(c.Relay).Addrs, Stamp: c.Stamp, Envelope: env})
+		l := Letter{Seq: d.Seq, Relay: c.Relay, Addrs: place(c.Relay).Addrs, Stamp: c.Stamp, Envelope: env}
+		if c.Lane {
+			l.Lane = place(c.Relay).Lane
+		}
+		out = append(out, l)
 	}
 	return out, took, nil
+}
+
+// roundOver plans the next deposit of an entry that is stored.
+func (t *txn) roundOver(d *record.Posted) error {
+	d.Rounds += 1 - d.Rounds/255
+	d.Due, d.Third = t.now.Add(redeposit(d.Rounds)).Unix(), false
+	return t.putPosting(d)
 }
 
 // Posted takes the answers of relays. A message that as many relays as it can
@@ -279,11 +371,18 @@ func (t *txn) answered(a identity.AccountID, p *record.Places, x Answer) error {
 			stored++
 		}
 	}
-	if stored >= min(wantedFor(o), len(p.Relays)) {
-		d.Rounds += 1 - d.Rounds/255
-		d.Due = t.now.Add(redeposit(d.Rounds)).Unix()
+	switch {
+	case d.Third && stored > wanted:
+		err = t.roundOver(d)
+	case d.Third || stored < min(wantedFor(o), len(p.Relays)):
+		err = t.putPosting(d)
+	case stored == wanted && len(p.Relays) > wanted:
+		d.Third, d.Due = true, t.now.Add(thirdAfter).Unix()
+		err = t.putPosting(d)
+	default:
+		err = t.roundOver(d)
 	}
-	if err := t.putPosting(d); err != nil || d.Due == 0 {
+	if err != nil || d.Due == 0 {
 		return err
 	}
 	if isAcks(o) {
@@ -305,7 +404,7 @@ func (t *txn) repost(a identity.AccountID) error {
 		if err != nil {
 			return err
 		}
-		d.Due, d.Copies = 0, nil
+		d.Due, d.Third = 1, false
 		if err := t.putPosting(d); err != nil {
 			return err
 		}

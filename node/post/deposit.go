@@ -31,6 +31,7 @@ type outbound struct {
 	used    time.Time
 	born    time.Time
 	failed  map[[32]byte]failure
+	efforts map[[32]byte]uint32 // that requests took last
 }
 
 // failure is since when a relay has not answered.
@@ -47,7 +48,7 @@ const (
 )
 
 func (o *outbound) init(p *Post) {
-	o.p, o.streams, o.failed = p, map[[32]byte]*mailbox.Deposits{}, map[[32]byte]failure{}
+	o.p, o.streams, o.failed, o.efforts = p, map[[32]byte]*mailbox.Deposits{}, map[[32]byte]failure{}, map[[32]byte]uint32{}
 }
 
 // avoid reports whether a relay is best left alone now.
@@ -160,8 +161,9 @@ func (p *Post) serve(ctx context.Context, a identity.AccountID) (again time.Dura
 			return time.Minute
 		}
 		if len(letters) == 0 {
-			if p.out.anyAvoided() && p.e.Waits(a) {
-				return 5 * time.Second
+			rest := p.out.shortest()
+			if rest > 0 && p.e.Waits(a) && (next.IsZero() || rest < time.Until(next)) {
+				return rest
 			}
 			if next.IsZero() {
 				return 0
@@ -179,10 +181,17 @@ func (p *Post) serve(ctx context.Context, a identity.AccountID) (again time.Dura
 	return 0
 }
 
-func (o *outbound) anyAvoided() bool {
+// shortest is until the first relay that is left alone may be tried again; 0 is
+// that there is none.
+func (o *outbound) shortest() (d time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.failed) > 0
+	for _, f := range o.failed {
+		if left := max(time.Second, time.Until(f.until)); d == 0 || left < d {
+			d = left
+		}
+	}
+	return d
 }
 
 // deposit sends letters and waits for all answers.
@@ -222,8 +231,14 @@ func (p *Post) send(ctx context.Context, relay [32]byte, d *mailbox.Deposits, le
 		err error
 	}
 	results := make(chan result, len(which))
+	var asked sync.WaitGroup
+	defer asked.Wait()
 	for _, i := range which {
 		l := &letters[i]
+		if l.Lane != ([32]byte{}) {
+			asked.Go(func() { results <- result{i, p.request(ctx, d, l)} })
+			continue
+		}
 		m := &wire.Deposit{TTL: keepDays, Receipt: true, Stamp: l.Stamp, Envelope: l.Envelope}
 		if len(l.Envelope) == envelope.L.Size() {
 			m.TTL = keepDaysL
@@ -240,6 +255,9 @@ func (p *Post) send(ctx context.Context, relay [32]byte, d *mailbox.Deposits, le
 				p.out.note(relay, true, 0)
 			case errors.As(r.err, &e):
 				out[r.i].Code = uint8(e.Code)
+				if least, ok := e.Effort(); ok && !p.out.raise(relay, least) {
+					p.out.note(relay, false, time.Hour)
+				}
 				if e.Code == wire.CodeFull || e.Code == wire.CodeBusy {
 					p.out.note(relay, false, max(time.Second, time.Duration(min(e.RetryAfter, 3600))*time.Second))
 				}
@@ -252,6 +270,53 @@ func (p *Post) send(ctx context.Context, relay [32]byte, d *mailbox.Deposits, le
 			return
 		}
 	}
+}
+
+// Effort of requests: at first, and the most that is done for one.
+const (
+	firstEffort = 64
+	mostEffort  = 1 << 12
+)
+
+// request puts a letter into a request lane, with as much work as the relay
+// asked for last.
+func (p *Post) request(ctx context.Context, d *mailbox.Deposits, l *engine.Letter) error {
+	effort := p.out.effort(l.Relay)
+	day := uint16(time.Now().Unix() / 86400)
+	work, err := mailbox.Work(ctx, wire.RequestChallenge(l.Relay, l.Lane, day, wire.Object(l.Envelope)), effort)
+	if err != nil {
+		return err
+	}
+	_, err = d.Request(ctx, &wire.Request{Receipt: true, Lane: l.Lane, Day: day, Effort: effort, Proof: work, Envelope: l.Envelope})
+	if err == nil {
+		p.out.passed(l.Relay)
+	}
+	return err
+}
+
+// effort is what requests at a relay take now.
+func (o *outbound) effort(relay [32]byte) uint32 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return max(o.efforts[relay], firstEffort)
+}
+
+// passed lets the effort go down again by and by.
+func (o *outbound) passed(relay [32]byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.efforts[relay] /= 2
+}
+
+// raise takes what the relay has asked for. False is too much.
+func (o *outbound) raise(relay [32]byte, least uint32) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.efforts) > 256 {
+		clear(o.efforts)
+	}
+	o.efforts[relay] = min(least+least/8, mostEffort)
+	return least <= mostEffort
 }
 
 // Ask leaves a request with the maker of an invite, who is away.

@@ -215,6 +215,8 @@ type Places struct {
 	Spares  [][]byte   // bundles for new sessions, at most [MaxSpares]
 	Owed    [][16]byte // acknowledgements to send
 	Heard   [][16]byte // hashes of the last packets that were taken, at most [MaxHeard]
+	Issued  int64      // unix seconds of the newest set, or of the beacon that named the relays
+	Asked   int64      // unix seconds at which a request lane was used last
 }
 
 // Place is one relay of a contact.
@@ -268,7 +270,7 @@ func (p *Places) Marshal() []byte {
 	for _, h := range p.Heard {
 		w.Raw(h[:])
 	}
-	return w.Out()
+	return w.U64(uint64(p.Issued)).U64(uint64(p.Asked)).Out()
 }
 
 // ParsePlaces decodes a [Places].
@@ -300,6 +302,7 @@ func ParsePlaces(b []byte) (*Places, error) {
 	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
 		p.Heard = append(p.Heard, r.A16())
 	}
+	p.Issued, p.Asked = int64(r.U64()), int64(r.U64())
 	return p, r.Close()
 }
 
@@ -309,6 +312,7 @@ type Posted struct {
 	Seq     uint64
 	Rounds  uint8 // how often it was deposited at as many relays as it should
 	Due     int64 // unix seconds of the next deposit; 0 while there is one to make
+	Third   bool  // the next deposit is one more copy of this round
 	Copies  []Copy
 }
 
@@ -317,6 +321,7 @@ type Copy struct {
 	Relay  [32]byte
 	Stamp  stamp.Stamp
 	Stored bool // the relay has signed for it
+	Lane   bool // it goes through the request lane, without a stamp
 }
 
 // PostedKey is the key of one [Posted].
@@ -330,9 +335,9 @@ func PostedPrefix() storage.Key { return key(FamilyPosted) }
 
 // Marshal encodes p.
 func (p *Posted) Marshal() []byte {
-	w := wire.NewWriter(nil).U8(1).Raw(p.Account[:]).U64(p.Seq).U8(p.Rounds).U64(uint64(p.Due)).U8(uint8(len(p.Copies)))
+	w := wire.NewWriter(nil).U8(1).Raw(p.Account[:]).U64(p.Seq).U8(p.Rounds).U64(uint64(p.Due)).Bool(p.Third).U8(uint8(len(p.Copies)))
 	for _, c := range p.Copies {
-		w.Raw(c.Relay[:]).Raw(c.Stamp[:]).Bool(c.Stored)
+		w.Raw(c.Relay[:]).Raw(c.Stamp[:]).Bool(c.Stored).Bool(c.Lane)
 	}
 	return w.Out()
 }
@@ -341,11 +346,11 @@ func (p *Posted) Marshal() []byte {
 func ParsePosted(b []byte) (*Posted, error) {
 	r := wire.NewReader(b)
 	version(r)
-	p := &Posted{Account: r.A32(), Seq: r.U64(), Rounds: r.U8(), Due: int64(r.U64())}
+	p := &Posted{Account: r.A32(), Seq: r.U64(), Rounds: r.U8(), Due: int64(r.U64()), Third: r.Bool()}
 	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
 		c := Copy{Relay: r.A32()}
 		r.Fill(c.Stamp[:])
-		c.Stored = r.Bool()
+		c.Stored, c.Lane = r.Bool(), r.Bool()
 		p.Copies = append(p.Copies, c)
 	}
 	return p, r.Close()
@@ -369,7 +374,7 @@ func AskedKey(n Namer, a identity.AccountID) storage.Key {
 func (q *Asked) Marshal() []byte {
 	w := wire.NewWriter(nil).U8(1).Raw(q.Account[:]).Vec16(q.Content).Raw(q.Cure[:]).U8(uint8(len(q.Deposits)))
 	for _, c := range q.Deposits {
-		w.Raw(c.Relay[:]).Raw(c.Stamp[:]).Bool(c.Stored)
+		w.Raw(c.Relay[:]).Raw(c.Stamp[:]).Bool(c.Stored).Bool(c.Lane)
 	}
 	return w.Out()
 }
@@ -382,7 +387,7 @@ func ParseAsked(b []byte) (*Asked, error) {
 	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
 		c := Copy{Relay: r.A32()}
 		r.Fill(c.Stamp[:])
-		c.Stored = r.Bool()
+		c.Stored, c.Lane = r.Bool(), r.Bool()
 		q.Deposits = append(q.Deposits, c)
 	}
 	return q, r.Close()

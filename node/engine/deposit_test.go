@@ -1,0 +1,134 @@
+package engine_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"rushlight/node/engine"
+	"rushlight/storage/record"
+)
+
+// later opens the device again with a clock that has gone on.
+func (d *device) later(by time.Duration) {
+	d.t.Helper()
+	d.close()
+	d.ahead += by
+	d.open()
+	d.start()
+}
+
+// TestThirdCopy leaves a message at two of three relays, and at the third when
+// it isn't acknowledged for a minute.
+func TestThirdCopy(t *testing.T) {
+	r1, r2, r3 := newShelf(1), newShelf(2), newShelf(3)
+	a, b := talkers(t, r1, r2, r3)
+	a.say(b, "important")
+	if n := a.deposit(b.Account(), r1, r2, r3); n != 2 {
+		t.Fatal("deposits at first:", n)
+	}
+	if s := a.state(b, "important"); s != record.StateStored {
+		t.Fatal("state is", s)
+	}
+	count := func() (n int) {
+		for _, r := range []*shelf{r1, r2, r3} {
+			n += len(r.mail[b])
+		}
+		return n
+	}
+	_, again, err := a.Post(t.Context(), b.Account(), nobody)
+	if err != nil || again.IsZero() || time.Until(again) > time.Minute {
+		t.Fatal("the third copy is planned for", again, err)
+	}
+	a.later(2 * time.Minute)
+	if n := a.deposit(b.Account(), r1, r2, r3); n != 1 || count() != 3 {
+		t.Fatalf("deposits after two minutes: %d, copies %d", n, count())
+	}
+	a.later(2 * time.Minute)
+	if n := a.deposit(b.Account(), r1, r2, r3); n != 0 {
+		t.Fatal("deposits after that:", n)
+	}
+	b.collect(r3)
+	b.wantTexts(a, "important")
+}
+
+func nobody([32]byte) bool { return false }
+
+// TestRedepositIsAnotherEnvelope deposits again what isn't acknowledged after a
+// day. The relay sees nothing twice, and the message is shown once.
+func TestRedepositIsAnotherEnvelope(t *testing.T) {
+	r1 := newShelf(1)
+	a, b := talkers(t, r1)
+	a.say(b, "again")
+	a.deposit(b.Account(), r1)
+	first := slices.Clone(r1.mail[b])
+	if len(first) != 1 {
+		t.Fatal("deposits at first:", len(first))
+	}
+	for day := range 3 {
+		a.later(5 * 24 * time.Hour)
+		a.hello(b)
+		if n := a.deposit(b.Account(), r1); n != 1 {
+			t.Fatalf("deposits in round %d: %d", day, n)
+		}
+	}
+	seen := map[[32]byte]bool{}
+	for _, env := range r1.mail[b] {
+		if head := [32]byte(env); seen[head] {
+			t.Error("the relay sees one tag twice")
+		} else {
+			seen[head] = true
+		}
+	}
+	b.collect(r1)
+	b.wantTexts(a, "again")
+	settle(a, b, r1)
+	if s := a.state(b, "again"); s < record.StateDelivered || a.Queued() != 0 {
+		t.Errorf("state is %d, in the outbox %d", s, a.Queued())
+	}
+}
+
+// TestRunDry uses the request lane when no stamps are left, for few envelopes,
+// and is given stamps in return.
+func TestRunDry(t *testing.T) {
+	r1 := newShelf(1)
+	a, b := talkers(t, r1)
+	for range 64 {
+		a.say(b, "chatter")
+		a.deposit(b.Account(), r1)
+	}
+	for range 10 {
+		a.say(b, "more")
+	}
+	letters, _, err := a.Post(t.Context(), b.Account(), nobody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answers []engine.Answer
+	for _, l := range letters {
+		if l.Lane == ([32]byte{}) {
+			t.Fatal("a stamp is left")
+		}
+		r1.mail[b] = append(r1.mail[b], l.Envelope)
+		answers = append(answers, engine.Answer{Seq: l.Seq, Relay: l.Relay})
+	}
+	if len(letters) == 0 || len(letters) > 2 {
+		t.Fatal("requests:", len(letters))
+	}
+	if err := a.Posted(t.Context(), b.Account(), answers); err != nil {
+		t.Fatal(err)
+	}
+	if letters, _, err = a.Post(t.Context(), b.Account(), nobody); err != nil || len(letters) != 0 {
+		t.Fatal("more requests at once:", len(letters), err)
+	}
+	b.collect(r1)
+	r1.mint(b)
+	if err := b.Announce(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	settle(a, b, r1)
+	settle(b, a, r1)
+	if a.Queued() != 0 {
+		t.Error("left in the outbox:", a.Queued())
+	}
+}
