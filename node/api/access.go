@@ -30,42 +30,13 @@ var Owner = Grant{Scopes: []string{ScopeAdmin}}
 // Has tells whether the grant has a scope.
 func (g Grant) Has(scope string) bool { return slices.Contains(g.Scopes, scope) }
 
-// needs says which scope a method takes; any one of them will do. What isn't
-// here takes admin. confined methods work for one conversation alone, too.
-var needs = map[string]struct {
-	scopes   []string
-	confined bool
-}{
-	"version":       {[]string{ScopeRead, ScopeSend}, true},
-	"id":            {[]string{ScopeRead, ScopeSend}, false},
-	"status":        {[]string{ScopeRead, ScopeSend}, false},
-	"contacts":      {[]string{ScopeRead}, true},
-	"listContacts":  {[]string{ScopeRead}, true},
-	"requests":      {[]string{ScopeRead}, false},
-	"mailboxes":     {[]string{ScopeRead}, false},
-	"read":          {[]string{ScopeRead}, true},
-	"message":       {[]string{ScopeRead}, true},
-	"search":        {[]string{ScopeRead}, true},
-	"conversations": {[]string{ScopeRead}, true},
-	"watch":         {[]string{ScopeRead}, true},
-	"unwatch":       {[]string{ScopeRead}, true},
-	"send":          {[]string{ScopeSend}, true},
-	"wait":          {[]string{ScopeRead, ScopeSend}, true},
-	"react":         {[]string{ScopeSend}, true},
-	"edit":          {[]string{ScopeSend}, true},
-	"unsend":        {[]string{ScopeSend}, true},
-	"draft":         {[]string{ScopeSend}, true},
-	"sendTyping":    {[]string{ScopeSend}, true},
-	"check":         {[]string{ScopeRead}, false},
-}
-
 // allows tells whether the grant covers a method.
 func (g Grant) allows(method string) bool {
-	need := needs[method]
-	if g.Conversation != "" && !need.confined {
+	m := table[method].may
+	if g.Conversation != "" && m&alone == 0 {
 		return false
 	}
-	return g.Has(ScopeAdmin) || slices.ContainsFunc(need.scopes, g.Has)
+	return g.Has(ScopeAdmin) || m&reads != 0 && g.Has(ScopeRead) || m&sends != 0 && g.Has(ScopeSend)
 }
 
 var errScope = Errorf(CodeNotAllowed, "this token doesn't allow that").

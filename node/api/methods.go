@@ -16,60 +16,11 @@ import (
 // none.
 type method func(c *conn, ctx context.Context, params []byte) (any, error)
 
-// methods is the method table of all doors but for send, which is ordered.
-// Names and shapes that signal-cli has are as it has them.
-var methods = map[string]method{
-	"version":       (*conn).version,
-	"id":            (*conn).id,
-	"status":        (*conn).status,
-	"invite":        (*conn).invite,
-	"add":           (*conn).add,
-	"contacts":      (*conn).contacts,
-	"listContacts":  (*conn).listContacts,
-	"rename":        (*conn).rename,
-	"remove":        (*conn).remove,
-	"requests":      (*conn).requests,
-	"approve":       oneContact(Daemon.Approve),
-	"decline":       (*conn).decline,
-	"block":         oneContact(Daemon.Block),
-	"unblock":       oneContact(Daemon.Unblock),
-	"verify":        (*conn).verify,
-	"addRelay":      (*conn).addRelay,
-	"removeRelay":   (*conn).removeRelay,
-	"mailboxes":     (*conn).mailboxes,
-	"wait":          (*conn).wait,
-	"read":          (*conn).read,
-	"delete":        (*conn).deleteMessage,
-	"edit":          (*conn).editMessage,
-	"unsend":        (*conn).unsend,
-	"react":         (*conn).react,
-	"timer":         (*conn).timer,
-	"conversation":  (*conn).conversation,
-	"search":        (*conn).search,
-	"draft":         (*conn).draft,
-	"sendTyping":    (*conn).sendTyping,
-	"conversations": (*conn).conversations,
-	"confirmClock":  (*conn).confirmClock,
-	"check":         (*conn).check,
-	"watch":         (*conn).startWatch,
-	"unwatch":       (*conn).stopWatch,
-	"shutdown":      (*conn).shutdown,
-	"lock":          (*conn).lock,
-	"unlock":        (*conn).unlock,
-	"wipe":          (*conn).wipe,
-	"backup":        (*conn).backup,
-	"page":          (*conn).page,
-	"createToken":   (*conn).createToken,
-	"listTokens":    (*conn).listTokens,
-	"revokeToken":   (*conn).revokeToken,
-	"message":       (*conn).message,
-}
-
 // Assign implements [jrpc2.Assigner]. jrpc2 calls it for one request after the
 // other in the order in which they came, which is what gives sends their turn.
 func (c *conn) Assign(_ context.Context, name string) jrpc2.Handler {
-	_, known := methods[name]
-	if known = known || name == "send"; known && !c.grant.allows(name) {
+	m, known := table[name]
+	if known && !c.grant.allows(name) {
 		return handler(func(context.Context, []byte) (any, error) { return nil, errScope })
 	}
 	if c.Daemon == nil && known && !whileLocked[name] {
@@ -82,13 +33,12 @@ func (c *conn) Assign(_ context.Context, name string) jrpc2.Handler {
 			return c.send(ctx, params, before, mine)
 		})
 	}
-	m, ok := methods[name]
-	if !ok {
+	if !known {
 		return handler(func(context.Context, []byte) (any, error) {
 			return nil, Errorf(CodeUnknownMethod, "there is no such method")
 		})
 	}
-	return handler(func(ctx context.Context, params []byte) (any, error) { return m(c, ctx, params) })
+	return handler(func(ctx context.Context, params []byte) (any, error) { return m.call(c, ctx, params) })
 }
 
 // handler adapts parameters and errors to jrpc2.
@@ -149,11 +99,12 @@ func decode(params []byte, into any) error {
 // none is the parameters of a method that has none.
 type none struct{}
 
+type versionResult struct {
+	Version string `json:"version"`
+}
+
 func (c *conn) version(_ context.Context, params []byte) (any, error) {
-	type result struct {
-		Version string `json:"version"`
-	}
-	return result{c.Version}, decode(params, new(none))
+	return versionResult{c.Version}, decode(params, new(none))
 }
 
 func (c *conn) id(ctx context.Context, params []byte) (any, error) {
@@ -180,13 +131,15 @@ func (c *conn) check(ctx context.Context, params []byte) (any, error) {
 	return c.Daemon.Check(ctx)
 }
 
+type inviteParams struct {
+	Uses          int      `json:"uses"`
+	Expires       Duration `json:"expires"`
+	NeedsApproval bool     `json:"needsApproval"`
+	Note          string   `json:"note"`
+}
+
 func (c *conn) invite(ctx context.Context, params []byte) (any, error) {
-	p := struct {
-		Uses          int      `json:"uses"`
-		Expires       Duration `json:"expires"`
-		NeedsApproval bool     `json:"needsApproval"`
-		Note          string   `json:"note"`
-	}{Uses: DefaultInviteUses, Expires: Duration(DefaultInviteExpires)}
+	p := inviteParams{Uses: DefaultInviteUses, Expires: Duration(DefaultInviteExpires)}
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -203,11 +156,13 @@ func (c *conn) invite(ctx context.Context, params []byte) (any, error) {
 	})
 }
 
+type verifyParams struct {
+	Who    string `json:"who" rpc:"required"`
+	Number string `json:"number"`
+}
+
 func (c *conn) verify(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Who    string `json:"who"`
-		Number string `json:"number"`
-	}
+	var p verifyParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -221,6 +176,10 @@ func (c *conn) verify(ctx context.Context, params []byte) (any, error) {
 	return c.Daemon.Verify(ctx, VerifyRequest(p))
 }
 
+type shutdownResult struct {
+	Stopping bool `json:"stopping"`
+}
+
 func (c *conn) shutdown(_ context.Context, params []byte) (any, error) {
 	if err := decode(params, new(none)); err != nil {
 		return nil, err
@@ -230,9 +189,7 @@ func (c *conn) shutdown(_ context.Context, params []byte) (any, error) {
 	}
 	// The answer is written before connections close: it is in flight.
 	c.Shutdown()
-	return struct {
-		Stopping bool `json:"stopping"`
-	}{true}, nil
+	return shutdownResult{true}, nil
 }
 
 // checkWho refuses what can't be a contact.

@@ -7,9 +7,9 @@ import (
 
 // BackupRequest asks for a backup.
 type BackupRequest struct {
-	Path       string `json:"path"`       // absolute; nothing is overwritten
-	Passphrase string `json:"passphrase"` // what it is encrypted under
-	Expiring   bool   `json:"expiring"`   // messages with a timer, too
+	Path       string `json:"path" rpc:"required"`       // absolute; nothing is overwritten
+	Passphrase string `json:"passphrase" rpc:"required"` // what it is encrypted under
+	Expiring   bool   `json:"expiring"`                  // messages with a timer, too
 }
 
 // Backup says what was saved or restored.

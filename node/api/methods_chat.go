@@ -44,25 +44,33 @@ type DraftRequest struct {
 // MaxMute is how long a conversation can be muted.
 const MaxMute = 366 * 24 * time.Hour
 
+type conversationsResult struct {
+	Conversations List[Chat] `json:"conversations"`
+}
+
 func (c *conn) conversations(ctx context.Context, params []byte) (any, error) {
 	if err := decode(params, new(none)); err != nil {
 		return nil, err
 	}
 	all, err := c.Daemon.Chats(ctx)
-	return struct {
-		Conversations List[Chat] `json:"conversations"`
-	}{all}, err
+	return conversationsResult{all}, err
+}
+
+type conversationParams struct {
+	Who      string `json:"who" rpc:"required"`
+	Mute     *Timer `json:"mute"`
+	Pinned   *bool  `json:"pinned"`
+	Archived *bool  `json:"archived"`
+	Receipts *bool  `json:"receipts"`
+	Typing   *bool  `json:"typing"`
+}
+
+type conversationResult struct {
+	Conversation Chat `json:"conversation"`
 }
 
 func (c *conn) conversation(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Who      string `json:"who"`
-		Mute     *Timer `json:"mute"`
-		Pinned   *bool  `json:"pinned"`
-		Archived *bool  `json:"archived"`
-		Receipts *bool  `json:"receipts"`
-		Typing   *bool  `json:"typing"`
-	}
+	var p conversationParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -75,17 +83,17 @@ func (c *conn) conversation(ctx context.Context, params []byte) (any, error) {
 	one, err := c.Daemon.Chat(ctx, ChatRequest{
 		Who: p.Who, Mute: (*time.Duration)(p.Mute), Pinned: p.Pinned, Archived: p.Archived, Receipts: p.Receipts, Typing: p.Typing,
 	})
-	return struct {
-		Conversation Chat `json:"conversation"`
-	}{one}, err
+	return conversationResult{one}, err
+}
+
+type draftParams struct {
+	Who     string  `json:"who" rpc:"required"`
+	Text    *string `json:"text"`
+	ReplyTo string  `json:"replyTo"`
 }
 
 func (c *conn) draft(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Who     string  `json:"who"`
-		Text    *string `json:"text"`
-		ReplyTo string  `json:"replyTo"`
-	}
+	var p draftParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -103,13 +111,15 @@ func (c *conn) draft(ctx context.Context, params []byte) (any, error) {
 	return c.Daemon.Draft(ctx, DraftRequest(p))
 }
 
+type sendTypingParams struct {
+	Account   string    `json:"account"`
+	Recipient OneOrMany `json:"recipient" rpc:"required"`
+	Stop      bool      `json:"stop"`
+}
+
 // sendTyping is signal-cli's.
 func (c *conn) sendTyping(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Account   string    `json:"account"`
-		Recipient OneOrMany `json:"recipient"`
-		Stop      bool      `json:"stop"`
-	}
+	var p sendTypingParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -127,5 +137,5 @@ func (c *conn) sendTyping(ctx context.Context, params []byte) (any, error) {
 			return nil, err
 		}
 	}
-	return struct{}{}, nil
+	return none{}, nil
 }

@@ -6,12 +6,14 @@ type contactResult struct {
 	Contact Contact `json:"contact"`
 }
 
+type addParams struct {
+	Link    string `json:"link" rpc:"required"`
+	As      string `json:"as"`
+	Replace bool   `json:"replace"`
+}
+
 func (c *conn) add(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Link    string `json:"link"`
-		As      string `json:"as"`
-		Replace bool   `json:"replace"`
-	}
+	var p addParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -37,14 +39,16 @@ func checkPetname(name string) error {
 	return nil
 }
 
+type contactsResult struct {
+	Contacts List[Contact] `json:"contacts"`
+}
+
 func (c *conn) contacts(ctx context.Context, params []byte) (any, error) {
 	if err := decode(params, new(none)); err != nil {
 		return nil, err
 	}
 	all, err := c.Daemon.Contacts(ctx)
-	return struct {
-		Contacts List[Contact] `json:"contacts"`
-	}{all}, err
+	return contactsResult{all}, err
 }
 
 // signalContact is a contact as signal-cli shows it, with our own keys besides.
@@ -73,15 +77,17 @@ type signalProfile struct {
 	FamilyName *string `json:"familyName"`
 }
 
+type listContactsParams struct {
+	Account       string     `json:"account"`
+	Recipient     OneOrMany  `json:"recipient"`
+	Recipients    OneOrMany  `json:"recipients"`
+	AllRecipients bool       `json:"allRecipients"`
+	Blocked       *bool      `json:"blocked"`
+	Name          NullString `json:"name"`
+}
+
 func (c *conn) listContacts(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Account       string     `json:"account"`
-		Recipient     OneOrMany  `json:"recipient"`
-		Recipients    OneOrMany  `json:"recipients"`
-		AllRecipients bool       `json:"allRecipients"`
-		Blocked       *bool      `json:"blocked"`
-		Name          NullString `json:"name"`
-	}
+	var p listContactsParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -136,11 +142,13 @@ func (c *conn) ownAccount(ctx context.Context, account string) error {
 	return nil
 }
 
+type renameParams struct {
+	Who string `json:"who" rpc:"required"`
+	As  string `json:"as"`
+}
+
 func (c *conn) rename(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Who string `json:"who"`
-		As  string `json:"as"`
-	}
+	var p renameParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -166,13 +174,15 @@ func oneContact(change func(Daemon, context.Context, string) (Contact, error)) m
 	}
 }
 
+type whoParams struct {
+	Account   string    `json:"account"`
+	Who       string    `json:"who"`
+	Recipient OneOrMany `json:"recipient"`
+}
+
 // who reads the contact that a method is about; signal-cli calls it recipient.
 func (c *conn) who(ctx context.Context, params []byte) (string, error) {
-	var p struct {
-		Account   string    `json:"account"`
-		Who       string    `json:"who"`
-		Recipient OneOrMany `json:"recipient"`
-	}
+	var p whoParams
 	if err := decode(params, &p); err != nil {
 		return "", err
 	}
@@ -185,14 +195,20 @@ func (c *conn) who(ctx context.Context, params []byte) (string, error) {
 	return p.Who, checkWho(p.Who)
 }
 
+type declineResult struct {
+	Declined bool `json:"declined"`
+}
+
 func (c *conn) decline(ctx context.Context, params []byte) (any, error) {
 	who, err := c.who(ctx, params)
 	if err != nil {
 		return nil, err
 	}
-	return struct {
-		Declined bool `json:"declined"`
-	}{true}, c.Daemon.Decline(ctx, who)
+	return declineResult{true}, c.Daemon.Decline(ctx, who)
+}
+
+type requestsResult struct {
+	Contacts List[Contact] `json:"contacts"`
 }
 
 func (c *conn) requests(ctx context.Context, params []byte) (any, error) {
@@ -206,22 +222,24 @@ func (c *conn) requests(ctx context.Context, params []byte) (any, error) {
 			out = append(out, k)
 		}
 	}
-	return struct {
-		Contacts List[Contact] `json:"contacts"`
-	}{out}, err
+	return requestsResult{out}, err
+}
+
+type removeParams struct {
+	Who string `json:"who" rpc:"required"`
+}
+
+type removeResult struct {
+	Removed bool `json:"removed"`
 }
 
 func (c *conn) remove(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Who string `json:"who"`
-	}
+	var p removeParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
 	if err := checkWho(p.Who); err != nil {
 		return nil, err
 	}
-	return struct {
-		Removed bool `json:"removed"`
-	}{true}, c.Daemon.Remove(ctx, p.Who)
+	return removeResult{true}, c.Daemon.Remove(ctx, p.Who)
 }

@@ -49,13 +49,19 @@ func checkMentions(m []MentionRequest) error {
 	return nil
 }
 
+type editMessageParams struct {
+	ID       string           `json:"id" rpc:"required"`
+	Message  string           `json:"message" rpc:"required"`
+	Markdown bool             `json:"markdown"`
+	Mentions []MentionRequest `json:"mentions"`
+}
+
+type editMessageResult struct {
+	ID string `json:"id"`
+}
+
 func (c *conn) editMessage(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		ID       string           `json:"id"`
-		Message  string           `json:"message"`
-		Markdown bool             `json:"markdown"`
-		Mentions []MentionRequest `json:"mentions"`
-	}
+	var p editMessageParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -68,9 +74,11 @@ func (c *conn) editMessage(ctx context.Context, params []byte) (any, error) {
 	if err := checkMentions(p.Mentions); err != nil {
 		return nil, err
 	}
-	return struct {
-		ID string `json:"id"`
-	}{p.ID}, c.Daemon.Edit(ctx, EditRequest{ID: p.ID, Text: p.Message, Markdown: p.Markdown, Mentions: p.Mentions})
+	return editMessageResult{p.ID}, c.Daemon.Edit(ctx, EditRequest{ID: p.ID, Text: p.Message, Markdown: p.Markdown, Mentions: p.Mentions})
+}
+
+type unsendResult struct {
+	ID string `json:"id"`
 }
 
 func (c *conn) unsend(ctx context.Context, params []byte) (any, error) {
@@ -78,19 +86,23 @@ func (c *conn) unsend(ctx context.Context, params []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return struct {
-		ID string `json:"id"`
-	}{id}, c.Daemon.Unsend(ctx, id)
+	return unsendResult{id}, c.Daemon.Unsend(ctx, id)
 }
 
 // maxEmoji bounds a reaction, in bytes of UTF-8.
 const maxEmoji = 32
 
+type reactParams struct {
+	ID    string `json:"id" rpc:"required"`
+	Emoji string `json:"emoji"` // empty takes it back
+}
+
+type reactResult struct {
+	ID string `json:"id"`
+}
+
 func (c *conn) react(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		ID    string `json:"id"`
-		Emoji string `json:"emoji"` // empty takes it back
-	}
+	var p reactParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -100,17 +112,17 @@ func (c *conn) react(ctx context.Context, params []byte) (any, error) {
 	if len(p.Emoji) > maxEmoji || strings.ContainsAny(p.Emoji, " \t\r\n") {
 		return nil, Errorf(CodeUsage, "a reaction is one emoji, or up to %d bytes without spaces", maxEmoji)
 	}
-	return struct {
-		ID string `json:"id"`
-	}{p.ID}, c.Daemon.React(ctx, p.ID, p.Emoji)
+	return reactResult{p.ID}, c.Daemon.React(ctx, p.ID, p.Emoji)
+}
+
+type timerParams struct {
+	Who     string `json:"who" rpc:"required"`
+	Expires *Timer `json:"expires"`
+	Burn    *Timer `json:"burn"`
 }
 
 func (c *conn) timer(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Who     string `json:"who"`
-		Expires *Timer `json:"expires"`
-		Burn    *Timer `json:"burn"`
-	}
+	var p timerParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,10 @@ var whileLocked = map[string]bool{"version": true, "status": true, "unlock": tru
 
 var errLocked = Errorf(CodeLocked, "the profile is locked").WithHint("unlock it with: rushlight unlock")
 
+type lockResult struct {
+	Locking bool `json:"locking"`
+}
+
 func (c *conn) lock(_ context.Context, params []byte) (any, error) {
 	if err := decode(params, new(none)); err != nil {
 		return nil, err
@@ -15,15 +19,19 @@ func (c *conn) lock(_ context.Context, params []byte) (any, error) {
 		return nil, Errorf(CodeNotAllowed, "this daemon can't be locked from here")
 	}
 	c.Lock()
-	return struct {
-		Locking bool `json:"locking"`
-	}{true}, nil
+	return lockResult{true}, nil
+}
+
+type unlockParams struct {
+	Passphrase string `json:"passphrase"`
+}
+
+type unlockResult struct {
+	Unlocking bool `json:"unlocking"`
 }
 
 func (c *conn) unlock(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Passphrase string `json:"passphrase"`
-	}
+	var p unlockParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -33,15 +41,19 @@ func (c *conn) unlock(ctx context.Context, params []byte) (any, error) {
 	if err := c.Unlock(ctx, []byte(p.Passphrase)); err != nil {
 		return nil, err
 	}
-	return struct {
-		Unlocking bool `json:"unlocking"`
-	}{true}, nil
+	return unlockResult{true}, nil
+}
+
+type wipeParams struct {
+	Yes bool `json:"yes" rpc:"required"`
+}
+
+type wipeResult struct {
+	Wiped bool `json:"wiped"`
 }
 
 func (c *conn) wipe(_ context.Context, params []byte) (any, error) {
-	var p struct {
-		Yes bool `json:"yes"`
-	}
+	var p wipeParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -54,7 +66,5 @@ func (c *conn) wipe(_ context.Context, params []byte) (any, error) {
 	if err := c.Wipe(); err != nil {
 		return nil, err
 	}
-	return struct {
-		Wiped bool `json:"wiped"`
-	}{true}, nil
+	return wipeResult{true}, nil
 }

@@ -186,12 +186,19 @@ func (c *conn) send(ctx context.Context, params []byte, before <-chan struct{}, 
 	return out, nil
 }
 
+type waitParams struct {
+	ID      string   `json:"id" rpc:"required"`
+	State   string   `json:"state"`
+	Timeout Duration `json:"timeout"`
+}
+
+type waitResult struct {
+	ID    string `json:"id"`
+	State string `json:"state"`
+}
+
 func (c *conn) wait(ctx context.Context, params []byte) (any, error) {
-	p := struct {
-		ID      string   `json:"id"`
-		State   string   `json:"state"`
-		Timeout Duration `json:"timeout"`
-	}{State: StateDelivered}
+	p := waitParams{State: StateDelivered}
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -218,10 +225,7 @@ func (c *conn) wait(ctx context.Context, params []byte) (any, error) {
 		}
 		return nil, err
 	}
-	return struct {
-		ID    string `json:"id"`
-		State string `json:"state"`
-	}{p.ID, state}, nil
+	return waitResult{p.ID, state}, nil
 }
 
 // CheckWaitState refuses what isn't a state that a message can be waited for.
@@ -241,25 +245,33 @@ func checkMessageID(id string) error {
 	return nil
 }
 
+type messageResult struct {
+	Message Message `json:"message"`
+}
+
 func (c *conn) message(ctx context.Context, params []byte) (any, error) {
 	id, err := messageID(params)
 	if err != nil {
 		return nil, err
 	}
 	m, err := c.Daemon.Message(ctx, id)
-	return struct {
-		Message Message `json:"message"`
-	}{m}, err
+	return messageResult{m}, err
+}
+
+type readParams struct {
+	Who    string `json:"who" rpc:"required"`
+	Limit  int    `json:"limit"`
+	Before string `json:"before"`
+	Unread bool   `json:"unread"`
+	Peek   bool   `json:"peek"`
+}
+
+type readResult struct {
+	Messages List[Message] `json:"messages"`
 }
 
 func (c *conn) read(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Who    string `json:"who"`
-		Limit  int    `json:"limit"`
-		Before string `json:"before"`
-		Unread bool   `json:"unread"`
-		Peek   bool   `json:"peek"`
-	}
+	var p readParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -275,7 +287,5 @@ func (c *conn) read(ctx context.Context, params []byte) (any, error) {
 		}
 	}
 	all, err := c.Daemon.Read(ctx, ReadRequest(p))
-	return struct {
-		Messages List[Message] `json:"messages"`
-	}{all}, err
+	return readResult{all}, err
 }

@@ -22,11 +22,17 @@ type Mailbox struct {
 	Faults uint32       `json:"faults"` // how often the relay has lost mail
 }
 
+type addRelayParams struct {
+	Addrs OneOrMany `json:"addr" rpc:"required"`
+	Token string    `json:"token"`
+}
+
+type addRelayResult struct {
+	Mailbox Mailbox `json:"mailbox"`
+}
+
 func (c *conn) addRelay(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Addrs OneOrMany `json:"addr"`
-		Token string    `json:"token"`
-	}
+	var p addRelayParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -34,19 +40,26 @@ func (c *conn) addRelay(ctx context.Context, params []byte) (any, error) {
 		return nil, Errorf(CodeUsage, "the address of the relay is missing")
 	}
 	m, err := c.Daemon.AddRelay(ctx, p.Addrs, p.Token)
-	return struct {
-		Mailbox Mailbox `json:"mailbox"`
-	}{m}, err
+	return addRelayResult{m}, err
+}
+
+type removeRelayParams struct {
+	Peer string `json:"peer" rpc:"required"`
 }
 
 func (c *conn) removeRelay(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Peer string `json:"peer"`
-	}
+	var p removeRelayParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
-	return struct{}{}, c.Daemon.RemoveRelay(ctx, p.Peer)
+	if p.Peer == "" {
+		return nil, Errorf(CodeUsage, "say which relay")
+	}
+	return none{}, c.Daemon.RemoveRelay(ctx, p.Peer)
+}
+
+type mailboxesResult struct {
+	Mailboxes List[Mailbox] `json:"mailboxes"`
 }
 
 func (c *conn) mailboxes(ctx context.Context, params []byte) (any, error) {
@@ -54,7 +67,5 @@ func (c *conn) mailboxes(ctx context.Context, params []byte) (any, error) {
 		return nil, err
 	}
 	all, err := c.Daemon.Mailboxes(ctx)
-	return struct {
-		Mailboxes List[Mailbox] `json:"mailboxes"`
-	}{all}, err
+	return mailboxesResult{all}, err
 }

@@ -15,12 +15,18 @@ type SearchRequest struct {
 // maxQuery bounds a query, in bytes of UTF-8.
 const maxQuery = 1024
 
+type searchParams struct {
+	Query string `json:"query" rpc:"required"`
+	In    string `json:"in"`
+	Limit int    `json:"limit"`
+}
+
+type searchResult struct {
+	Messages List[Message] `json:"messages"`
+}
+
 func (c *conn) search(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Query string `json:"query"`
-		In    string `json:"in"`
-		Limit int    `json:"limit"`
-	}
+	var p searchParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -37,7 +43,5 @@ func (c *conn) search(ctx context.Context, params []byte) (any, error) {
 		}
 	}
 	all, err := c.Daemon.Search(ctx, SearchRequest(p))
-	return struct {
-		Messages List[Message] `json:"messages"`
-	}{all}, err
+	return searchResult{all}, err
 }

@@ -33,6 +33,10 @@ const maxTokenName = 64
 
 var errNoRights = Errorf(CodeNotAllowed, "this daemon serves no page, and so takes no tokens").WithHint("start it without --no-page")
 
+type pageResult struct {
+	URL string `json:"url"`
+}
+
 func (c *conn) page(_ context.Context, params []byte) (any, error) {
 	if err := decode(params, new(none)); err != nil {
 		return nil, err
@@ -40,17 +44,22 @@ func (c *conn) page(_ context.Context, params []byte) (any, error) {
 	if c.Rights == nil {
 		return nil, errNoRights
 	}
-	return struct {
-		URL string `json:"url"`
-	}{c.Rights.Link()}, nil
+	return pageResult{c.Rights.Link()}, nil
+}
+
+type createTokenParams struct {
+	Name         string    `json:"name"`
+	Scopes       OneOrMany `json:"scopes" rpc:"required"`
+	Conversation string    `json:"conversation"`
+}
+
+type createTokenResult struct {
+	Token string `json:"token"`
+	ID    string `json:"id"`
 }
 
 func (c *conn) createToken(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		Name         string    `json:"name"`
-		Scopes       OneOrMany `json:"scopes"`
-		Conversation string    `json:"conversation"`
-	}
+	var p createTokenParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -80,10 +89,11 @@ func (c *conn) createToken(ctx context.Context, params []byte) (any, error) {
 		g.Conversation = k.ID
 	}
 	token, id, err := c.Rights.Create(p.Name, g)
-	return struct {
-		Token string `json:"token"`
-		ID    string `json:"id"`
-	}{token, id}, err
+	return createTokenResult{token, id}, err
+}
+
+type listTokensResult struct {
+	Tokens List[Token] `json:"tokens"`
 }
 
 func (c *conn) listTokens(_ context.Context, params []byte) (any, error) {
@@ -93,22 +103,27 @@ func (c *conn) listTokens(_ context.Context, params []byte) (any, error) {
 	if c.Rights == nil {
 		return nil, errNoRights
 	}
-	return struct {
-		Tokens List[Token] `json:"tokens"`
-	}{c.Rights.List()}, nil
+	return listTokensResult{c.Rights.List()}, nil
+}
+
+type revokeTokenParams struct {
+	ID string `json:"id" rpc:"required"`
+}
+
+type revokeTokenResult struct {
+	Revoked bool `json:"revoked"`
 }
 
 func (c *conn) revokeToken(_ context.Context, params []byte) (any, error) {
-	var p struct {
-		ID string `json:"id"`
-	}
+	var p revokeTokenParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
 	if c.Rights == nil {
 		return nil, errNoRights
 	}
-	return struct {
-		Revoked bool `json:"revoked"`
-	}{true}, c.Rights.Revoke(p.ID)
+	if p.ID == "" {
+		return nil, Errorf(CodeUsage, "say which token")
+	}
+	return revokeTokenResult{true}, c.Rights.Revoke(p.ID)
 }

@@ -4,6 +4,14 @@ import (
 	"context"
 )
 
+type startWatchParams struct {
+	After *uint64 `json:"after"`
+}
+
+type startWatchResult struct {
+	Seq uint64 `json:"seq"`
+}
+
 // startWatch answers as soon as the events asked for are known to be there;
 // they follow as notifications of the method event, with the event as
 // parameters. If the watch ends by itself, the notification watchEnded with
@@ -11,9 +19,7 @@ import (
 //
 //nolint:contextcheck // a watch outlives the request that starts it
 func (c *conn) startWatch(ctx context.Context, params []byte) (any, error) {
-	var p struct {
-		After *uint64 `json:"after"`
-	}
+	var p startWatchParams
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
@@ -61,9 +67,7 @@ func (c *conn) startWatch(ctx context.Context, params []byte) (any, error) {
 
 	select {
 	case last := <-started:
-		return struct {
-			Seq uint64 `json:"seq"`
-		}{last}, nil
+		return startWatchResult{last}, nil
 	case err := <-failed:
 		if err == nil {
 			err = Errorf(CodeShuttingDown, "interrupted")
@@ -86,6 +90,10 @@ func (c *conn) setWatch(cancel context.CancelFunc) bool {
 	return true
 }
 
+type stopWatchResult struct {
+	Stopped bool `json:"stopped"`
+}
+
 func (c *conn) stopWatch(_ context.Context, params []byte) (any, error) {
 	if err := decode(params, new(none)); err != nil {
 		return nil, err
@@ -96,7 +104,5 @@ func (c *conn) stopWatch(_ context.Context, params []byte) (any, error) {
 	if was {
 		c.watch()
 	}
-	return struct {
-		Stopped bool `json:"stopped"`
-	}{was}, nil
+	return stopWatchResult{was}, nil
 }

@@ -89,32 +89,38 @@ func checkTimers(expires, burn *Timer) error {
 	return nil
 }
 
+type deleteMessageResult struct {
+	Deleted bool `json:"deleted"`
+}
+
 func (c *conn) deleteMessage(ctx context.Context, params []byte) (any, error) {
 	id, err := messageID(params)
 	if err != nil {
 		return nil, err
 	}
-	return struct {
-		Deleted bool `json:"deleted"`
-	}{true}, c.Daemon.Delete(ctx, id)
+	return deleteMessageResult{true}, c.Daemon.Delete(ctx, id)
+}
+
+type messageIDParams struct {
+	ID string `json:"id" rpc:"required"`
 }
 
 // messageID reads the parameters of a method about one message.
 func messageID(params []byte) (string, error) {
-	var p struct {
-		ID string `json:"id"`
-	}
+	var p messageIDParams
 	if err := decode(params, &p); err != nil {
 		return "", err
 	}
 	return p.ID, checkMessageID(p.ID)
 }
 
+type confirmClockResult struct {
+	Confirmed bool `json:"confirmed"`
+}
+
 func (c *conn) confirmClock(ctx context.Context, params []byte) (any, error) {
 	if err := decode(params, new(none)); err != nil {
 		return nil, err
 	}
-	return struct {
-		Confirmed bool `json:"confirmed"`
-	}{true}, c.Daemon.ConfirmClock(ctx)
+	return confirmClockResult{true}, c.Daemon.ConfirmClock(ctx)
 }

@@ -149,6 +149,7 @@ func (d *Door) handler() http.Handler {
 	mux.HandleFunc("POST /api/v1/rpc", d.rpc)
 	mux.HandleFunc("GET /api/v1/events", d.events)
 	mux.HandleFunc("GET /api/v1/check", d.check)
+	mux.HandleFunc("GET /api/v1/openrpc.json", d.openrpc)
 	mux.HandleFunc("GET /api/v1/ws", d.webSocket)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, api.Errorf(api.CodeUsage, "there is nothing here"))

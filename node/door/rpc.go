@@ -130,6 +130,16 @@ func (d *Door) check(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, report)
 }
 
+// openrpc says what there is to call, to anybody.
+func (d *Door) openrpc(w http.ResponseWriter, _ *http.Request) {
+	b, err := d.Server.OpenRPC()
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, api.AsError(err))
+		return
+	}
+	write(w, http.StatusOK, b)
+}
+
 // statusOf is the HTTP status of an error.
 func statusOf(e *api.Error) int {
 	switch e.Code {

@@ -38,6 +38,14 @@ func TestRPC(t *testing.T) {
 	}
 }
 
+func TestOpenRPC(t *testing.T) {
+	p := open(t)
+	status, text, h := p.do("GET", "/api/v1/openrpc.json", "")
+	if status != http.StatusOK || h.Get("Content-Type") != "application/json" || !strings.Contains(text, `"name": "send"`) {
+		t.Errorf("%d %s %.100s", status, h.Get("Content-Type"), text)
+	}
+}
+
 // stream reads Server-Sent Events.
 type reader struct {
 	t testing.TB
