@@ -109,7 +109,12 @@ func (a *audit) end() {
 func (s *Store) closeDatabase() error {
 	closed := make(chan error, 1)
 	if s.audit.damage.Load() == nil {
-		go func() { closed <- s.db.Close() }()
+		go func() {
+			if s.merger != nil {
+				s.merger.Close()
+			}
+			closed <- s.db.Close()
+		}()
 	}
 	select {
 	case err := <-closed:
@@ -265,6 +270,13 @@ func (a *audit) walked(from, to []byte, reverse bool) error {
 
 // quiet reports whether there is nothing to be read, and no damage.
 func (a *audit) quiet() bool { return a.rest.Load() == 0 && a.damage.Load() == nil }
+
+// heard passes on what Badger says.
+func (a *audit) heard(format string) {
+	if a.s.merger != nil {
+		a.s.merger.Heard(format)
+	}
+}
 
 // beforeMerge returns when all tables found while opening are known to be
 // whole. When one is damaged it never does: what the merge is about to drop is

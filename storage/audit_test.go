@@ -93,6 +93,7 @@ func wideDir(t testing.TB) (dir string, acked uint64) {
 			return nil
 		})
 	}
+	s.merger.Close()
 	if err := s.db.Flatten(2); err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +155,7 @@ func (b barrier) beforeMerge() {
 	}
 	<-b.proceed
 }
+func (barrier) heard(string)      {}
 func (barrier) flushFailed(error) {}
 func (barrier) mergeFailed(error) {}
 

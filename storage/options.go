@@ -45,13 +45,12 @@ type Options struct {
 	// of one transaction (see [Tx.Fits]), and two and a half times as much
 	// memory is used at the peak. At least 2 MiB.
 	MemTableSize int64
-	// Compactors is how many goroutines merge tables; nil is 2. Inside
-	// testing/synctest point it at 0: compactors tick, which costs a lot of
-	// CPU when days pass in a second. 1 is refused.
+	// Compactors is how many goroutines merge tables when there is something to
+	// merge; nil is 2, and 0 is never. 1 is refused.
 	Compactors *int
 	// MinFree is the free space in bytes under which Update returns
 	// [ErrNoSpace], because Badger dies when the disk is full; 0 is 512 MiB,
-	// and it is never less than 8 × MemTableSize.
+	// and it is never less than 16 × MemTableSize, which is what a merge may take.
 	MinFree int64
 	// Ballast is the size in bytes of a file that is given up to be able to
 	// open the store on a full disk; 0 is 64 MiB, negative is none.
@@ -91,7 +90,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.MinFree == 0 {
 		o.MinFree = 512 << 20
 	}
-	o.MinFree = max(o.MinFree, 8*o.MemTableSize)
+	o.MinFree = max(o.MinFree, stallTables*o.MemTableSize)
 	if o.Ballast == 0 {
 		o.Ballast = 64 << 20
 	}
@@ -102,7 +101,7 @@ func (o Options) withDefaults() (Options, error) {
 // caches. memTable is the least MemTableSize that takes the logs found;
 // h, which may be nil, is told what happens.
 func (o Options) badger(dir string, k keys, memTable int64, h hooks) badger.Options {
-	stall := 8
+	stall := stallTables
 	if *o.Compactors == 0 {
 		stall = math.MaxInt32 // nobody would end the stall
 	}
@@ -127,6 +126,10 @@ func (o Options) badger(dir string, k keys, memTable int64, h hooks) badger.Opti
 		WithEncryptionKey(k.badger[:])
 }
 
+// How many young tables there may be: from manyTables on they are merged also
+// while somebody writes, and at stallTables Badger makes writers wait.
+const manyTables, stallTables = 8, 16
+
 // badgerLog passes on that something was said, not what: Badger's messages
 // carry keys and paths.
 type badgerLog struct {
@@ -136,6 +139,7 @@ type badgerLog struct {
 
 // hooks is who wants to know what Badger says in passing.
 type hooks interface {
+	heard(format string)   // every line
 	beforeMerge()          // tables are about to be replaced by others
 	mergeFailed(err error) // Badger goes on with another
 	flushFailed(err error) // a table can't be written; Badger tries for ever
@@ -143,6 +147,12 @@ type hooks interface {
 
 // flushFails is what Badger says each time it can't write a table.
 const flushFails = "error flushing memtable to disk: %v, retrying"
+
+func (l badgerLog) hear(format string) {
+	if l.hooks != nil {
+		l.hooks.heard(format)
+	}
+}
 
 func (l badgerLog) Errorf(format string, args ...any) {
 	l.log.Warn("database error", "message", format)
@@ -164,13 +174,14 @@ func (l badgerLog) Warningf(format string, args ...any) {
 		}
 	}
 }
-func (badgerLog) Infof(string, ...any) {}
+func (l badgerLog) Infof(format string, _ ...any) { l.hear(format) }
 
 // mergeRead is what Badger says when it has read what a merge is to replace
 // and hasn't told its manifest yet.
 const mergeRead = "Discard stats: %v"
 
 func (l badgerLog) Debugf(format string, _ ...any) {
+	l.hear(format)
 	if format == mergeRead && l.hooks != nil {
 		l.hooks.beforeMerge()
 	}

@@ -31,6 +31,7 @@ import (
 
 	"rushlight/protocol/wire"
 	"rushlight/storage/keyfile/wheel"
+	"rushlight/storage/merge"
 )
 
 // Store is an open store. Its methods may be called from many goroutines,
@@ -45,6 +46,8 @@ type Store struct {
 	clock clock
 	inv   []Invariant
 	audit *audit
+
+	merger *merge.Merger // nil when nothing is merged
 
 	poison  atomic.Pointer[poisonError]
 	counter atomic.Uint64
@@ -120,9 +123,15 @@ func (s *Store) open(o Options) error {
 		o.Compactors = &none
 		s.log.Warn("little room on the disk: tables aren't merged until the store is opened again")
 	}
+	if *o.Compactors > 0 {
+		s.merger = merge.New(merge.Options{Many: manyTables})
+	}
 	s.audit.begin(seen.tables)
 	if s.db, err = openBadger(o.badger(dbDir, s.keys, seen.memTable, s.audit), o.Logger); err != nil {
 		return err
+	}
+	if s.merger != nil {
+		s.merger.Start(s.db)
 	}
 	s.audit.ranges()
 	now, err := list(dbDir)

@@ -49,7 +49,7 @@ var users = map[string][]string{
 	"github.com/BurntSushi/toml":     {"rushlight/cmd/rushlight"},
 	"github.com/coder/websocket":     {"rushlight/node/door"},
 	"github.com/creachadair/jrpc2":   {"rushlight/node/api"},
-	"github.com/dgraph-io/badger/v4": {"rushlight/storage", "rushlight/storage/shelf"},
+	"github.com/dgraph-io/badger/v4": {"rushlight/storage", "rushlight/storage/merge", "rushlight/storage/shelf"},
 	// It makes the page out of its sources, which is no part of the program.
 	"github.com/evanw/esbuild": {"rushlight/node/web/internal/bundle"},
 	// They lock the profile, the store and the key wheel.
