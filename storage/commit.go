@@ -96,7 +96,11 @@ func (s *Store) Start(fn func(*Tx) error) (*Commit, error) {
 		return nil, err
 	}
 	defer tx.end()
-	if err := fn(tx); err != nil {
+	err = fn(tx)
+	if p := s.poison.Load(); p != nil { // also when fn took it back
+		return nil, p
+	}
+	if err != nil {
 		return nil, err
 	}
 	if tx.err != nil {

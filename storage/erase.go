@@ -97,7 +97,7 @@ func (s *Store) loadLeaves() error {
 		l.bucket = old[len(old)-1]
 	}
 	if err := l.Ensure(l.bucket); err != nil {
-		return fmt.Errorf("making a bucket of keys: %w", err)
+		return cause(err, "making a bucket of keys")
 	}
 	tx := s.begin(false)
 	defer tx.end()
@@ -194,7 +194,7 @@ func (c *counter) take() uint32 {
 
 // NewLeaf hands out a key of a bucket, which nothing was sealed under before,
 // mixed with that of a conversation. The first of a bucket or conversation
-// waits until its key is durable. Several records may be put under one leaf;
+// waits until its key is durable; when that fails, so does the store. Several records may be put under one leaf;
 // they are destroyed together.
 func (tx *Tx) NewLeaf(bucket uint32, conversation [16]byte) (Leaf, error) {
 	if !tx.writable {
@@ -202,10 +202,10 @@ func (tx *Tx) NewLeaf(bucket uint32, conversation [16]byte) (Leaf, error) {
 	}
 	l := &tx.s.leaves
 	if err := l.Ensure(bucket); err != nil {
-		return Leaf{}, fmt.Errorf("storage: making a bucket of keys: %w", err)
+		return Leaf{}, tx.keysFailed(err)
 	}
 	if err := l.EnsureConversations(conversation); err != nil {
-		return Leaf{}, fmt.Errorf("storage: making the key of a conversation: %w", err)
+		return Leaf{}, tx.keysFailed(err)
 	}
 	c, err := tx.counter(bucket)
 	if err != nil {
@@ -215,6 +215,12 @@ func (tx *Tx) NewLeaf(bucket uint32, conversation [16]byte) (Leaf, error) {
 		return Leaf{}, ErrFull
 	}
 	return Leaf{bucket, c.take(), conversation}, nil
+}
+
+// keysFailed stops the store: a wheel that couldn't be written isn't used any
+// more.
+func (tx *Tx) keysFailed(err error) error {
+	return tx.fail(tx.s.fail(cause(err, "making keys")))
 }
 
 // LeafOf returns the leaf that the record under key is sealed under, also when
@@ -307,7 +313,7 @@ func (s *Store) destroy(f wheel.Forget) error {
 	f.Leaves = append(slices.Clone(f.Leaves), l.superseded...)
 	s.hot.forget() // nothing of what is destroyed stays in memory
 	if err := l.Commit(f); err != nil {
-		return s.fail(fmt.Errorf("destroying keys: %w", err))
+		return s.fail(cause(err, "destroying keys"))
 	}
 	for _, b := range f.Buckets {
 		delete(l.counters, b)
@@ -356,7 +362,7 @@ func (tx *Tx) nextState(o *op) error {
 	for c.next >= wheel.Leaves {
 		l.bucket = wheel.BucketState(l.bucket + 1)
 		if err := l.Ensure(l.bucket); err != nil {
-			return fmt.Errorf("storage: making a bucket of keys: %w", err)
+			return tx.keysFailed(err)
 		}
 		if c, err = tx.counter(l.bucket); err != nil {
 			return err

@@ -188,6 +188,8 @@ func cause(err error, doing string) error {
 		return fmt.Errorf("%s: %w (%w)", doing, ErrReadOnly, err)
 	case isNoSpace(err):
 		return fmt.Errorf("%s: %w (%w)", doing, ErrNoSpace, err)
+	case errors.Is(err, syscall.EIO):
+		return fmt.Errorf("%s: %w (%w)", doing, ErrDisk, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }

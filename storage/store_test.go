@@ -394,6 +394,7 @@ func TestCommitErrorPoisons(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, testOptions(dir))
 	put(t, s, "k", "1")
+	s.merger.Close()
 	if err := s.db.Close(); err != nil { // every commit fails from here
 		t.Fatal(err)
 	}

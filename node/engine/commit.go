@@ -74,7 +74,7 @@ func (e *Engine) transact(steps []*step, ahead bool) (n int, err error) {
 		}
 		return t.flush()
 	})
-	if errors.Is(err, storage.ErrNoSpace) {
+	if errors.Is(err, storage.ErrNoSpace) && !errors.Is(err, storage.ErrPoisoned) {
 		// Refused before anything was written: the steps fail, the engine lives.
 		for _, s := range steps {
 			s.err = err

@@ -216,6 +216,9 @@ func (t *txn) sweep(from storage.Key) error {
 		names[t.Pseudonym("account", a[:])] = a
 	}
 	next, err := t.EachErased(from, few, func(k storage.Key) error {
+		if len(k) < 1+16+8 { // no message or outbox entry
+			return t.del(k)
+		}
 		with, known := names[[16]byte(k[1:17])]
 		switch {
 		case known && k[0] == record.FamilyMessage:
