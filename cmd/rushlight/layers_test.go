@@ -63,6 +63,7 @@ var users = map[string][]string{
 	"github.com/libp2p/go-libp2p-kbucket":  {"rushlight/node/discovery"},
 	"github.com/libp2p/go-libp2p-record":   {"rushlight/node/discovery"},
 	"github.com/multiformats/go-multiaddr": {"rushlight/node", "rushlight/node/delivery", "rushlight/node/discovery", "rushlight/node/host", "rushlight/node/post"},
+	"github.com/pdfcpu/pdfcpu":             {"rushlight/node/media"},
 	"github.com/spf13/cobra":               {"rushlight/cmd/rushlight"},
 	"github.com/spf13/pflag":               {"rushlight/cmd/rushlight"},
 	"github.com/tailscale/peercred":        {"rushlight/node/api"},
@@ -74,6 +75,7 @@ var users = map[string][]string{
 // testUsers is the same for test files, which may also import what the
 // package under test may.
 var testUsers = map[string][]string{
+	"github.com/bep/imagemeta":             {"rushlight/node/media"},
 	"github.com/c2sp/wycheproof":           {"rushlight/protocol/"},
 	"github.com/chromedp/cdproto":          {"rushlight/node/web/browser"},
 	"github.com/chromedp/chromedp":         {"rushlight/node/web/browser"},
