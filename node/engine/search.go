@@ -6,14 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
 
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
@@ -243,14 +237,14 @@ func (t *txn) textOf(id message.ID, v []byte, edited map[message.ID]bool) ([]byt
 // finder looks for words in texts. It belongs to one goroutine.
 type finder struct {
 	words [][]byte // folded
-	fold  cases.Caser
-	room  []byte
+	folder
+	room []byte
 }
 
 func newFinder(query string) *finder {
-	f := &finder{fold: cases.Fold()}
-	for _, w := range strings.Fields(f.folded(query)) {
-		f.words = append(f.words, []byte(w))
+	f := &finder{}
+	for _, w := range bytes.Fields(f.fold(nil, []byte(query))) {
+		f.words = append(f.words, w)
 	}
 	return f
 }
@@ -260,33 +254,11 @@ func (f *finder) holds(text []byte) bool {
 	if len(text) == 0 {
 		return false
 	}
-	f.room = f.room[:0]
-	for _, c := range text {
-		if c >= utf8.RuneSelf {
-			f.room = append(f.room[:0], f.folded(string(text))...)
-			break
-		}
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		f.room = append(f.room, c)
-	}
+	f.room = f.fold(f.room[:0], text)
 	for _, w := range f.words {
 		if !bytes.Contains(f.room, w) {
 			return false
 		}
 	}
 	return true
-}
-
-// folded makes texts alike that a person takes for alike: without case, accents,
-// widths, vowel marks and lengthening.
-func (f *finder) folded(s string) string {
-	s = norm.NFKD.String(f.fold.String(norm.NFKC.String(s)))
-	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Mn, r) || r == '\u0640' || unicode.Is(unicode.Bidi_Control, r) {
-			return -1
-		}
-		return r
-	}, s)
 }

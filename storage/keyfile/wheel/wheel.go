@@ -328,10 +328,12 @@ func (w *Wheel) leafKey(p leafPlace) (key [32]byte, err error) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	w.last.Lock()
-	defer w.last.Unlock()
 	if w.last.known && w.last.place == p {
-		return w.last.key, nil
+		key = w.last.key
+		w.last.Unlock()
+		return key, nil
 	}
+	w.last.Unlock()
 	var secret [3 * 32]byte
 	defer clear(secret[:])
 	if err := w.secret(&secret, p); err != nil {
@@ -342,6 +344,8 @@ func (w *Wheel) leafKey(p leafPlace) (key [32]byte, err error) {
 	out := suite.Derive(secret[:], nil, len(key), labelLeaf, where[:], p.conv[:])
 	copy(key[:], out)
 	clear(out)
+	w.last.Lock() // w.mu is still held: nothing was forgotten meanwhile
+	defer w.last.Unlock()
 	w.last.known, w.last.place, w.last.key = true, p, key
 	return key, nil
 }
