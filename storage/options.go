@@ -120,7 +120,7 @@ func (o Options) badger(dir string, k keys, memTable int64, h hooks) badger.Opti
 		WithNumCompactors(*o.Compactors).
 		WithCompression(options.None).
 		WithBlockCacheSize(1 << 20).
-		WithIndexCacheSize(2 << 20).
+		WithIndexCacheSize(8 << 20).
 		WithChecksumVerificationMode(options.OnBlockRead). // see audit
 		WithExternalMagic(Schema).
 		WithEncryptionKey(k.badger[:])

@@ -16,11 +16,12 @@ import (
 
 // device is an engine on a real store, driven by hand instead of a network.
 type device struct {
-	t     testing.TB
-	dir   string
-	root  [32]byte
-	store *storage.Store
-	ahead time.Duration // of its clock
+	t          testing.TB
+	dir        string
+	root       [32]byte
+	store      *storage.Store
+	ahead      time.Duration // of its clock
+	compactors *int
 	*engine.Engine
 	stop context.CancelFunc
 	done chan error
@@ -40,7 +41,7 @@ func newDevice(t testing.TB, name string) *device {
 
 func (d *device) open() {
 	d.t.Helper()
-	s, err := storage.Open(storage.Options{Dir: d.dir, Root: d.root, Ballast: -1, MinFree: -1, Wall: d.wall})
+	s, err := storage.Open(storage.Options{Dir: d.dir, Root: d.root, Ballast: -1, MinFree: -1, Wall: d.wall, Compactors: d.compactors})
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"rushlight/protocol/identity"
@@ -130,6 +132,32 @@ func (t *txn) page(r Read) (out []View, fresh []message.ID, err error) {
 	if r.Unread && conv.Unread == 0 {
 		return nil, nil, nil
 	}
+	var run []found
+	// show makes views of the run, as many as are wanted.
+	show := func() error {
+		if err := t.fetch(run); err != nil {
+			return err
+		}
+		for _, f := range run {
+			if len(out) == r.Limit {
+				break
+			}
+			view, err := t.view(r.With, f.value)
+			if err != nil {
+				return err
+			}
+			isNew := !view.Mine && view.State != record.StateRead
+			if r.Unread && !isNew {
+				continue
+			}
+			if isNew {
+				fresh = append(fresh, view.ID)
+			}
+			out = append(out, *view)
+		}
+		run = run[:0]
+		return nil
+	}
 	err = t.Scan(record.MessagePrefix(t, id), from, true, func(k storage.Key, v []byte) (bool, error) {
 		if string(k) == string(from) {
 			return true, nil
@@ -137,22 +165,55 @@ func (t *txn) page(r Read) (out []View, fresh []message.ID, err error) {
 		if r.Unread && string(k) < string(conv.FirstNew) {
 			return false, nil
 		}
-		view, err := t.view(r.With, v)
-		if err != nil {
-			return false, err
+		run = append(run, found{message.ID(k[len(k)-16:]), v})
+		if len(run) == min(maxRun, r.Limit-len(out)) {
+			if err := show(); err != nil {
+				return false, err
+			}
 		}
-		isNew := !view.Mine && view.State != record.StateRead
-		if r.Unread && !isNew {
-			return true, nil
-		}
-		if isNew {
-			fresh = append(fresh, view.ID)
-		}
-		out = append(out, *view)
 		return len(out) < r.Limit, nil
 	})
+	err = errors.Join(err, show())
 	slices.Reverse(out)
 	return out, fresh, err
+}
+
+// found is a message in a scan.
+type found struct {
+	id    message.ID
+	value []byte
+}
+
+// maxRun is of how many messages the index entries are read together.
+const maxRun = 64
+
+// fetch reads the index entries of a run, in the order of their keys and from
+// two ends at once: they lie far apart.
+func (t *txn) fetch(run []found) error {
+	ids := make([]message.ID, len(run))
+	for i, f := range run {
+		ids[i] = f.id
+	}
+	slices.SortFunc(ids, func(a, b message.ID) int { return bytes.Compare(a[:], b[:]) })
+	entries, errs := make([]*record.Index, len(ids)), [2]error{}
+	clear(t.indexes)
+	half := len(ids) / 2
+	get := func(from, to int, err *error) {
+		for i := from; i < to && *err == nil; i++ {
+			entries[i], *err = t.index(ids[i])
+		}
+	}
+	var other sync.WaitGroup
+	other.Go(func() { get(half, len(ids), &errs[1]) })
+	get(0, half, &errs[0])
+	other.Wait()
+	if t.indexes == nil {
+		t.indexes = make(map[message.ID]*record.Index, len(ids))
+	}
+	for i, x := range entries {
+		t.indexes[ids[i]] = x
+	}
+	return errors.Join(errs[:]...)
 }
 
 // view decodes one message and what changes about it.

@@ -265,6 +265,9 @@ func (t *txn) message(id message.ID) (*record.Message, *record.Index, storage.Ke
 }
 
 func (t *txn) index(id message.ID) (*record.Index, error) {
+	if x := t.indexes[id]; x != nil {
+		return x, nil
+	}
 	b, err := t.get(record.IndexKey(id))
 	if err != nil || b == nil {
 		return nil, err

@@ -10,7 +10,6 @@ import (
 	"rushlight/node/engine"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
-	"rushlight/storage"
 )
 
 const wrong = 3 * 24 * time.Hour
@@ -18,14 +17,9 @@ const wrong = 3 * 24 * time.Hour
 // skewed is a device whose clock is wrong.
 func skewed(t *testing.T, name string, ahead time.Duration) *device {
 	t.Helper()
-	d := &device{t: t, dir: t.TempDir(), root: [32]byte{1}, ahead: ahead}
-	none := 0
-	s, err := storage.Open(storage.Options{
-		Dir: d.dir, Root: d.root, Ballast: -1, MinFree: -1, Compactors: &none, UnsafeNoSync: true, Wall: d.wall,
-	})
-	must(t, err)
-	d.store = s
-	must(t, engine.Create(s, identity.NewRecoveryCode(), name, d.wall()))
+	d := &device{t: t, dir: t.TempDir(), root: [32]byte{1}, ahead: ahead, compactors: new(int)}
+	d.open()
+	must(t, engine.Create(d.store, identity.NewRecoveryCode(), name, d.wall()))
 	d.start()
 	t.Cleanup(d.close)
 	return d

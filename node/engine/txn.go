@@ -33,6 +33,7 @@ type txn struct {
 	known    map[identity.DeviceID][]identity.Hint
 	ownNow   []record.Relay // changed in this transaction
 
+	indexes   map[message.ID]*record.Index // read ahead by a View
 	names     map[name][16]byte
 	began     uint64 // number of its first event, if it has one
 	nextEvent uint64

@@ -179,19 +179,58 @@ func TestErased(t *testing.T) {
 	})
 }
 
+// FuzzErased: what says that a message is gone has one spelling, alone and in
+// its packet, and stands for the very message that was erased.
 func FuzzErased(f *testing.F) {
+	whole, err := sample().Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
 	b, err := sample().MarshalErased()
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(b)
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Add(b, uint8(message.Unsent), uint32(5))
+	f.Add(b, uint8(message.Lost), uint32(0))
+	f.Add(whole, uint8(9), uint32(366*24*3600))
+	f.Fuzz(func(t *testing.T, b []byte, reason uint8, expiry uint32) {
+		if m, err := message.Parse(b); err == nil {
+			e := m.Erase()
+			if e.Hash() != m.Hash() || e.ID() != m.ID() {
+				t.Fatal("erasing makes it another message")
+			}
+			if b, err = e.MarshalErased(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := message.ParseErased(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		packet := append([]byte{byte(message.KindErased), reason, byte(expiry >> 24), byte(expiry >> 16), byte(expiry >> 8), byte(expiry)}, b...)
+		p, perr := message.ParsePacket(packet)
 		m, err := message.ParseErased(b)
 		if err != nil {
+			if perr == nil {
+				t.Fatal("a packet around what is malformed")
+			}
 			return
 		}
 		if again, err := m.MarshalErased(); err != nil || !bytes.Equal(again, b) {
 			t.Fatalf("two spellings, %v", err)
+		}
+		lasts := time.Duration(expiry) * time.Second
+		if bad := reason == 0 || (message.Lifetime{Expiry: lasts}).Check() != nil || len(packet) > message.MaxPacket; bad != (perr != nil) {
+			t.Fatalf("a packet with reason %d, %v: %v", reason, lasts, perr)
+		}
+		if perr != nil {
+			return
+		}
+		e := p.(*message.Erased)
+		if e.Message.Hash() != m.Hash() || e.Expiry != lasts || e.Reason != message.Reason(reason) {
+			t.Fatalf("the packet says something else: %+v", e)
+		}
+		if again, err := message.MarshalPacket(e); err != nil || !bytes.Equal(again, packet) {
+			t.Fatalf("two spellings of the packet, %v", err)
 		}
 	})
 }
