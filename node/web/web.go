@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 )
 
 //go:generate go run ./internal/bundle/write
@@ -44,7 +45,26 @@ var kinds = map[string]string{
 
 // Handler serves the page's files and nothing else. Browsers keep them and ask
 // each time whether they are still the same.
-func Handler() (http.Handler, error) {
+func Handler() http.Handler {
+	files := prepared()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f := files[r.URL.Path]
+		if f == nil {
+			http.NotFound(w, r)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+			return
+		}
+		f.send(w, r)
+	})
+}
+
+// prepared reads what is embedded, once. That can fail only in a program that
+// was built wrongly, which the tests notice.
+var prepared = sync.OnceValue(func() map[string]*file {
 	files := map[string]*file{}
 	err := fs.WalkDir(static, "static", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -59,23 +79,11 @@ func Handler() (http.Handler, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("preparing the page: %w", err)
+		panic(fmt.Errorf("preparing the page: %w", err))
 	}
 	files["/"] = files["/index.html"]
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f := files[r.URL.Path]
-		if f == nil {
-			http.NotFound(w, r)
-			return
-		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
-			return
-		}
-		f.send(w, r)
-	}), nil
-}
+	return files
+})
 
 func prepare(name string, b []byte) (*file, error) {
 	sum := sha256.Sum256(b)

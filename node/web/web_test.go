@@ -127,10 +127,7 @@ func TestSize(t *testing.T) {
 }
 
 func TestHandler(t *testing.T) {
-	h, err := web.Handler()
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := web.Handler()
 	get := func(path string, header ...string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
 		for i := 0; i < len(header); i += 2 {
