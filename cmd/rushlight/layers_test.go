@@ -69,7 +69,7 @@ var users = map[string][]string{
 	"github.com/tailscale/peercred":        {"rushlight/node/api"},
 	"github.com/zalando/go-keyring":        {"rushlight/cmd/rushlight"},
 	"google.golang.org/protobuf":           {"rushlight/storage"}, // reads Badger's own files
-	"rsc.io/qr":                            {"rushlight/cmd/rushlight"},
+	"rsc.io/qr":                            {"rushlight/cmd/rushlight", "rushlight/node/api"},
 }
 
 // testUsers is the same for test files, which may also import what the

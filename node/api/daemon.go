@@ -25,6 +25,9 @@ type Daemon interface {
 	// Self tells who this profile is.
 	Self(ctx context.Context) (Self, error)
 
+	// SetName changes the name that contacts see until they choose one.
+	SetName(ctx context.Context, name string) (Self, error)
+
 	// Status tells how the daemon is doing. It must not wait for the network.
 	Status(ctx context.Context) (Status, error)
 

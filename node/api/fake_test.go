@@ -54,6 +54,10 @@ func (s *scripted) Self(context.Context) (Self, error) {
 	return Self{Account: ann, Device: "dev", Fingerprint: "fp", UUID: annUUID, Peer: "12D3"}, s.note(nil)
 }
 
+func (s *scripted) SetName(_ context.Context, name string) (Self, error) {
+	return Self{Account: ann, UUID: annUUID, Name: name}, s.note(nil)
+}
+
 func (s *scripted) Status(context.Context) (Status, error) {
 	return Status{Ready: true, Reachability: "private", Peers: 3, Outbox: 1, Bytes: Traffic{1, 2}, CPU: 0.5}, s.note(nil)
 }

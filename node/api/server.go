@@ -27,6 +27,8 @@ type Server struct {
 	Shutdown func()       // called by the method shutdown; nil: it is refused
 	Lock     func()       // called by lock; nil: it is refused
 	Wipe     func() error // called by wipe; nil: it is refused
+	// Recovery is the recovery code of a new profile, empty once it was confirmed.
+	Recovery func(confirmed bool) string
 	// Unlock opens a locked profile, or says why not. It may keep nothing of
 	// the passphrase.
 	Unlock func(ctx context.Context, passphrase []byte) error

@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"rushlight/protocol/identity"
@@ -22,6 +24,9 @@ type self struct {
 	id       identity.DeviceID
 	manifest *identity.Manifest
 	account  identity.AccountID
+
+	naming sync.Mutex             // held while the name is changed
+	name   atomic.Pointer[string] // instead of record.Name, which is as it was at the start
 }
 
 // Create makes the identity of a new profile, in one transaction: the account
@@ -65,6 +70,7 @@ func loadSelf(tx *storage.Tx) (*self, error) {
 		return nil, fmt.Errorf("reading the identity: %w", err)
 	}
 	s := &self{record: *rec}
+	s.name.Store(&rec.Name)
 	if s.device, err = identity.ParseDevice(rec.Device); err != nil {
 		return nil, fmt.Errorf("reading the device keys: %w", err)
 	}
@@ -82,11 +88,8 @@ func (e *Engine) card(now time.Time) (*identity.Card, error) {
 		hints = hints[:maxHints]
 	}
 	s := e.self
-	return identity.SignCard(s.device, s.manifest, uint64(now.UnixMilli()), now, s.record.Name, hints)
+	return identity.SignCard(s.device, s.manifest, uint64(now.UnixMilli()), now, e.Name(), hints)
 }
 
 // maxHints is how many addresses a card or an invite carries.
 const maxHints = 8
-
-// Name is what this person calls themselves.
-func (e *Engine) Name() string { return e.self.record.Name }
