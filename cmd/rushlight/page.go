@@ -74,12 +74,8 @@ func openPage(ctx context.Context, dir, addr string, key *[32]byte) (*page, erro
 }
 
 func (p *page) serve(ctx context.Context, srv *api.Server, log *slog.Logger) error {
-	files, err := web.Handler()
-	if err == nil {
-		d := &door.Door{Server: srv, Tokens: p.tokens, Page: files, Logger: log}
-		err = d.Serve(ctx, p.ln)
-	}
-	if err != nil {
+	d := &door.Door{Server: srv, Tokens: p.tokens, Page: web.Handler(), Logger: log}
+	if err := d.Serve(ctx, p.ln); err != nil {
 		return fmt.Errorf("serving the page: %w", err)
 	}
 	return nil

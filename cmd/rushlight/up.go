@@ -196,7 +196,7 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 	var wiped atomic.Bool
 	srv := &api.Server{
 		Daemon: d, Version: versionText(), Logger: s.logger, Rights: p.rights(),
-		Shutdown: func() { stop(nil) }, Lock: func() { stop(errLock) },
+		Shutdown: func() { stop(nil) }, Lock: func() { stop(errLock) }, Recovery: shownOnce(code),
 		Backup: func(_ context.Context, r api.BackupRequest) (api.Backup, error) {
 			b, err := writeBackup(d, r.Path, []byte(r.Passphrase), r.Expiring)
 			return b, explain(err)

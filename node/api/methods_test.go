@@ -41,6 +41,7 @@ func TestShapes(t *testing.T) {
 		{"decline", `{"who":"bob"}`, `{"declined":true}`, "decline bob"},
 		{"block", `{"recipient":["bob"]}`, `{"contact":` + bobJSON + `}`, "block bob"},
 		{"unblock", `{"recipient":"bob"}`, `{"contact":` + bobJSON + `}`, "unblock bob"},
+		{"setName", `{"name":"Anna"}`, `{"account":"` + ann + `","device":"","fingerprint":"","uuid":"` + annUUID + `","peer":"","name":"Anna"}`, nil},
 		{"requests", `{}`, `{"contacts":[]}`, nil},
 		{"add", `{"link":"rushlight:x","as":"bob"}`, `{"contact":` + bobJSON + `}`, AddRequest{Link: "rushlight:x", Petname: "bob"}},
 		{"contacts", `{}`, `{"contacts":[` + bobJSON + `]}`, nil},

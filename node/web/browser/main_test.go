@@ -71,7 +71,7 @@ func TestMain(m *testing.M) {
 		defer stop()
 		ctx, done := chromedp.NewContext(ctx)
 		defer done()
-		if err := chromedp.Run(ctx); err != nil {
+		if err := chromedp.Do(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, "starting chromium:", err)
 			return 1
 		}

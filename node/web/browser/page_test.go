@@ -9,12 +9,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"unicode"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 )
 
 // page is a tab with the page of a daemon.
@@ -22,7 +26,9 @@ type page struct {
 	t   testing.TB
 	ctx context.Context
 
-	faults []string // what the page complained about
+	mu     sync.Mutex
+	log    []string // what the browser said about it
+	faults []string // what of that is a mistake of the page's
 }
 
 // newTab opens an empty tab that shares nothing with others.
@@ -31,18 +37,40 @@ func newTab(t testing.TB) *page {
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	p := &page{t: t, ctx: ctx}
-	chromedp.ListenTarget(ctx, func(ev any) {
+	err := chromedp.Listen(ctx, func(ev any) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		switch ev := ev.(type) {
 		case *runtime.EventExceptionThrown:
-			p.faults = append(p.faults, ev.ExceptionDetails.Error())
-		case *runtime.EventConsoleAPICalled:
-			if ev.Type == runtime.APITypeError && len(ev.Args) > 0 {
-				p.faults = append(p.faults, string(ev.Args[0].Value))
+			what := ev.ExceptionDetails.Text
+			if x := ev.ExceptionDetails.Exception; x != nil {
+				what += " " + x.Description
+			}
+			p.faults = append(p.faults, what)
+		case *log.EventEntryAdded:
+			p.log = append(p.log, ev.Entry.Text)
+			if ev.Entry.Level == log.EntryLevelError && ev.Entry.Source != log.EntrySourceNetwork && !strings.Contains(ev.Entry.Text, "WebSocket connection to") {
+				p.faults = append(p.faults, ev.Entry.Text)
 			}
 		}
 	})
-	p.run(emulation.SetFocusEmulationEnabled(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	call(p, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 	return p
+}
+
+// call runs a command of the DevTools protocol.
+func call[P, R any](p *page, cmd cdp.Command[P, R], params P) R {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	r, err := chromedp.Call(ctx, cmd, params)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return r
 }
 
 // openPage opens the page of a daemon and waits until it is there.
@@ -54,54 +82,50 @@ func openPage(t testing.TB, d *daemon) *page {
 	return p
 }
 
-func (p *page) run(actions ...chromedp.Action) {
+// open goes to an address; the daemon may refuse it.
+func (p *page) open(url string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	if err := chromedp.Run(ctx, actions...); err != nil {
+	err := chromedp.Do(ctx, chromedp.Navigate(url))
+	if err != nil && !strings.Contains(err.Error(), "net::ERR_") {
 		p.t.Fatal(err)
 	}
 }
 
-// open goes to an address; the daemon may refuse it.
-func (p *page) open(url string) {
-	p.t.Helper()
-	p.run(chromedp.ActionFunc(func(ctx context.Context) error {
-		err := chromedp.Navigate(url).Do(ctx)
-		if err != nil && strings.Contains(err.Error(), "net::ERR_") {
-			return nil
-		}
-		return err
-	}))
+// value runs an expression in the page; a promise is waited for.
+func value[T any](p *page, js string) (T, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
 }
 
-// eval runs an expression in the page; a promise is waited for.
-func (p *page) eval(js string, result any) {
+// get is [value] of something that can't fail.
+func get[T any](p *page, js string) T {
 	p.t.Helper()
-	await := func(e *runtime.EvaluateParams) *runtime.EvaluateParams { return e.WithAwaitPromise(true) }
-	if result == nil {
-		var drop json.RawMessage
-		p.run(chromedp.Evaluate("("+js+"), 0", &drop, await))
-		return
+	v, err := value[T](p, js)
+	if err != nil {
+		p.t.Fatalf("%s: %v", js, err)
 	}
-	p.run(chromedp.Evaluate(js, result, await))
+	return v
 }
 
-func (p *page) text(js string) (s string) {
+// do runs a statement in the page.
+func (p *page) do(js string) {
 	p.t.Helper()
-	p.eval("String("+js+")", &s)
-	return s
+	get[int](p, "void ("+js+"), 0")
+}
+
+func (p *page) text(js string) string {
+	p.t.Helper()
+	return get[string](p, "String("+js+")")
 }
 
 // wait waits until an expression is true.
 func (p *page) wait(js string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
 	poll := fmt.Sprintf(`new Promise((yes) => { const look = () => { let v; try { v = (%s) } catch {} v ? yes(true) : setTimeout(look, 25) }; look() })`, js)
-	var ok bool
-	err := chromedp.Run(ctx, chromedp.Evaluate(poll, &ok, func(e *runtime.EvaluateParams) *runtime.EvaluateParams { return e.WithAwaitPromise(true) }))
-	if err != nil {
+	if _, err := value[bool](p, poll); err != nil {
 		p.picture("failed")
 		p.t.Fatalf("waited for %s: %v\nthe page says:\n%s\nfaults: %v", js, err, p.text("document.body.innerText.slice(0, 1500)"), p.faults)
 	}
@@ -134,35 +158,75 @@ func button(name string) string {
 func (p *page) press(name string) {
 	p.t.Helper()
 	p.wait(button(name))
-	p.eval(button(name)+".click()", nil)
+	p.do(button(name) + ".click()")
 }
 
 // focus puts the focus on what a selector finds.
 func (p *page) focus(selector string) {
 	p.t.Helper()
 	p.wait(fmt.Sprintf("document.querySelector(%s)", quote(selector)))
-	p.eval(fmt.Sprintf("document.querySelector(%s).focus()", quote(selector)), nil)
+	p.do(fmt.Sprintf("document.querySelector(%s).focus()", quote(selector)))
 }
 
-// keys presses keys as a person does; see package kb for those without a letter.
-func (p *page) keys(keys string, mods ...chromedp.KeyOption) {
+// A key is one on the keyboard; text is what it types.
+type key struct {
+	name, code, text string
+	number           int64
+}
+
+var (
+	enter     = key{"Enter", "Enter", "\r", 13}
+	escape    = key{"Escape", "Escape", "", 27}
+	tab       = key{"Tab", "Tab", "", 9}
+	arrowUp   = key{"ArrowUp", "ArrowUp", "", 38}
+	arrowDown = key{"ArrowDown", "ArrowDown", "", 40}
+	end       = key{"End", "End", "", 35}
+	deleteKey = key{"Delete", "Delete", "", 46}
+	space     = key{" ", "Space", " ", 32}
+)
+
+const (
+	ctrl  = 2
+	shift = 8
+)
+
+func letter(r rune) key {
+	return key{string(r), "Key" + strings.ToUpper(string(r)), string(r), int64(unicode.ToUpper(r))}
+}
+
+// keys presses keys one after the other, as a person does.
+func (p *page) keys(keys ...key) {
 	p.t.Helper()
-	p.run(chromedp.KeyEvent(keys, mods...))
+	for _, k := range keys {
+		p.stroke(k, 0)
+	}
+}
+
+// stroke presses one key while others, as a sum of ctrl and shift, are held.
+func (p *page) stroke(k key, held int64) {
+	p.t.Helper()
+	down := input.DispatchKeyEventParams{
+		Type: input.DispatchKeyEventTypeKeyDown, Key: k.name, Code: k.code, Text: k.text, Modifiers: held,
+		WindowsVirtualKeyCode: k.number, NativeVirtualKeyCode: k.number,
+	}
+	call(p, input.DispatchKeyEvent, down)
+	down.Type, down.Text = input.DispatchKeyEventTypeKeyUp, ""
+	call(p, input.DispatchKeyEvent, down)
 }
 
 // fill puts a text where a selector finds a field.
 func (p *page) fill(selector, text string) {
 	p.t.Helper()
 	p.focus(selector)
-	p.eval(fmt.Sprintf(`document.execCommand("selectAll") || true`), nil)
-	p.run(chromedp.ActionFunc(func(ctx context.Context) error { return insert(ctx, text) }))
+	p.do(`document.execCommand("selectAll")`)
+	call(p, input.InsertText, input.InsertTextParams{Text: text})
 }
 
 // write sends a message.
 func (p *page) write(text string) {
 	p.t.Helper()
 	p.fill("#composer", text)
-	p.keys(kb.Enter)
+	p.keys(enter)
 	p.wait(`document.querySelector("#composer").value === ""`)
 }
 
@@ -171,7 +235,7 @@ func (p *page) chat(name string) {
 	p.t.Helper()
 	row := fmt.Sprintf(`[...document.querySelectorAll("[data-chat]")].find((x) => x.querySelector(".name").textContent === %s)`, quote(name))
 	p.wait(row)
-	p.eval(row+".click()", nil)
+	p.do(row + ".click()")
 	p.wait(`document.querySelector(".thread")`)
 }
 
@@ -184,8 +248,8 @@ func message(text string) string {
 func (p *page) menuOf(text string) {
 	p.t.Helper()
 	p.wait(message(text))
-	p.eval(message(text)+".focus()", nil)
-	p.keys(kb.Enter)
+	p.do(message(text) + ".focus()")
+	p.keys(enter)
 	p.wait(`document.querySelector("dialog[open] [role=menu]")`)
 }
 
@@ -194,8 +258,13 @@ func (p *page) picture(name string) {
 	if *pictures == "" {
 		return
 	}
-	var b []byte
-	p.run(chromedp.CaptureScreenshot(&b))
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	b, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.t.Error(err)
+		return
+	}
 	if err := os.WriteFile(filepath.Join(*pictures, name+".png"), b, 0o644); err != nil {
 		p.t.Error(err)
 	}
@@ -204,6 +273,8 @@ func (p *page) picture(name string) {
 // calm fails a test whose page complained about something.
 func (p *page) calm() {
 	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, f := range p.faults {
 		p.t.Errorf("the page complained: %s", f)
 	}

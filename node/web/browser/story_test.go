@@ -2,11 +2,7 @@
 
 package browser_test
 
-import (
-	"testing"
-
-	"github.com/chromedp/chromedp/kb"
-)
+import "testing"
 
 // Two people, two pages: from the first run to a deleted message.
 func TestTwoPeople(t *testing.T) {
@@ -34,17 +30,17 @@ func TestTwoPeople(t *testing.T) {
 	b.wait(`document.querySelector(".about")`)
 	b.write("how are you?")
 	a.wait(message("how are you?") + `.querySelector(".quote").textContent.includes("hello Bob")`)
-	a.eval(message("how are you?")+`.querySelector(".quote").click()`, nil)
+	a.do(message("how are you?") + `.querySelector(".quote").click()`)
 	a.wait(message("hello Bob") + ` === document.activeElement`)
 
 	// A reaction, by the picker; and taken back.
 	a.menuOf("how are you?")
 	a.press("React")
 	a.fill("#emoji-search", "heart")
-	a.keys(kb.Enter)
+	a.keys(enter)
 	b.wait(message("how are you?") + `.querySelector(".reaction")?.textContent.includes("❤️")`)
 	a.wait(message("how are you?") + `.querySelector(".reaction.mine")`)
-	a.eval(message("how are you?")+`.querySelector(".reaction").click()`, nil)
+	a.do(message("how are you?") + `.querySelector(".reaction").click()`)
 	b.wait("!" + message("how are you?") + `.querySelector(".reaction")`)
 
 	// An edit.
@@ -83,10 +79,10 @@ func (p *page) firstRun(d *daemon, name string) (link string) {
 	p.wait(`document.querySelector("form input")`)
 
 	// What is typed wrongly is refused.
-	p.eval(`document.querySelectorAll("form input").forEach((x) => { x.value = "aaaa" })`, nil)
+	p.do(`document.querySelectorAll("form input").forEach((x) => { x.value = "aaaa" })`)
 	p.press("Next")
 	p.says("That isn’t what the code says")
-	p.eval(`document.querySelectorAll("form input").forEach((x) => { x.value = `+quote(d.code)+`.split("-")[x.name.slice(4)] })`, nil)
+	p.do(`document.querySelectorAll("form input").forEach((x) => { x.value = ` + quote(d.code) + `.split("-")[x.name.slice(4)] })`)
 	p.press("Next")
 	p.wait(`document.querySelector("#first-name")`)
 	p.fill("#first-name", name)

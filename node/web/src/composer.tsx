@@ -63,13 +63,10 @@ export function Composer({ with: who }: { with: string }) {
 
   useEffect(() => {
     const m = editing.value
-    if (m) {
-      before.current = text
-      setText(marked(m.text, m.styles))
-    } else {
-      setText(before.current || text)
-      before.current = ""
-    }
+    if (!m) return
+    before.current = text
+    setText(marked(m.text, m.styles))
+    return () => setText(before.current)
   }, [editing.value])
 
   useEffect(() => { // it grows with what is written

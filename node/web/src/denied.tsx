@@ -1,13 +1,13 @@
 // What is shown to somebody without a login.
 import { h } from "preact"
-import { Icon } from "./icons"
+import { Flame } from "./icons"
 import { t } from "./lang"
 import type { Login } from "./session"
 
 export function Denied({ why }: { why: Login }) {
   return (
     <main class="hello">
-      <Icon name="flame" class="big" />
+      <Flame class="big" />
       <h1>{t("denied.title")}</h1>
       <p role="alert">{t(`denied.${why}`)}</p>
       <p>{t("denied.how")}</p>

@@ -1,7 +1,7 @@
 // The first run: the recovery code, a name, an invite, and what comes next.
 import { h } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
-import { Icon } from "./icons"
+import { Flame } from "./icons"
 import { Shown } from "./invite"
 import { t } from "./lang"
 import { tried } from "./notice"
@@ -18,7 +18,7 @@ export function FirstRun() {
   useEffect(() => { title.current?.focus() }, [step])
   return (
     <main class="hello first">
-      <Icon name="flame" class="big" />
+      <Flame class="big" />
       <p class="quiet">{t("first.step", { n: steps.indexOf(step) + 1, of: steps.length })}</p>
       <h1 ref={title} tabIndex={-1}>{t(`first.${step}.title`)}</h1>
       {step === "code" && <Code next={() => go("confirm")} />}

@@ -8,7 +8,7 @@ const paths: Record<string, string> = {
   search: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM15.5 15.500L20 20",
   plus: "M12 5v14M5 12h14",
   invite: "M10 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM3 20c0-4 3-6 7-6 1.5 0 2.8.3 4 .8M18 14v6M15 17h6",
-  settings: "M12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6zM12 3v3M12 18v3M3 12h3M18 12h3M5.6 5.600l2.1 2.100M16.3 16.300l2.1 2.100M5.6 18.400l2.1-2.100M16.3 7.700l2.1-2.1",
+  settings: "M12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6zM12 3v3M12 18v3M3 12h3M18 12h3M5.6 5.6l2.1 2.100M16.3 16.3l2.1 2.100M5.6 18.4l2.1-2.100M16.3 7.7l2.1-2.1",
   send: "M4 12l16-8-5 16-3.5-6.500z",
   back: "M15 5l-7 7 7 7",
   more: "M5 12h.01M12 12h.01M19 12h.01",
@@ -28,7 +28,7 @@ const paths: Record<string, string> = {
   shield: "M12 3l7 3v6c0 4.5-3 7.5-7 9-4-1.5-7-4.5-7-9V6z",
   verified: "M12 3l7 3v6c0 4.5-3 7.5-7 9-4-1.5-7-4.5-7-9V6zM8.5 12l2.5 2.5 4.5-5",
   warning: "M12 4l9 16H3zM12 10v4M12 17h.01",
-  block: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM5.7 5.700l12.6 12.6",
+  block: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM5.7 5.7l12.6 12.6",
   down: "M6 9l6 6 6-6",
   tick: "M5 12.500l4.5 4.500L19 7.5",
   ticks: "M2 12.500l4.5 4.500L14 8M11 16l1 1 9.5-9.5",
@@ -41,10 +41,21 @@ const paths: Record<string, string> = {
   file: "M7 3h7l4 4v14H7zM14 3v4h4",
 }
 
+/** Flame is what the program is called after. */
+export function Flame({ class: c }: { class?: string }) {
+  return (
+    <svg class={`i flame ${c ?? ""}`} viewBox="0 0 32 32" aria-hidden="true">
+      <path class="outer" d="M16 3c4 4.8 6 7.8 6 10.8a6 6 0 0 1-12 0C10 10.8 12 7.8 16 3z" />
+      <path class="inner" d="M16 10c2 2.3 2.8 3.7 2.8 5a2.8 2.8 0 0 1-5.6 0c0-1.3.8-2.7 2.8-5z" />
+      <rect class="stem" x="14.6" y="21.500" width="2.8" height="8" rx="1.4" />
+    </svg>
+  )
+}
+
 export function Icon({ name, class: c, label }: { name: string; class?: string; label?: string }) {
   const flip = name === "back" || name === "reply" || name === "forward" || name === "send" || name === "undo" ? " flips" : ""
   return (
-    <svg class={`i ${c ?? ""}${flip}`} viewBox="0 0 24 24" role={label ? "img" : undefined} aria-label={label} aria-hidden={label ? undefined : "true"}>
+    <svg class={`i ${name === "more" ? "more " : ""}${c ?? ""}${flip}`} viewBox="0 0 24 24" role={label ? "img" : undefined} aria-label={label} aria-hidden={label ? undefined : "true"}>
       <path d={paths[name]} />
     </svg>
   )

@@ -3,7 +3,7 @@
 import { h } from "preact"
 import { AddForm, InviteForm } from "./invite"
 import { show } from "./dialog"
-import { Icon } from "./icons"
+import { Flame } from "./icons"
 import { t } from "./lang"
 import { Requests } from "./requests"
 import { Sidebar } from "./sidebar"
@@ -28,7 +28,7 @@ function Nobody() {
   const empty = chats.value.length === 0
   return (
     <div class="nobody">
-      <Icon name="flame" class="big" />
+      <Flame class="big" />
       <h2>{t(empty ? "nobody.title" : "nobody.choose")}</h2>
       {empty && <p>{t("nobody.text")}</p>}
       {empty && (

@@ -4,7 +4,7 @@ import { h } from "preact"
 import { useRef } from "preact/hooks"
 import { chatMenu } from "./chatmenu"
 import { show } from "./dialog"
-import { Icon } from "./icons"
+import { Flame, Icon } from "./icons"
 import { AddForm, InviteForm } from "./invite"
 import { t } from "./lang"
 import { Connection } from "./network"
@@ -24,7 +24,7 @@ export function Sidebar() {
   return (
     <nav class="sidebar" aria-label={t("chats.title")}>
       <header>
-        <h1><Icon name="flame" />Rushlight</h1>
+        <h1><Flame />Rushlight</h1>
         <button type="button" class="icon" aria-label={t("add.title")} title={t("add.title")} onClick={() => show(t("add.title"), <AddForm />)}><Icon name="plus" /></button>
         <button type="button" class="icon" aria-label={t("invite.title")} title={t("invite.title")} onClick={() => show(t("invite.title"), <InviteForm />)}><Icon name="invite" /></button>
         <button type="button" class="icon" aria-label={t("settings.title")} title={t("settings.title")} onClick={() => show(t("settings.title"), <Settings />)}><Icon name="settings" /></button>
