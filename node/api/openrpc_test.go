@@ -23,6 +23,9 @@ var samples = map[string]string{
 	"decline":      `{"account":"","who":"bob","recipient":null}`,
 	"block":        `{"account":"","who":"bob","recipient":null}`,
 	"unblock":      `{"account":"","who":"bob","recipient":null}`,
+	"setName":      `{"name":"Anna"}`,
+	"recovery":     `{"confirmed":true}`,
+	"qr":           `{"text":"x"}`,
 	"verify":       `{"who":"bob","number":"123"}`,
 	"send": `{"account":"","recipient":"bob","recipients":[],"message":"hi","idempotencyKey":"k","expires":"1h","burn":"off",` +
 		`"replyTo":"` + msgID + `","forward":"","markdown":true,"mentions":[{"start":0,"length":1,"who":"bob"}]}`,
@@ -240,7 +243,7 @@ func rawCall(t *testing.T, method, params string) map[string]any {
 			<-ctx.Done()
 			return ctx.Err()
 		}},
-		Version: "v1", Rights: givesRights{}, Shutdown: func() {}, Lock: func() {}, Wipe: func() error { return nil },
+		Version: "v1", Rights: givesRights{}, Shutdown: func() {}, Lock: func() {}, Recovery: func(bool) string { return "code" }, Wipe: func() error { return nil },
 		Unlock: func(context.Context, []byte) error { return nil },
 		Backup: func(context.Context, BackupRequest) (Backup, error) { return Backup{Contacts: 1}, nil },
 	}

@@ -66,7 +66,7 @@ func init() {
 
 		"setName":  {(*conn).setName, 0, setNameParams{}, Self{}, "Changes the name that contacts see until they choose one."},
 		"recovery": {(*conn).recovery, 0, recoveryParams{}, Recovery{}, "The recovery code of a new profile, until it is confirmed."},
-		"qr":       {(*conn).qr, reads | sends, qrParams{}, QR{}, "Draws a QR code: a string of 0 and 1 a row, without a margin."},
+		"qr":       {(*conn).qr, 0, qrParams{}, QR{}, "Draws a QR code: a string of 0 and 1 a row, without a margin."},
 
 		"page":        {(*conn).page, 0, none{}, pageResult{}, "Makes a link that opens the page once, within a minute."},
 		"createToken": {(*conn).createToken, 0, createTokenParams{}, createTokenResult{}, "Makes a token, which is shown only now."},
