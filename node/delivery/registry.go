@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"rushlight/protocol/identity"
@@ -267,4 +268,17 @@ func (m *Manager) nearby(account identity.AccountID) []ma.Multiaddr {
 		return nil
 	}
 	return f.addrs
+}
+
+// Peers are the network names of the devices of an account that have proved
+// which they are, on streams that stand.
+func (m *Manager) Peers(account identity.AccountID) (out []peer.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, x := range m.byAccount[account] {
+		if p := x.peer(); x.who.Load() != nil && !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
 }

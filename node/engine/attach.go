@@ -54,13 +54,16 @@ func (t *txn) apply(m *message.Message, b *message.Body, by identity.AccountID) 
 		return true, err
 	}
 	if b.Type == message.TypeEdit {
-		if target.Type != message.TypeText || rec.Account != by {
+		if !hasText(target.Type) || rec.Account != by {
 			return true, nil
 		}
 		return true, t.applyEdit(m, b, rec, x, leaf)
 	}
 	return true, t.applyReaction(m, b, by, rec, x, leaf)
 }
+
+// hasText reports whether messages of a type have a text that can be edited.
+func hasText(t message.Type) bool { return t == message.TypeText || t == message.TypeFiles }
 
 // newer orders what claims to have happened: by time, then by id, the same
 // everywhere.
@@ -178,7 +181,7 @@ func (t *txn) sendAbout(b *message.Body) error {
 	switch {
 	case b.Type == message.TypeEdit && !rec.Mine:
 		return ErrNotYours
-	case rec.Erased, b.Type == message.TypeEdit && target.Type != message.TypeText:
+	case rec.Erased, b.Type == message.TypeEdit && !hasText(target.Type):
 		return ErrNoChange
 	}
 	if err := t.maySend(a); err != nil {

@@ -37,6 +37,7 @@ func (t *txn) content(v *View, m *message.Message, x *record.Index) error {
 		return nil
 	}
 	v.Text, v.Styles, v.Mentions, v.ReplyTo, v.Forwarded, v.Edited = b.Text, b.Styles, b.Mentions, b.ReplyTo, b.Forwarded, x.Edited
+	v.Files = b.Files
 	if b.Type == message.TypeTimer {
 		v.Timer = &b.Timer
 	}
@@ -83,6 +84,9 @@ func (t *txn) quote(id message.ID, conv message.ConversationID) (*Quote, error) 
 		return nil, err
 	}
 	q := &Quote{From: rec.Account, Text: b.Text}
+	if q.Text == "" && len(b.Files) > 0 {
+		q.Text = b.Files[0].Name
+	}
 	if len(q.Text) > maxQuote {
 		n := maxQuote
 		for !utf8.RuneStart(q.Text[n]) {
@@ -105,6 +109,9 @@ func (t *txn) dropHung(id message.ID) error {
 	}
 	if x.Reacted {
 		err = errors.Join(err, t.del(record.ReactionsKey(id)))
+	}
+	if x.Files {
+		err = errors.Join(err, t.del(record.FilesKey(id)))
 	}
 	return err
 }

@@ -72,7 +72,7 @@ func (t *txn) seen(id message.ID, x *record.Index, with identity.AccountID) erro
 	for _, hangs := range []struct {
 		there bool
 		key   storage.Key
-	}{{x.Edited, record.EditKey(id)}, {x.Reacted, record.ReactionsKey(id)}} {
+	}{{x.Edited, record.EditKey(id)}, {x.Reacted, record.ReactionsKey(id)}, {x.Files, record.FilesKey(id)}} {
 		if !hangs.there {
 			continue
 		}

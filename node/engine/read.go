@@ -27,6 +27,7 @@ type View struct {
 	Sent     time.Time
 	Received time.Time
 	Text     string
+	Files    []message.File
 	Styles   []message.Style
 	Mentions []message.Mention
 	Newer    bool              // of a kind that this version does not know

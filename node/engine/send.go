@@ -39,6 +39,7 @@ type Send struct {
 	Forwarded bool       // somebody else wrote it
 	Styles    []message.Style
 	Mentions  []message.Mention
+	Files     []message.File // with them, the text may be empty
 
 	// Entered, if set, is called once the message's place among all messages
 	// is fixed.
@@ -48,8 +49,17 @@ type Send struct {
 // body encodes what is sent.
 func (s *Send) body(life message.Lifetime) ([]byte, error) {
 	return (&message.Body{
-		Type: message.TypeText, Text: s.Text, Lifetime: life, ReplyTo: s.ReplyTo, Forwarded: s.Forwarded, Styles: s.Styles, Mentions: s.Mentions,
+		Type: s.kind(), Text: s.Text, Lifetime: life, ReplyTo: s.ReplyTo, Forwarded: s.Forwarded, Styles: s.Styles, Mentions: s.Mentions,
+		Files: s.Files,
 	}).Salted().Marshal()
+}
+
+// kind is the type of what is sent.
+func (s *Send) kind() message.Type {
+	if len(s.Files) > 0 {
+		return message.TypeFiles
+	}
+	return message.TypeText
 }
 
 // Sent is a message that will not be lost.
@@ -125,7 +135,7 @@ func (t *txn) sendText(s Send, body []byte) (Sent, error) {
 		}
 		s.Life = life
 	}
-	m := t.compose(conv, message.TypeText, body)
+	m := t.compose(conv, s.kind(), body)
 	id, err := t.insertOwn(s.To, chosen(s.Life), conv, m)
 	if err != nil {
 		return Sent{}, err
@@ -209,6 +219,12 @@ func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Ou
 	k := record.MessageKey(t, m.Conversation, out.Position.Order, id)
 	if err := t.putErasable(k, rec.Marshal(), rec.Expires, leaf); err != nil {
 		return err
+	}
+	if m.Type == message.TypeFiles {
+		var err error
+		if x.Files, err = t.putFiles(id, m, rec.Expires, leaf); err != nil {
+			return err
+		}
 	}
 	if rec.Expires != 0 {
 		var header []byte

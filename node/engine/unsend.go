@@ -118,6 +118,11 @@ func (t *txn) strip(id message.ID, x *record.Index, with identity.AccountID, unc
 			return err
 		}
 	}
+	if x.Files {
+		if err := t.del(record.FilesKey(id)); err != nil {
+			return err
+		}
+	}
 	if x.Outbox != 0 {
 		if err := t.leaveUncounted(with, x.Outbox, uncounted); err != nil {
 			return err
@@ -128,7 +133,7 @@ func (t *txn) strip(id message.ID, x *record.Index, with identity.AccountID, unc
 			return err
 		}
 	}
-	x.Edited, x.Reacted, x.Outbox = false, false, 0
+	x.Edited, x.Reacted, x.Files, x.Outbox = false, false, false, 0
 	return nil
 }
 

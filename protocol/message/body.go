@@ -21,6 +21,7 @@ const (
 	TypeEdit     Type = 2 // another text for an earlier message of the same author
 	TypeReaction Type = 3 // an emoji under a message, in place of the author's earlier one
 	TypeTimer    Type = 4 // how long later messages of the conversation live
+	TypeFiles    Type = 5 // files, with or without a text
 )
 
 // Record types of bodies, the same in every type of body (spec §9.3).
@@ -36,7 +37,8 @@ const (
 	recordTarget   uint16 = 9
 	recordEmoji    uint16 = 10
 	recordTimer    uint16 = 11
-	recordLast            = recordTimer
+	recordFiles    uint16 = 12
+	recordLast            = recordFiles
 )
 
 // mayHold and mustHold are the records of each type of body, a bit for each.
@@ -47,12 +49,15 @@ var (
 		TypeEdit:     always | bit(recordText) | bit(recordStyles) | bit(recordMentions) | bit(recordTarget),
 		TypeReaction: always | bit(recordTarget) | bit(recordEmoji),
 		TypeTimer:    always | bit(recordTimer),
+		TypeFiles: always | bit(recordText) | bit(recordReply) | bit(recordForward) | bit(recordStyles) | bit(recordMentions) |
+			bit(recordFiles),
 	}
 	mustHold = map[Type]uint16{
 		TypeText:     bit(recordText),
 		TypeEdit:     bit(recordText) | bit(recordTarget),
 		TypeReaction: bit(recordTarget),
 		TypeTimer:    bit(recordTimer),
+		TypeFiles:    bit(recordFiles),
 	}
 )
 
@@ -82,16 +87,17 @@ var (
 // the table of spec §9.3; the others must be zero.
 type Body struct {
 	Type      Type
-	Text      string         // text, edit
+	Text      string         // text, edit, files
 	Salt      [saltSize]byte // random; all zeros is none
 	Lifetime                 // of this message
-	ReplyTo   ID             // text: the message it answers; zero is none
-	Forwarded bool           // text: somebody else wrote it
-	Styles    []Style        // text, edit
-	Mentions  []Mention      // text, edit
+	ReplyTo   ID             // text, files: the message it answers; zero is none
+	Forwarded bool           // text, files: somebody else wrote it
+	Styles    []Style        // text, edit, files
+	Mentions  []Mention      // text, edit, files
 	Target    ID             // edit, reaction: the message it is about
 	Emoji     string         // reaction; empty takes it back
 	Timer     Lifetime       // timer: of later messages
+	Files     []File         // files
 	// Rest are the records this version does not know, all of a type above
 	// those it does.
 	Rest []wire.Record
@@ -136,7 +142,7 @@ func CheckEmoji(s string) error {
 
 // check applies the rules that both encoding and decoding follow.
 func (b *Body) check() error {
-	if mustHold[b.Type]&bit(recordText) != 0 {
+	if mustHold[b.Type]&bit(recordText) != 0 || b.Text != "" {
 		if err := checkText(b.Text); err != nil {
 			return err
 		}
@@ -150,6 +156,9 @@ func (b *Body) check() error {
 		return err
 	}
 	if err := checkMentions(b.Text, b.Mentions); err != nil {
+		return err
+	}
+	if err := checkFiles(b.Files); err != nil {
 		return err
 	}
 	if err := b.Timer.Check(); err != nil {
@@ -169,6 +178,9 @@ func (b *Body) Marshal() ([]byte, error) {
 		return nil, err
 	}
 	n := 256 + len(b.Text) + 9*len(b.Styles) + 40*len(b.Mentions)
+	for i := range b.Files {
+		n += 160 + len(b.Files[i].Name) + len(b.Files[i].Type) + len(b.Files[i].Thumbnail)
+	}
 	for _, rec := range b.Rest {
 		n += 5 + len(rec.Value)
 	}
@@ -194,6 +206,7 @@ func (b *Body) Marshal() ([]byte, error) {
 	put(recordEmoji, b.Emoji != "", []byte(b.Emoji))
 	put(recordTimer, b.Type == TypeTimer, wire.NewWriter(nil).
 		U32(uint32(b.Timer.Expiry/time.Second)).U32(uint32(b.Timer.Burn/time.Second)).Out())
+	put(recordFiles, len(b.Files) > 0, marshalFiles(b.Files))
 	for _, rec := range b.Rest {
 		if rec.Type <= recordLast {
 			return nil, fmt.Errorf("encoding a body: %w: known record among the unknown", wire.ErrMalformed)
@@ -249,7 +262,7 @@ func (b *Body) take(rec wire.Record) bool {
 	switch rec.Type {
 	case recordText:
 		b.Text = string(rec.Value)
-		return true
+		return b.Text != "" || mustHold[b.Type]&bit(recordText) != 0
 	case recordEmoji:
 		b.Emoji = string(rec.Value)
 		return b.Emoji != ""
@@ -277,6 +290,9 @@ func (b *Body) take(rec wire.Record) bool {
 		b.Timer.Expiry = time.Duration(r.U32()) * time.Second
 		b.Timer.Burn = time.Duration(r.U32()) * time.Second
 		return r.Close() == nil
+	case recordFiles:
+		b.Files = readFiles(r)
+		return r.Close() == nil && len(b.Files) > 0
 	}
 	return false
 }
@@ -288,13 +304,14 @@ func records(body []byte) ([]wire.Record, error) {
 	return recs, r.Close()
 }
 
-// TextOf returns the text of an encoded message of type text, nil for every
-// other; it reads nothing else and checks nothing. The text aliases content.
+// TextOf returns the text of an encoded message of type text or files, nil when
+// there is none; it reads nothing else and checks nothing. The text aliases
+// content.
 func TextOf(content []byte) []byte {
 	r := wire.NewReader(content)
 	var h Header
 	h.read(r)
-	if Type(r.U16()) != TypeText {
+	if t := Type(r.U16()); t != TypeText && t != TypeFiles {
 		return nil
 	}
 	r.U24()

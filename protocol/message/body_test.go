@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"rushlight/protocol/file"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
 	"rushlight/protocol/wire"
@@ -30,6 +31,14 @@ func bodies() map[string]*message.Body {
 		"taken back": {Type: message.TypeReaction, Salt: [16]byte{1}, Target: message.ID{3}},
 		"timer":      {Type: message.TypeTimer, Salt: [16]byte{1}, Timer: life},
 		"timer off":  {Type: message.TypeTimer, Salt: [16]byte{1}},
+		"file":       {Type: message.TypeFiles, Salt: [16]byte{1}, Files: []message.File{{Name: "a", Size: 1, Key: file.Key{1}, Root: file.Name{2}}}},
+		"files": {
+			Type: message.TypeFiles, Text: "ü @ann!", Salt: [16]byte{1}, Lifetime: life, ReplyTo: message.ID{2}, Forwarded: true,
+			Styles: styles, Mentions: mentions, Files: []message.File{
+				{Name: "ü.jpg", Type: "image/jpeg", Size: 1 << 40, SHA256: [32]byte{3}, Key: file.Key{1}, Root: file.Name{2}, Thumbnail: []byte("small")},
+				{Name: "b", Key: file.Key{1}, Root: file.Name{2}, Rest: []wire.Record{{Type: 99, Value: []byte("new")}}},
+			},
+		},
 	}
 }
 
@@ -50,7 +59,7 @@ func TestBodies(t *testing.T) {
 		if l, err := message.LifetimeOf(enc); err != nil || l != b.Lifetime {
 			t.Errorf("%s lives %v, %v", name, l, err)
 		}
-		for _, other := range []message.Type{message.TypeText, message.TypeEdit, message.TypeReaction, message.TypeTimer} {
+		for _, other := range []message.Type{message.TypeText, message.TypeEdit, message.TypeReaction, message.TypeTimer, message.TypeFiles} {
 			if _, err := message.ParseBody(other, enc); other != b.Type && !errors.Is(err, wire.ErrMalformed) && !errors.Is(err, message.ErrEmpty) {
 				t.Errorf("%s is read as type %d: %v", name, other, err)
 			}
@@ -74,6 +83,17 @@ func TestBodyRules(t *testing.T) {
 		do   func(*message.Body)
 		want error
 	}{
+		"file without a name":     {"file", func(b *message.Body) { b.Files[0].Name = "" }, message.ErrFileName},
+		"file up there":           {"file", func(b *message.Body) { b.Files[0].Name = ".." }, message.ErrFileName},
+		"file elsewhere":          {"file", func(b *message.Body) { b.Files[0].Name = "a/b" }, message.ErrFileName},
+		"file elsewhere else":     {"file", func(b *message.Body) { b.Files[0].Name = `a\b` }, message.ErrFileName},
+		"file with a bell":        {"file", func(b *message.Body) { b.Files[0].Name = "a\a" }, message.ErrFileName},
+		"file without a key":      {"file", func(b *message.Body) { b.Files[0].Key = file.Key{} }, wire.ErrMalformed},
+		"file too large":          {"file", func(b *message.Body) { b.Files[0].Size = 1<<40 + 1 }, wire.ErrMalformed},
+		"thumbnail too large":     {"file", func(b *message.Body) { b.Files[0].Thumbnail = make([]byte, 12<<10+1) }, wire.ErrMalformed},
+		"odd media type":          {"file", func(b *message.Body) { b.Files[0].Type = "a b" }, wire.ErrMalformed},
+		"too many files":          {"file", func(b *message.Body) { b.Files = slices.Repeat(b.Files, 17) }, message.ErrFiles},
+		"no file":                 {"file", func(b *message.Body) { b.Files = nil }, wire.ErrMalformed},
 		"style past the end":      {"text", func(b *message.Body) { b.Styles[2].Length = 9 }, wire.ErrMalformed},
 		"style far out":           {"text", func(b *message.Body) { b.Styles[2].Start, b.Styles[2].Length = 1<<32-1, 1<<32-1 }, wire.ErrMalformed},
 		"style within a char":     {"text", func(b *message.Body) { b.Styles[0].Start = 1 }, wire.ErrMalformed},

@@ -62,6 +62,18 @@ func Hash(l Label, fields ...[]byte) [32]byte {
 	return sha256.Sum256(appendFrame(stack[:0], l, fields))
 }
 
+// HashLong is [Hash] of one field, which it doesn't copy.
+func HashLong(l Label, field []byte) (out [32]byte) {
+	var stack [onStack]byte
+	head := append(stack[:0], byte(len(l)))
+	head = append(head, l...)
+	h := sha256.New()
+	h.Write(binary.BigEndian.AppendUint32(head, uint32(len(field))))
+	h.Write(field)
+	h.Sum(out[:0])
+	return out
+}
+
 // MAC is HMAC-SHA-256 under key over the frame of the label and the fields.
 func MAC(key []byte, l Label, fields ...[]byte) (out [32]byte) {
 	var stack [onStack]byte

@@ -10,6 +10,11 @@ func AppendFrame(dst []byte, typ uint8, body []byte) []byte {
 	return NewWriter(dst).U8(typ).Vec24(body).Out()
 }
 
+// AppendFrameHeader appends the header of a frame whose body of n bytes follows.
+func AppendFrameHeader(dst []byte, typ uint8, n int) []byte {
+	return NewWriter(dst).U8(typ).U24(uint32(n)).Out()
+}
+
 // ParseFrameHeader splits the header of a frame into its type and the length
 // of the body that follows.
 func ParseFrameHeader(h [FrameHeader]byte) (typ uint8, n int) {

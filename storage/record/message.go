@@ -74,6 +74,7 @@ type Index struct {
 	BurnsAt int64  // unix milliseconds at which it burns, once it was seen; 0 is not yet
 	Edited  bool   // there is an [Edit]
 	Reacted bool   // there are [Reactions]
+	Files   bool   // there are [Files]
 }
 
 // IndexKey is the key of one index entry.
@@ -84,8 +85,12 @@ func IndexPrefix() storage.Key { return key(FamilyMessageIndex) }
 
 // Marshal encodes x.
 func (x *Index) Marshal() []byte {
-	return wire.NewWriter(make([]byte, 0, len(x.Key)+40)).U8(1).Vec8(x.Key).U64(x.Order).U8(uint8(x.State)).U64(uint64(x.Changed)).Bool(x.Mine).U8(x.Missing).
-		U64(x.Outbox).U64(uint64(x.BurnsAt)).Bool(x.Edited).Bool(x.Reacted).Out()
+	w := wire.NewWriter(make([]byte, 0, len(x.Key)+40)).U8(1).Vec8(x.Key).U64(x.Order).U8(uint8(x.State)).U64(uint64(x.Changed)).Bool(x.Mine).U8(x.Missing).
+		U64(x.Outbox).U64(uint64(x.BurnsAt)).Bool(x.Edited).Bool(x.Reacted)
+	if x.Files {
+		w.Bool(true)
+	}
+	return w.Out()
 }
 
 // ParseIndex decodes an [Index].
@@ -99,6 +104,11 @@ func ParseIndex(b []byte) (*Index, error) {
 	x.Changed, x.Mine, x.Missing = int64(r.U64()), r.Bool(), r.U8()
 	x.Outbox, x.BurnsAt = r.U64(), int64(r.U64())
 	x.Edited, x.Reacted = r.Bool(), r.Bool()
+	if r.Err() == nil && r.Len() > 0 {
+		if x.Files = r.Bool(); !x.Files {
+			r.Fail("files that aren't there")
+		}
+	}
 	return x, r.Close()
 }
 

@@ -52,6 +52,7 @@ const (
 	FamilyAbout        = 0x4b // message id[16] ‖ id[16] of a message about it that is on its way
 	FamilyChat         = 0x4c // conversation pseudonym[16]: how a person wants it
 	FamilyDraft        = 0x4d // conversation pseudonym[16]: what was begun to be written
+	FamilyFiles        = 0x4e // message id[16]: what is wanted of its files
 	FamilyEvent        = 0x50 // sequence number u64
 	FamilyCounter      = 0x51 // one record: the next event number
 	FamilyDoubt        = 0x52 // one record, while the time is in doubt

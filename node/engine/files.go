@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"rushlight/protocol/identity"
+	"rushlight/protocol/message"
+	"rushlight/storage"
+	"rushlight/storage/record"
+)
+
+// Attached are the files of one message.
+type Attached struct {
+	ID      message.ID
+	With    identity.AccountID // the other side of the conversation
+	Mine    bool
+	Expires time.Time // zero is never
+	Files   []message.File
+	Wishes  []record.FileWish // one for each
+}
+
+// putFiles notes that a message has files, under its leaf.
+func (t *txn) putFiles(id message.ID, m *message.Message, expires int64, leaf storage.Leaf) (bool, error) {
+	b, err := message.ParseBody(m.Type, m.Body)
+	if err != nil {
+		return false, nil //nolint:nilerr // it is shown as one that this version can't read
+	}
+	f := &record.Files{Wishes: make([]record.FileWish, len(b.Files))}
+	return true, t.putErasable(record.FilesKey(id), f.Marshal(), expires, leaf)
+}
+
+// Attached lists the messages that have files.
+func (e *Engine) Attached() (out []Attached, err error) {
+	err = e.view(func(t *txn) error {
+		var ids []message.ID
+		if err := t.ScanKeys(record.FilesPrefix(), nil, false, func(k storage.Key) (bool, error) {
+			ids = append(ids, message.ID(k[1:]))
+			return true, nil
+		}); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			switch a, err := t.attached(id); {
+			case err == nil:
+				out = append(out, *a)
+			case !errors.Is(err, ErrUnknownMessage):
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// AttachedTo returns the files of one message. The error is
+// [ErrUnknownMessage] for one that has none or ended.
+func (e *Engine) AttachedTo(id message.ID) (out *Attached, err error) {
+	err = e.view(func(t *txn) error {
+		out, err = t.attached(id)
+		return err
+	})
+	return out, err
+}
+
+func (t *txn) attached(id message.ID) (*Attached, error) {
+	rec, x, m, err := t.shown(id)
+	if err != nil {
+		return nil, err
+	}
+	if !x.Files || rec.Erased {
+		return nil, ErrUnknownMessage
+	}
+	b, err := message.ParseBody(m.Type, m.Body)
+	if err != nil {
+		return nil, fmt.Errorf("reading a message with files: %w", err)
+	}
+	f, err := t.files(id)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.Wishes) != len(b.Files) {
+		return nil, fmt.Errorf("%w: a message has other files than noted", storage.ErrCorrupt)
+	}
+	return &Attached{
+		ID: id, With: t.partner(m, rec), Mine: rec.Mine, Expires: unixMilli(rec.Expires), Files: b.Files, Wishes: f.Wishes,
+	}, nil
+}
+
+func (t *txn) files(id message.ID) (*record.Files, error) {
+	b, err := t.get(record.FilesKey(id))
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		return nil, ErrUnknownMessage
+	}
+	f, err := record.ParseFiles(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading the files of a message: %w", err)
+	}
+	return f, nil
+}
+
+// WishFile says what is wanted of a file of a message.
+func (e *Engine) WishFile(ctx context.Context, id message.ID, nth int, wish record.FileWish) error {
+	return e.do(ctx, 1024, func(t *txn) error {
+		rec, x, _, err := t.shown(id)
+		if err != nil {
+			return err
+		}
+		f, err := t.files(id)
+		if err != nil {
+			return err
+		}
+		if nth < 0 || nth >= len(f.Wishes) {
+			return ErrUnknownMessage
+		}
+		if f.Wishes[nth] == wish {
+			return nil
+		}
+		leaf, _, err := t.LeafOf(x.Key)
+		if err != nil {
+			return err
+		}
+		f.Wishes = slices.Clone(f.Wishes)
+		f.Wishes[nth] = wish
+		return t.putErasable(record.FilesKey(id), f.Marshal(), rec.Expires, leaf)
+	})
+}
+
+// Allowed reports whether an account may be given the files of its messages.
+func (e *Engine) Allowed(a identity.AccountID) bool {
+	c := e.Contact(a)
+	return c != nil && c.State != record.ContactBlocked
+}

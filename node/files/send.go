@@ -1,0 +1,142 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"rushlight/protocol/message"
+	"rushlight/protocol/wire"
+)
+
+// Source is a file that is to be sent.
+type Source struct {
+	Name string // as it is called here, not a path
+	Size int64
+	io.ReaderAt
+	Original bool // send it as it is
+}
+
+// Prepared is what is sent in place of a file.
+type Prepared struct {
+	Name      string // empty: as it is called here
+	Type      string // empty: what it looks like
+	Content   io.Reader
+	Thumbnail []byte // at most message.MaxThumbnail bytes; nil: none
+	Rest      []wire.Record
+}
+
+// Prepare makes of a file what is sent. An error means that it isn't sent.
+type Prepare func(ctx context.Context, src Source) (*Prepared, error)
+
+// What sending a file is refused for.
+var (
+	ErrNotFile = errors.New("files: that is not a file")
+	ErrNoFile  = errors.New("files: there is no such file, or it can't be read")
+)
+
+// Seal takes files in, so that a message can name them. done must be called
+// once: with true when it was sent; otherwise nothing is left of them.
+func (m *Manager) Seal(ctx context.Context, all []Source) (out []message.File, done func(sent bool), err error) {
+	m.mu.Lock()
+	m.importing++
+	m.mu.Unlock()
+	done = func(sent bool) {
+		if !sent {
+			for i := range out {
+				_ = m.cfg.Dir.Remove(out[i].Key.Place()) // swept up later
+			}
+		}
+		m.mu.Lock()
+		m.importing--
+		m.mu.Unlock()
+	}
+	for _, src := range all {
+		f, err := m.seal(ctx, src)
+		if err != nil {
+			done(false)
+			return nil, nil, err
+		}
+		out = append(out, *f)
+	}
+	return out, done, nil
+}
+
+func (m *Manager) seal(ctx context.Context, src Source) (*message.File, error) {
+	p := &Prepared{Content: io.NewSectionReader(src, 0, src.Size)}
+	if m.cfg.Prepare != nil && !src.Original {
+		var err error
+		if p, err = m.cfg.Prepare(ctx, src); err != nil {
+			return nil, err
+		}
+	}
+	if p.Name == "" {
+		p.Name = src.Name
+	}
+	if err := message.CheckFileName(p.Name); err != nil {
+		return nil, err
+	}
+	head := &sniffer{r: p.Content}
+	in, err := m.cfg.Dir.Import(ctx, head)
+	if err != nil {
+		return nil, err
+	}
+	if p.Type == "" {
+		p.Type = Kind(head.head)
+	}
+	return &message.File{
+		Name: p.Name, Type: p.Type, Size: in.Size, SHA256: in.SHA256, Key: in.Key, Root: in.Root, Thumbnail: p.Thumbnail, Rest: p.Rest,
+	}, nil
+}
+
+// sniffer keeps the beginning of what is read through it.
+type sniffer struct {
+	r    io.Reader
+	head []byte
+}
+
+func (s *sniffer) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	if room := headSize - len(s.head); room > 0 {
+		s.head = append(s.head, b[:min(n, room)]...)
+	}
+	return n, err
+}
+
+// OpenSource opens a file of this machine to be sent. Close it afterwards.
+func OpenSource(path string) (Source, io.Closer, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return Source{}, nil, err
+	}
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = ErrNotFile
+	}
+	if err != nil {
+		return Source{}, nil, errors.Join(err, f.Close())
+	}
+	return Source{Name: filepath.Base(path), Size: st.Size(), ReaderAt: f}, f, nil
+}
+
+// openRegular doesn't wait for the other end of a pipe.
+func openRegular(path string) (*os.File, error) {
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission):
+		return nil, ErrNoFile
+	case err != nil:
+		return nil, fmt.Errorf("files: looking at a file: %w", err)
+	case !st.Mode().IsRegular():
+		return nil, ErrNotFile
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, ErrNoFile
+	}
+	return f, nil
+}
