@@ -162,7 +162,7 @@ func (n *Node) Typing(ctx context.Context, who string) error {
 }
 
 // withTyping calls watch with a function that fn's calls take turns with those
-// for notices of typing, which are in no log.
+// for notices of typing and for transfers, which are in no log.
 func (n *Node) withTyping(ctx context.Context, fn func(api.Event) error, watch func(ctx context.Context, fn func(api.Event) error) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -184,5 +184,6 @@ func (n *Node) withTyping(ctx context.Context, fn func(api.Event) error, watch f
 			})
 		})
 	})
+	done.Go(func() { _ = n.followTransfers(ctx, one) })
 	return watch(ctx, one)
 }

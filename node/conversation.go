@@ -12,8 +12,8 @@ import (
 )
 
 // compose makes of a request what the engine sends.
-func (n *Node) compose(to identity.AccountID, r api.SendRequest) (s engine.Send, err error) {
-	s = engine.Send{To: to, Text: r.Text, Life: lifetime(r.Expires, r.Burn), Key: r.IdempotencyKey, Entered: r.Entered}
+func (n *Node) compose(to identity.AccountID, r api.SendRequest, attached []message.File) (s engine.Send, err error) {
+	s = engine.Send{To: to, Files: attached, Text: r.Text, Life: lifetime(r.Expires, r.Burn), Key: r.IdempotencyKey, Entered: r.Entered}
 	if r.ReplyTo != "" {
 		if s.ReplyTo, err = message.ParseID(r.ReplyTo); err != nil {
 			return s, apiError(err)
@@ -37,8 +37,8 @@ func (n *Node) forward(s *engine.Send, id string) error {
 	if err != nil {
 		return apiError(err)
 	}
-	if v.Deleted || v.Newer || v.Timer != nil || v.Burn != 0 {
-		return api.Errorf(api.CodeUsage, "this message can't be forwarded").WithHint("one that burns, was taken back or is no text stays where it is")
+	if err := mayForward(v); err != nil {
+		return err
 	}
 	s.Text, s.Styles, s.Forwarded = v.Text, v.Styles, true
 	if v.Expires.IsZero() {
@@ -47,6 +47,13 @@ func (n *Node) forward(s *engine.Send, id string) error {
 	left := max(time.Until(v.Expires).Truncate(time.Second), message.MinExpiry)
 	if s.Life.Expiry <= 0 || s.Life.Expiry > left {
 		s.Life.Expiry = min(left, message.MaxExpiry)
+	}
+	return nil
+}
+
+func mayForward(v *engine.View) error {
+	if v.Deleted || v.Newer || v.Timer != nil || v.Burn != 0 {
+		return api.Errorf(api.CodeUsage, "this message can't be forwarded").WithHint("one that burns, was taken back or is no text stays where it is")
 	}
 	return nil
 }
@@ -89,6 +96,8 @@ func (n *Node) contentJSON(m *api.Message, v *engine.View) {
 	switch {
 	case v.Newer:
 		m.Kind = api.KindNewer
+	case len(v.Files) > 0:
+		m.Kind, m.Files = api.KindFile, n.filesJSON(v)
 	case v.Timer != nil:
 		m.Kind = api.KindTimer
 		m.Timer = &api.Timers{Expires: api.Duration(v.Timer.Expiry), Burn: api.Duration(v.Timer.Burn)}

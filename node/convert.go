@@ -6,6 +6,7 @@ import (
 
 	"rushlight/node/api"
 	"rushlight/node/engine"
+	"rushlight/node/files"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
 	"rushlight/storage"
@@ -215,6 +216,15 @@ var known = []struct {
 	{identity.ErrBadName, api.Errorf(api.CodeUsage, "that name is not allowed").WithHint("1 to 64 bytes, no control or direction characters, not shaped like an account id")},
 	{identity.ErrInviteTruncated, api.Errorf(api.CodeInviteDamaged, "the invite link is cut off").WithHint("copy all of it")},
 	{identity.ErrInviteAltered, api.Errorf(api.CodeInviteDamaged, "the invite link is damaged").WithHint("copy it again")},
+	{message.ErrFiles, api.Errorf(api.CodeUsage, "a message has at most %d files", message.MaxFiles)},
+	{message.ErrFileName, api.Errorf(api.CodeUsage, "a file needs a name of at most %d bytes, without control characters", message.MaxFileName)},
+	{files.ErrNotFile, api.Errorf(api.CodeNoFile, "that is not a file").WithHint("pack a folder into an archive to send it")},
+	{files.ErrNoFile, api.Errorf(api.CodeNoFile, "there is no such file, or the daemon can't read it")},
+	{files.ErrExists, api.Errorf(api.CodeExists, "there is a file of that name already").WithHint("choose another name: nothing is overwritten")},
+	{files.ErrNotHere, api.Errorf(api.CodeNotHere, "the file is not on this device")},
+	{files.ErrFalse, api.Errorf(api.CodeFalseFile, "what was sent is not the file that the message names").WithHint("ask for it to be sent again")},
+	{files.ErrCancelled, api.Errorf(api.CodeNotHere, "the transfer was cancelled")},
+	{files.ErrNotOnItsWay, api.Errorf(api.CodeUsage, "that file is not on its way here")},
 	{storage.ErrNoSpace, api.Errorf(api.CodeDiskFull, "the disk is full: nothing was changed").WithHint("free some space and try again")},
 	{storage.ErrReadOnly, api.Errorf(api.CodeReadOnly, "the profile can't be written")},
 	{storage.ErrVersion, api.Errorf(api.CodeNewerStore, "the profile was written by a newer version").WithHint("install that version")},

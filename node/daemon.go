@@ -241,14 +241,23 @@ func (n *Node) Send(ctx context.Context, r api.SendRequest) (api.Sent, error) {
 		}
 		return api.Sent{}, err
 	}
-	msg, err := n.compose(c.Account, r)
+	attached, done, err := n.attachments(ctx, r)
 	if err != nil {
 		if r.Entered != nil {
 			r.Entered()
 		}
 		return api.Sent{}, err
 	}
+	msg, err := n.compose(c.Account, r, attached)
+	if err != nil {
+		done(false)
+		if r.Entered != nil {
+			r.Entered()
+		}
+		return api.Sent{}, err
+	}
 	s, err := n.engine.Send(ctx, msg)
+	done(err == nil)
 	if err != nil {
 		return api.Sent{}, apiError(err)
 	}

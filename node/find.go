@@ -5,8 +5,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"rushlight/node/discovery"
 	"rushlight/node/engine"
+	"rushlight/node/files"
 	"rushlight/node/host"
 	"rushlight/protocol/identity"
 	"rushlight/storage"
@@ -63,6 +66,22 @@ func (m memory) Remembered(prefix storage.Key, each func(value []byte) error) er
 type located struct {
 	*engine.Engine
 	finder *discovery.Finder
+	files  *files.Manager
+}
+
+// Waits reports whether there is something to say to, or to get from, a contact.
+func (l located) Waits(a identity.AccountID) bool { return l.files.Waits(a) || l.Engine.Waits(a) }
+
+// watchers tells the finder and the files how contacts come and go.
+type watchers struct {
+	*discovery.Finder
+	files *files.Manager
+}
+
+// There implements delivery.Watcher.
+func (w watchers) There(a identity.AccountID, p peer.ID, called bool) {
+	w.Finder.There(a, p, called)
+	w.files.Changed()
 }
 
 // Hints lists where a contact may be reached: what it, or its beacon, said

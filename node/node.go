@@ -23,6 +23,7 @@ import (
 	"rushlight/node/delivery"
 	"rushlight/node/discovery"
 	"rushlight/node/engine"
+	"rushlight/node/files"
 	"rushlight/node/host"
 	"rushlight/node/post"
 	"rushlight/protocol/identity"
@@ -65,6 +66,9 @@ type Config struct {
 	Version     string
 	// Store is how the store behaves; its Dir, Root and Logger are ignored.
 	Store storage.Options
+	// Prepare, when set, makes of each file that is to be sent what is sent in
+	// its place; see [files.Prepare].
+	Prepare files.Prepare
 	// Host are more options of the network host; see [host.Config].
 	Host []host.Option
 }
@@ -80,6 +84,7 @@ type Node struct {
 	lan      *discovery.LAN
 	finder   *discovery.Finder
 	post     *post.Post
+	files    *files.Manager
 	started  time.Time
 	ready    chan struct{}
 	joins    joins
@@ -150,14 +155,17 @@ func (n *Node) open() (err error) {
 		return fmt.Errorf("preparing to find contacts: %w", err)
 	}
 	finding.Store(n.finder)
-	cfg := delivery.Config{Logger: n.log, Watcher: n.finder, NetworkChanged: func() { n.host.Changed(); n.finder.Changed() }}
+	if err := n.newFiles(); err != nil {
+		return fmt.Errorf("opening the files: %w", err)
+	}
+	cfg := delivery.Config{Logger: n.log, Watcher: watchers{n.finder, n.files}, NetworkChanged: func() { n.host.Changed(); n.finder.Changed() }}
 	if lan {
 		n.lan = discovery.NewLAN(discovery.Config{
 			Secrets: n.presence, Ports: func() (uint16, uint16) { return portsOf(n.host) }, Logger: n.log, Found: n.found,
 		})
 		cfg.NetworkChanged = func() { n.host.Changed(); n.finder.Changed(); n.lan.Refresh() }
 	}
-	n.delivery = delivery.New(n.host, located{n.engine, n.finder}, cfg)
+	n.delivery = delivery.New(n.host, located{n.engine, n.finder, n.files}, cfg)
 	n.newPost()
 	n.engine.SetCourier(couriers{n.delivery, n.post})
 	return nil
@@ -203,6 +211,11 @@ func (n *Node) Run(ctx context.Context) error {
 	others.Go(func() {
 		if err := n.post.Run(ctx); err != nil && ctx.Err() == nil {
 			stop(fmt.Errorf("speaking to relays: %w", err))
+		}
+	})
+	others.Go(func() {
+		if err := n.files.Run(ctx); err != nil && ctx.Err() == nil {
+			stop(fmt.Errorf("bringing files: %w", err))
 		}
 	})
 	others.Go(func() { n.runJoins(ctx) })

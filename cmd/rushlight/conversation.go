@@ -145,6 +145,12 @@ func contentText(m api.Message) string {
 	case m.Deleted:
 		text = "(taken back)"
 	}
+	for _, f := range m.Files {
+		text = strings.TrimSpace(text + " " + fileText(f))
+	}
+	if len(m.Files) > 0 && !m.Mine {
+		text += " (rushlight save " + m.ID + ")"
+	}
 	if m.Forwarded {
 		text = "(forwarded) " + text
 	}

@@ -55,7 +55,7 @@ var users = map[string][]string{
 	// They lock the profile, the store and the key wheel.
 	"github.com/gofrs/flock": {"rushlight/cmd/rushlight", "rushlight/storage", "rushlight/storage/keyfile/wheel"},
 	// node passes a simulation's network on to node/host.
-	"github.com/libp2p/go-libp2p": {"rushlight/node/delivery", "rushlight/node/discovery", "rushlight/node/host", "rushlight/node/mailbox", "rushlight/node/post"},
+	"github.com/libp2p/go-libp2p": {"rushlight/node/delivery", "rushlight/node", "rushlight/node/discovery", "rushlight/node/files", "rushlight/node/host", "rushlight/node/mailbox", "rushlight/node/post"},
 	// The distributed hash table, and the interfaces of its store and its
 	// validators.
 	"github.com/ipfs/go-datastore":         {"rushlight/node/discovery"},

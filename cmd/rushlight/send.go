@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,10 +19,12 @@ func sendCommand(a *app) *cobra.Command {
 		timers         timerFlags
 		reply, forward string
 		markdown       bool
+		files          []string
+		original       bool
 	)
 	cmd := &cobra.Command{
-		Use:   "send WHO TEXT|-",
-		Short: "Send a message",
+		Use:   "send WHO [TEXT|-]",
+		Short: "Send a message, or files",
 		Long: `Send a message of up to 48 KiB. With "-" the text is read from standard input;
 one line end at its end is left out. A text that starts with a dash goes after
 "--".
@@ -32,12 +35,17 @@ saved there) or read.
 
 With --expires the message is destroyed on both sides so long after it was sent,
 with --burn so long after the other side has seen it. Both can be off; without
-them the conversation's timers count.`,
+them the conversation's timers count.
+
+--file sends a file of any size, up to 16 of them with a message; the text may
+then be left out. The daemon takes a copy, encrypted, and gives it to the other
+side whenever both are online, going on where it stopped.`,
 		Example: `  rushlight send bob "See you at 8"
   rushlight send bob "Call me" --wait delivered --timeout 1m
   rushlight send bob "Yes" --reply 0123456789abcdef0123456789abcdef
   rushlight send bob "The code is 4711" --expires 1h --burn 30s
   uptime | rushlight send bob -
+  rushlight send bob --file plan.pdf --file map.png
   rushlight send bob -- "-5 degrees"`,
 		Args:              between(1, "WHO", "TEXT"),
 		ValidArgsFunction: a.completeWho,
@@ -47,13 +55,12 @@ them the conversation's timers count.`,
 			}
 			o.params = map[string]any{"recipient": args[0]}
 			if forward == "" {
-				text, err := a.text(args[1:])
-				if err != nil {
+				if err := a.content(o.params, args[1:], files); err != nil {
 					return err
 				}
-				o.params["message"], o.params["markdown"] = text, markdown
+				o.params["markdown"], o.params["original"] = markdown, original
 			} else {
-				if len(args) > 1 {
+				if len(args) > 1 || len(files) > 0 {
 					return api.Errorf(api.CodeUsage, "a forwarded message has no text of its own")
 				}
 				o.params["forward"] = forward
@@ -74,6 +81,8 @@ them the conversation's timers count.`,
 	f.StringVar(&o.key, "idempotency-key", "", "a message with a key that was used before is not sent again")
 	f.StringVar(&reply, "reply", "", "id of the message it answers")
 	f.StringVar(&forward, "forward", "", "id of a message to send on, in place of a text")
+	f.StringArrayVar(&files, "file", nil, "send the file of this name; may be given several times")
+	f.BoolVar(&original, "original", false, "send files as they are, with all they tell of who made them")
 	addMarkdown(cmd, &markdown)
 	timers.add(f)
 	return cmd
@@ -85,6 +94,27 @@ type sending struct {
 	key     string
 	wait    string
 	timeout durationFlag
+}
+
+// content puts what is to be sent into the parameters of a request.
+func (a *app) content(params map[string]any, args, files []string) error {
+	if len(files) > 0 {
+		var list []string
+		for _, f := range files {
+			abs, err := filepath.Abs(f)
+			if err != nil {
+				return fmt.Errorf("finding a file: %w", err)
+			}
+			list = append(list, abs)
+		}
+		params["attachments"] = list
+		if len(args) == 0 {
+			return nil
+		}
+	}
+	text, err := a.text(args)
+	params["message"] = text
+	return err
 }
 
 // text is the message, from the command line or standard input.

@@ -122,6 +122,14 @@ func (d confined) Send(ctx context.Context, r SendRequest) (Sent, error) {
 	return d.Daemon.Send(ctx, r)
 }
 
+// Attachment implements Daemon.
+func (d confined) Attachment(ctx context.Context, id string, file int, offset int64, length int) ([]byte, error) {
+	if err := d.here(ctx, "", id); err != nil {
+		return nil, err
+	}
+	return d.Daemon.Attachment(ctx, id, file, offset, length)
+}
+
 // Wait implements Daemon.
 func (d confined) Wait(ctx context.Context, id, state string) (string, error) {
 	if err := d.here(ctx, "", id); err != nil {
@@ -224,6 +232,8 @@ func (e Event) conversation() string {
 		return e.Reaction.Conversation
 	case e.Typing != nil:
 		return e.Typing.Conversation
+	case e.Transfer != nil:
+		return e.Transfer.Conversation
 	}
 	return ""
 }

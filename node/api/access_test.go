@@ -25,9 +25,9 @@ func TestScopes(t *testing.T) {
 	}
 	// What each may call, written down once more: a method that is new is for
 	// admin alone.
-	reading := []string{"version", "id", "status", "check", "contacts", "listContacts", "requests", "wait", "read", "message", "search", "conversations", "watch", "unwatch", "mailboxes"}
+	reading := []string{"version", "id", "status", "check", "contacts", "listContacts", "requests", "wait", "read", "message", "search", "conversations", "watch", "unwatch", "mailboxes", "transfers", "getAttachment"}
 	sending := []string{"version", "id", "status", "send", "wait", "react", "edit", "unsend", "draft", "sendTyping"}
-	notAlone := []string{"id", "status", "check", "requests", "mailboxes"}
+	notAlone := []string{"id", "status", "check", "requests", "mailboxes", "transfers"}
 	one := func(list []string) []string {
 		return slices.DeleteFunc(slices.Clone(list), func(m string) bool { return slices.Contains(notAlone, m) })
 	}
@@ -85,6 +85,7 @@ func TestOneConversation(t *testing.T) {
 		{"edit", `{"id":"` + msgID + `","message":"x"}`, `{"id":"` + other + `","message":"x"}`},
 		{"unsend", `{"id":"` + msgID + `"}`, `{"id":"` + other + `"}`},
 		{"draft", `{"who":"bob"}`, `{"who":"eve"}`},
+		{"getAttachment", `{"id":"` + msgID + `-0"}`, `{"id":"` + other + `-0"}`},
 		{"sendTyping", `{"recipient":"bob"}`, `{"recipient":"eve"}`},
 	} {
 		if got := ask(c.method, c.here); !strings.HasPrefix(got, "{") {
@@ -133,4 +134,23 @@ func (d *twoPeople) Chats(context.Context) ([]Chat, error) {
 
 func (d *twoPeople) Search(_ context.Context, r SearchRequest) ([]Message, error) {
 	return []Message{{Text: "only in " + r.In}}, nil
+}
+
+// A token that may send may not have the daemon read files of its machine.
+func TestPathsAreForTheOwner(t *testing.T) {
+	for _, c := range []struct {
+		g    Grant
+		file string
+		want bool
+	}{
+		{Owner, "/etc/passwd", true},
+		{Grant{Scopes: []string{ScopeSend}}, "/etc/passwd", false},
+		{Grant{Scopes: []string{ScopeSend}}, "data:text/plain;base64,aGk=", true},
+	} {
+		out := (&Server{Daemon: &scripted{}, Version: "v"}).Answer(t.Context(),
+			[]byte(`{"jsonrpc":"2.0","id":1,"method":"send","params":{"recipient":"bob","attachments":["`+c.file+`"]}}`), c.g)
+		if ok := bytes.Contains(out, []byte("SUCCESS")); ok != c.want {
+			t.Errorf("%v sends %s: %s", c.g, c.file, out)
+		}
+	}
 }

@@ -127,6 +127,21 @@ type Daemon interface {
 	// ConfirmClock says that the system's clock is right.
 	ConfirmClock(ctx context.Context) error
 
+	// Save fetches files of a message if they are not here, and writes them to
+	// new files: CodeUnknownMessage, CodeExists, CodeFalseFile.
+	Save(ctx context.Context, req SaveRequest) ([]Saved, error)
+
+	// Transfers lists the files that are on their way, or wait for that.
+	Transfers(ctx context.Context) ([]Transfer, error)
+
+	// CancelTransfer stops fetching a file, until somebody asks for it, and
+	// deletes what has come of it.
+	CancelTransfer(ctx context.Context, id string, file int) error
+
+	// Attachment is a part of a file of a message that is here, of at most
+	// length bytes: CodeUnknownMessage, CodeNotHere.
+	Attachment(ctx context.Context, id string, file int, offset int64, length int) ([]byte, error)
+
 	// Watch calls fn with every event whose Seq is greater than after, first
 	// those in the log, then new ones as they happen, until ctx ends or fn
 	// fails; it returns that error. started is called once, before the first
@@ -184,7 +199,8 @@ type VerifyRequest struct {
 // SendRequest is one text message to one contact.
 type SendRequest struct {
 	To             string
-	Text           string // 1 to MaxText bytes of UTF-8; the doors have checked it
+	Text           string // 1 to MaxText bytes of UTF-8, or none with Files; the doors have checked it
+	Files          []Attachment
 	IdempotencyKey string // empty: none
 
 	// Expires and Burn say how long the message lives. Nil is what the

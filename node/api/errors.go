@@ -64,6 +64,10 @@ const (
 	CodeGone             = "gone"              // the event log starts later
 	CodeBusy             = "busy"              // too many at once
 	CodeShuttingDown     = "shutting_down"     //
+	CodeNoFile           = "no_file"           // a file to be sent is not there, or can't be read
+	CodeExists           = "exists"            // there is a file of that name, which stays
+	CodeNotHere          = "not_here"          // the file has not come yet
+	CodeFalseFile        = "false_file"        // it is not what the message says
 	CodeInternal         = "internal"          // anything unexpected
 )
 
@@ -95,6 +99,8 @@ var exitCodes = map[string]int{
 	CodeNotVerified:      5,
 	CodeNotAllowed:       5,
 	CodeNotYours:         5,
+	CodeNoFile:           2,
+	CodeExists:           2,
 }
 
 // ExitCode gives the process exit code for a code of [Error]: 2 wrong usage,

@@ -148,6 +148,22 @@ func (s *scripted) Draft(_ context.Context, r DraftRequest) (Draft, error) {
 
 func (s *scripted) Typing(_ context.Context, who string) error { return s.note("typing " + who) }
 
+func (s *scripted) Save(_ context.Context, r SaveRequest) ([]Saved, error) {
+	return []Saved{{File: 1, Path: r.Path + "/a.txt", Type: "text/plain", Size: 3}}, s.note(r)
+}
+
+func (s *scripted) Transfers(context.Context) ([]Transfer, error) {
+	return []Transfer{{ID: msgID, Name: "a", State: TransferRunning, Direction: TransferIn}}, s.note("transfers")
+}
+
+func (s *scripted) CancelTransfer(_ context.Context, id string, file int) error {
+	return s.note(fmt.Sprintf("cancel %s %d", id, file))
+}
+
+func (s *scripted) Attachment(_ context.Context, id string, file int, offset int64, length int) ([]byte, error) {
+	return []byte("abc"), s.note(fmt.Sprintf("attachment %s %d %d %d", id, file, offset, length))
+}
+
 func (s *scripted) ConfirmClock(context.Context) error { return s.note("clock") }
 
 func (s *scripted) Read(_ context.Context, req ReadRequest) ([]Message, error) {
@@ -170,7 +186,7 @@ func (s *scripted) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	}
 	return Sent{ID: msgID, State: StateQueued, Timestamp: ms, To: bob, ToUUID: bobUUID}, s.note(SendRequest{
 		To: req.To, Text: req.Text, IdempotencyKey: req.IdempotencyKey, Expires: req.Expires, Burn: req.Burn,
-		ReplyTo: req.ReplyTo, Forward: req.Forward, Markdown: req.Markdown, Mentions: req.Mentions,
+		ReplyTo: req.ReplyTo, Forward: req.Forward, Markdown: req.Markdown, Mentions: req.Mentions, Files: req.Files,
 	})
 }
 

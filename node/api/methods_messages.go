@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +50,12 @@ type sendParams struct {
 	Markdown       bool      `json:"markdown"`
 
 	Mentions []MentionRequest `json:"mentions"`
+
+	Attachments OneOrMany `json:"attachments"`
+	Attachment  OneOrMany `json:"attachment"`
+	Original    bool      `json:"original"` // send files as they are
+
+	files []Attachment
 }
 
 // SendResult is the outcome of send: the first recipient's message in our own
@@ -106,11 +113,18 @@ func decodeSend(params []byte) (sendParams, error) {
 	if err := checkMentions(p.Mentions); err != nil {
 		return p, err
 	}
+	var err error
+	if p.files, err = attachments(append(p.Attachments, p.Attachment...), p.Original); err != nil {
+		return p, err
+	}
 	if p.Forward != "" {
-		if p.Message != "" {
+		if p.Message != "" || len(p.files) > 0 {
 			return p, Errorf(CodeUsage, "a forwarded message has no text of its own")
 		}
 		return p, checkMessageID(p.Forward)
+	}
+	if p.Message == "" && len(p.files) > 0 {
+		return p, nil
 	}
 	return p, CheckText(p.Message, params)
 }
@@ -144,6 +158,9 @@ func (c *conn) send(ctx context.Context, params []byte, before <-chan struct{}, 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	if bad == nil && !c.grant.Has(ScopeAdmin) && slices.ContainsFunc(p.files, func(a Attachment) bool { return a.Path != "" }) {
+		bad = errScope // it could be any file of this machine
+	}
 	if bad != nil {
 		return nil, bad
 	}
@@ -156,7 +173,7 @@ func (c *conn) send(ctx context.Context, params []byte, before <-chan struct{}, 
 		req := SendRequest{
 			To: to, Text: p.Message, IdempotencyKey: p.IdempotencyKey,
 			Expires: (*time.Duration)(p.Expires), Burn: (*time.Duration)(p.Burn),
-			ReplyTo: p.ReplyTo, Forward: p.Forward, Markdown: p.Markdown, Mentions: p.Mentions,
+			ReplyTo: p.ReplyTo, Forward: p.Forward, Markdown: p.Markdown, Mentions: p.Mentions, Files: p.files,
 		}
 		if p.IdempotencyKey != "" && i > 0 {
 			req.IdempotencyKey += "\x00" + to

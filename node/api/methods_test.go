@@ -66,6 +66,23 @@ func TestShapes(t *testing.T) {
 				`","number":null,"username":null},"type":"SUCCESS","id":"` + msgID + `","state":"queued","timestamp":1700000000123}]}`,
 			SendRequest{To: "bob", Text: "*hi* @Ann", ReplyTo: msgID, Markdown: true, Mentions: []MentionRequest{{3, 4, "me"}}},
 		},
+		{
+			"send", `{"recipient":"bob","attachments":["/a","data:text/plain;filename=b%20c;base64,aGk="],"original":true}`,
+			`{"id":"` + msgID + `","state":"queued","timestamp":1700000000123,"results":[{"recipientAddress":{"uuid":"` + bobUUID +
+				`","number":null,"username":null},"type":"SUCCESS","id":"` + msgID + `","state":"queued","timestamp":1700000000123}]}`,
+			SendRequest{To: "bob", Files: []Attachment{{Path: "/a", Original: true}, {Name: "b c", Data: []byte("hi"), Original: true}}},
+		},
+		{
+			"save", `{"id":"` + msgID + `","file":1,"path":"/tmp"}`, `{"files":[{"file":1,"path":"/tmp/a.txt","type":"text/plain","size":3}]}`,
+			SaveRequest{ID: msgID, File: 1, Path: "/tmp"},
+		},
+		{"save", `{"id":"` + msgID + `","path":"/tmp"}`, `{"files":[{"file":1,"path":"/tmp/a.txt","type":"text/plain","size":3}]}`, SaveRequest{ID: msgID, File: -1, Path: "/tmp"}},
+		{
+			"transfers", `{}`, `{"transfers":[{"id":"` + msgID + `","file":0,"conversation":"","direction":"in","name":"a","size":0,"have":0,"rate":0,"left":0,"state":"running"}]}`,
+			"transfers",
+		},
+		{"cancelTransfer", `{"id":"` + msgID + `","file":2}`, `{}`, "cancel " + msgID + " 2"},
+		{"getAttachment", `{"id":"` + msgID + `-3","offset":2,"length":5}`, `{"data":"YWJj"}`, "attachment " + msgID + " 3 2 5"},
 		{"delete", `{"id":"` + msgID + `"}`, `{"deleted":true}`, "delete " + msgID},
 		{"unsend", `{"id":"` + msgID + `"}`, `{"id":"` + msgID + `"}`, "unsend " + msgID},
 		{"edit", `{"id":"` + msgID + `","message":"new","markdown":true}`, `{"id":"` + msgID + `"}`, EditRequest{ID: msgID, Text: "new", Markdown: true}},
@@ -125,6 +142,12 @@ func TestRefusedParameters(t *testing.T) {
 	for _, c := range []struct{ method, params, code string }{
 		{"send", `{"recipient":"bob","message":"hi","mesage":"x"}`, CodeUsage},
 		{"send", `["bob","hi"]`, CodeUsage},
+		{"send", `{"recipient":"bob","attachments":[""]}`, CodeUsage},
+		{"send", `{"recipient":"bob","attachments":["data:text/plain,hi"]}`, CodeUsage},
+		{"send", `{"recipient":"bob","attachments":[],"message":""}`, CodeEmptyText},
+		{"save", `{"id":"` + msgID + `"}`, CodeUsage},
+		{"save", `{"id":"` + msgID + `","path":"/x","file":-1}`, CodeUsage},
+		{"getAttachment", `{"id":"` + msgID + `-01"}`, CodeUsage},
 		{"send", `{"message":"hi"}`, CodeUsage},
 		{"send", `{"recipient":[],"message":"hi"}`, CodeUsage},
 		{"send", `{"recipient":"","message":"hi"}`, CodeUsage},

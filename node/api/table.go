@@ -56,9 +56,14 @@ func init() {
 		"conversation":  {(*conn).conversation, 0, conversationParams{}, conversationResult{}, "Changes, and shows, how this person wants a conversation."},
 		"timer":         {(*conn).timer, 0, timerParams{}, Timers{}, "Sets, and shows, how long later messages of a conversation live."},
 		"draft":         {(*conn).draft, sends | alone, draftParams{}, Draft{}, "Keeps, and shows, what was begun to be written."},
+		"getAttachment": {(*conn).getAttachment, reads | alone, getAttachmentParams{}, getAttachmentResult{}, "The content of a file of a message, or a part of it."},
 		"sendTyping":    {(*conn).sendTyping, sends | alone, sendTypingParams{}, none{}, "Tells a contact that something is being written, if both want that."},
 		"watch":         {(*conn).startWatch, reads | alone, startWatchParams{}, startWatchResult{}, "Events follow as notifications of the method event, from after on, or from now."},
 		"unwatch":       {(*conn).stopWatch, reads | alone, none{}, stopWatchResult{}, "Ends watch."},
+
+		"save":           {(*conn).save, 0, saveParams{}, saveResult{}, "Fetches files of a message and saves them on the daemon's machine; nothing is overwritten."},
+		"transfers":      {(*conn).transfers, reads, none{}, transfersResult{}, "Lists the files that are on their way, or wait for that."},
+		"cancelTransfer": {(*conn).cancelTransfer, 0, cancelTransferParams{}, none{}, "Stops fetching a file, until somebody saves it."},
 
 		"mailboxes":   {(*conn).mailboxes, reads, none{}, mailboxesResult{}, "Lists the relays at which mail waits."},
 		"addRelay":    {(*conn).addRelay, 0, addRelayParams{}, addRelayResult{}, "Wants a mailbox at a relay."},

@@ -200,6 +200,7 @@ type Message struct {
 // Kinds of messages.
 const (
 	KindText  = "text"  // an ordinary message
+	KindFile  = "file"  // files, with or without a text
 	KindTimer = "timer" // says how long later messages live
 	KindNewer = "newer" // one that needs a newer version to be shown
 )
@@ -242,11 +243,16 @@ type Reaction struct {
 
 // File is an attachment.
 type File struct {
+	ID     string `json:"id"`
 	Name   string `json:"name"`
-	Type   string `json:"type"`
+	Type   string `json:"type"` // what it is, as far as its content is here
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
 	Have   int64  `json:"have"` // bytes on this device
+
+	Claimed   string `json:"claimed,omitempty"`   // the type its author gave it, when that is another
+	State     string `json:"state"`               // as of a transfer
+	Thumbnail string `json:"thumbnail,omitempty"` // a small JPEG, in base64
 }
 
 // Preview is a link preview made by the sender.
@@ -273,6 +279,8 @@ const (
 const (
 	EventNetwork = "network"
 	EventTyping  = "typing" // somebody is writing
+
+	EventTransfer = "transfer" // a file begins, goes on or ends to come or go
 )
 
 // Event is one thing that happened. Exactly one payload is set, the one named
@@ -294,6 +302,8 @@ type Event struct {
 
 	Network *Network `json:"network,omitempty"`
 	Typing  *Typing  `json:"typing,omitempty"`
+
+	Transfer *Transfer `json:"transfer,omitempty"`
 }
 
 // StateChange says that a message has reached a state.

@@ -16,8 +16,9 @@ import (
 )
 
 var (
-	errEnded     = errors.New("files: the message ended")
-	errCancelled = errors.New("files: cancelled")
+	errEnded = errors.New("files: the message ended")
+	// ErrCancelled: the person cancelled the transfer.
+	ErrCancelled = errors.New("files: cancelled")
 	errFalse     = errors.New("files: the file is not what the message says")
 	errWhole     = errors.New("files: all of it is there")
 )

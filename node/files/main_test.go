@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
@@ -177,7 +178,9 @@ func (n *node) start() {
 	go func() { done <- n.Run(ctx) }()
 	n.stop = sync.OnceFunc(func() {
 		cancel()
-		<-done
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			n.t.Errorf("Run: %v", err)
+		}
 		_ = h.Close()
 	})
 	n.t.Cleanup(n.stop)

@@ -225,7 +225,7 @@ func (m *Manager) load() error {
 	}
 	var stray []blob.Place
 	// What is made after this list isn't in it.
-	if err := m.cfg.Dir.List(func(p blob.Place, whole bool) {
+	if err := m.cfg.Dir.List(func(p blob.Place, _ bool) {
 		if !places[p] {
 			stray = append(stray, p)
 		}
@@ -384,7 +384,7 @@ func (m *Manager) begin(ctx context.Context) {
 		m.in[r] = f
 		m.wg.Add(1)
 		m.mu.Unlock()
-		go func() {
+		go func() { //nolint:contextcheck // a fetch has a context of its own, of this one
 			defer m.wg.Done()
 			m.finish(f, f.run())
 		}()
@@ -433,7 +433,7 @@ func (m *Manager) finish(f *fetch, err error) {
 	case err == nil, h == nil:
 	case errors.Is(err, errFalse):
 		h.fault = err.Error()
-	case errors.Is(err, errCancelled):
+	case errors.Is(err, ErrCancelled):
 	default:
 		again = true
 		m.waiting[f.ref] = struct{}{}

@@ -38,7 +38,7 @@ const maxName = 200
 
 // SafeName is what a file that somebody called name, and that is of a kind, is
 // called on this machine: one name in one folder on every system, that shows
-// its real ending, isn't hidden and doesn't make the file run. An empty kind is
+// its real ending, isn't hidden and doesn't make the file run (spec §15.3). An empty kind is
 // not known.
 func SafeName(name, kind string) string {
 	clean := plain(name)

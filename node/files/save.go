@@ -165,7 +165,7 @@ func (m *Manager) Fetch(ctx context.Context, id message.ID, nth int) error {
 		case Failed:
 			return ErrFalse
 		case Cancelled:
-			return errCancelled
+			return ErrCancelled
 		case "":
 			return engine.ErrUnknownMessage
 		case Waiting, Running, Left:
@@ -191,7 +191,7 @@ func (m *Manager) wish(ctx context.Context, id message.ID, nth int, wish record.
 	f := m.in[r]
 	m.mu.Unlock()
 	if wish == record.FileLeft && f != nil {
-		f.cancel(errCancelled)
+		f.cancel(ErrCancelled)
 		<-f.ended
 	}
 	if wish == record.FileLeft && h != nil && !h.mine {

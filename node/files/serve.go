@@ -93,7 +93,7 @@ func (m *Manager) serve(ctx context.Context, s network.Stream, from peer.ID) err
 	began := time.Now()
 	x, err := m.lookup(a, from)
 	if err != nil {
-		// Nobody can tell by the time why.
+		// Nobody can tell by the time why (spec §15.4).
 		select {
 		case <-time.After(m.slow - time.Since(began)):
 		case <-ctx.Done():

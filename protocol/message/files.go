@@ -37,7 +37,7 @@ var (
 )
 
 // File is a file of a message: what it is called and claims to be, what it is,
-// and what is needed to fetch and open it (spec §15).
+// and what is needed to fetch and open it (spec §15.3).
 type File struct {
 	Name      string // a name, not a path
 	Type      string // media type, as the author claims; may be empty

@@ -76,7 +76,7 @@ func (b *Blob) WritePart(i uint32, offset int, part []byte) error {
 	return nil
 }
 
-// Check takes the whole of a piece: [file.ErrPiece] if it is not the right one.
+// Check takes the whole of a piece (spec §15.4): [file.ErrPiece] if it is not the right one.
 // It must be written, or be written next, by [Blob.WritePart].
 func (b *Blob) Check(i uint32, sealed []byte) error { return b.check(i, sealed) }
 

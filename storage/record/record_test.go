@@ -30,6 +30,7 @@ var parsers = []func([]byte) (marshaler, error){
 	parser(record.ParseRelay), parser(record.ParsePool), parser(record.ParseGiven), parser(record.ParsePlaces),
 	parser(record.ParsePosted), parser(record.ParseAsked), parser(record.ParseIssue),
 	parser(record.ParseLeft), parser(record.ParseWithdrawal), parser(record.ParseRevoked), parser(record.ParseAhead),
+	parser(record.ParseFiles),
 }
 
 // examples has one filled-in record of each kind, in the order of parsers.
@@ -74,6 +75,19 @@ var examples = []marshaler{
 	&record.Withdrawal{LeftCopy: record.LeftCopy{Object: [16]byte{1}}, Due: 2, Until: 3, Sure: true},
 	&record.Revoked{Serials: []uint32{1, 5}},
 	&record.Ahead{By: -3 * time.Second},
+	&record.Files{Wishes: []record.FileWish{record.FileAuto, record.FileLeft}},
+}
+
+func TestIndexWithFiles(t *testing.T) {
+	x := &record.Index{Key: []byte{0x41, 1}, Order: 1, State: record.StateRead, Files: true}
+	got, err := record.ParseIndex(x.Marshal())
+	if err != nil || !got.Files {
+		t.Fatal(got, err)
+	}
+	x.Files = false
+	if _, err := record.ParseIndex(append(x.Marshal(), 0)); err == nil {
+		t.Error("that there are none has two spellings")
+	}
 }
 
 func TestEveryRecordComesBack(t *testing.T) {
