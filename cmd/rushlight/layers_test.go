@@ -45,6 +45,7 @@ var clock = []string{
 // A path that ends in a slash stands for everything below it. golang.org/x is
 // for everybody and not listed.
 var users = map[string][]string{
+	"code.dny.dev/ssrf":              {"rushlight/node/preview"},
 	"filippo.io/edwards25519":        {"rushlight/protocol/beacon"},
 	"github.com/BurntSushi/toml":     {"rushlight/cmd/rushlight"},
 	"github.com/coder/websocket":     {"rushlight/node/door"},

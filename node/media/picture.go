@@ -144,7 +144,11 @@ func opaque(img image.Image) image.Image {
 }
 
 // Thumbnail is a small JPEG picture of at most [MaxThumbnail] bytes.
-func (p Picture) Thumbnail() ([]byte, error) {
+func (p Picture) Thumbnail() ([]byte, error) { return p.Small(MaxThumbnail) }
+
+// Small is a JPEG picture with sides of at most [ThumbnailSide], and of at most
+// so many bytes.
+func (p Picture) Small(most int) ([]byte, error) {
 	for side := ThumbnailSide; side >= 16; side = side * 3 / 4 {
 		small := opaque(p.scaled(side))
 		for _, quality := range []int{70, 45} {
@@ -152,7 +156,7 @@ func (p Picture) Thumbnail() ([]byte, error) {
 			if err := jpeg.Encode(&b, small, &jpeg.Options{Quality: quality}); err != nil {
 				return nil, fmt.Errorf("media: encoding a thumbnail: %w", err)
 			}
-			if b.Len() <= MaxThumbnail {
+			if b.Len() <= most {
 				return b.Bytes(), nil
 			}
 		}
