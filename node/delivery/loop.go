@@ -21,7 +21,9 @@ const maxCalls, maxGreetings = 32, 8
 const (
 	watchEvery   = time.Second
 	watchCalm    = 20 * time.Second // while no answer is missing
+	watchNothing = time.Hour        // while there is no stream
 	networkEvery = 5 * time.Second
+	networkCalm  = 10 * time.Second // while no answer is missing, and nobody is called
 	callTime     = 10 * time.Second // to reach a peer
 	hiddenTime   = time.Minute      // the same through Tor
 	answerTime   = 5 * time.Second  // for a peer on a standing connection to answer
@@ -57,7 +59,7 @@ func (m *Manager) loop(ctx context.Context) error {
 		saves: newThrift(m.host.Thrift),
 		ended: make(chan outcome),
 	}
-	watch, check := time.NewTimer(watchCalm), time.NewTicker(networkEvery)
+	watch, check := time.NewTimer(watchNothing), time.NewTimer(networkEvery)
 	defer watch.Stop()
 	defer check.Stop()
 	next := time.NewTimer(0)
@@ -83,6 +85,10 @@ func (m *Manager) loop(ctx context.Context) error {
 		case now := <-watch.C:
 			watch.Reset(m.watchAll(now))
 		case now := <-check.C:
+			check.Reset(networkEvery)
+			if m.calm.Load() && len(c.plans) == 0 {
+				check.Reset(networkCalm)
+			}
 			if net.changed(now) {
 				m.log.Info("the network changed")
 				m.changed()

@@ -47,6 +47,7 @@ func (m *Manager) add(x *session) error {
 		}
 	}
 	m.live[x] = true
+	m.stir()
 	if x.dialled {
 		account = x.target
 		x.active.Store(true)
@@ -204,8 +205,12 @@ func (m *Manager) watch(x *session, now time.Time) error {
 // watchAll looks after every stream, and returns when to do so again.
 func (m *Manager) watchAll(now time.Time) time.Duration {
 	m.calm.Store(true) // whatever happens from here on stirs it
+	all := m.sessions()
 	again := watchCalm
-	for _, x := range m.sessions() {
+	if len(all) == 0 {
+		again = watchNothing
+	}
+	for _, x := range all {
 		err := m.watch(x, now)
 		if err == nil {
 			if _, waiting := x.window.waiting(); waiting || x.probe.Load() != 0 {

@@ -42,9 +42,9 @@ type quest struct {
 func (q *quest) failed(now time.Time, small bool, left host.Thrift) {
 	first, limit := seekFirst, seekShort
 	switch began := now.Sub(q.began); {
-	case left != host.Ample:
+	case left == host.Spent:
 		first, limit = seekEager, seekLast
-	case began > seekEager:
+	case began > seekEager || left != host.Ample && began > settling:
 		limit = seekLast
 	case began < settling && small:
 		limit = seekOften

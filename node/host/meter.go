@@ -108,9 +108,14 @@ func (m *meter) TrimIdle(time.Time) {}
 // dialled counts an attempt at an address.
 func (m *meter) dialled(a ma.Multiaddr) { m.spend(byTransport(a, awayQUIC, awayTCP)) }
 
-// begun counts a new connection.
+// begun counts a new connection. If this side began it, the attempt was counted
+// before, as one in vain.
 func (m *meter) begun(c network.Conn) {
-	m.spend(byTransport(c.RemoteMultiaddr(), beginQUIC, beginTCP))
+	n := byTransport(c.RemoteMultiaddr(), beginQUIC, beginTCP)
+	if c.Stat().Direction == network.DirOutbound {
+		n -= byTransport(c.RemoteMultiaddr(), awayQUIC, awayTCP)
+	}
+	m.spend(n)
 }
 
 // byTransport is one of two numbers. A connection behind a circuit is counted

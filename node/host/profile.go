@@ -36,6 +36,7 @@ type budget struct {
 	burst       int           // and at once
 	low, high   int           // idle connections kept, and tolerated
 	grace       time.Duration // for a new one
+	trim        time.Duration // how often it is looked whether there are too many
 	dialTimeout time.Duration // for one address
 	peer        rcmgr.ResourceLimits
 	system      rcmgr.ResourceLimits
@@ -46,12 +47,12 @@ type budget struct {
 var budgets = map[Profile]budget{
 	Desktop: {
 		memory: 512 << 20, files: 1024, conns: 256, inbound: 128,
-		perAddress: 16, perSecond: 1, burst: 32, low: 4, high: 24, grace: time.Minute,
+		perAddress: 16, perSecond: 1, burst: 32, low: 4, high: 24, grace: time.Minute, trim: time.Minute,
 		dialTimeout: 10 * time.Second,
 	},
 	Relay: {
 		memory: 4 << 30, files: 32768, conns: 8192, inbound: 6144,
-		perAddress: 64, perSecond: 5, burst: 128, low: 4000, high: 5000, grace: time.Minute,
+		perAddress: 64, perSecond: 5, burst: 128, low: 4000, high: 5000, grace: time.Minute, trim: 10 * time.Second,
 		dialTimeout: 15 * time.Second,
 		peer:        rcmgr.ResourceLimits{Streams: 512, StreamsInbound: 256, StreamsOutbound: 512, Memory: 64 << 20},
 		system:      rcmgr.ResourceLimits{Streams: 65536, StreamsInbound: 32768, StreamsOutbound: 65536, Memory: 3 << 30},
@@ -59,7 +60,7 @@ var budgets = map[Profile]budget{
 	},
 	Hidden: {
 		memory: 256 << 20, files: 512, conns: 128, inbound: 64,
-		perAddress: 16, perSecond: 1, burst: 32, low: 16, high: 32, grace: time.Minute,
+		perAddress: 16, perSecond: 1, burst: 32, low: 16, high: 32, grace: time.Minute, trim: time.Minute,
 		dialTimeout: 60 * time.Second,
 	},
 }
@@ -77,7 +78,7 @@ const (
 func (cfg *Config) budget() budget {
 	b := budgets[cfg.Profile]
 	if cfg.Brief {
-		b.conns, b.low, b.high, b.grace = briefConns, briefLow, briefHigh, briefGrace
+		b.conns, b.low, b.high, b.grace, b.trim = briefConns, briefLow, briefHigh, briefGrace, 2*briefGrace
 	}
 	return b
 }
@@ -150,7 +151,7 @@ func (b budget) resourceManager() (network.ResourceManager, error) {
 }
 
 func (b budget) connManager() (*connmgr.BasicConnMgr, error) {
-	cm, err := connmgr.NewConnManager(b.low, b.high, connmgr.WithGracePeriod(b.grace))
+	cm, err := connmgr.NewConnManager(b.low, b.high, connmgr.WithGracePeriod(b.grace), connmgr.WithSilencePeriod(b.trim))
 	if err != nil {
 		return nil, fmt.Errorf("host: making the connection manager: %w", err)
 	}

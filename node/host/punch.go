@@ -2,7 +2,9 @@ package host
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
@@ -31,6 +33,7 @@ type puncher struct {
 	h    *Host
 	ids  identify.IDService
 	work chan network.Conn
+	svc  atomic.Pointer[holepunch.Service] // nil until there is a public address
 
 	mu   sync.Mutex
 	seen map[network.Conn]ma.Multiaddr // how a peer sees this host
@@ -93,17 +96,25 @@ func (p *puncher) run(ctx context.Context) error {
 		},
 	}
 	p.h.h.Network().Notify(bundle)
-	svc, err := holepunch.NewService(p.h.h, p.ids, p.addrs, holepunch.WithAddrFilter(p), holepunch.DirectDialTimeout(punchTime))
-	if err != nil {
-		p.h.h.Network().StopNotify(bundle)
-		return Opaque("host: starting to punch holes", err)
-	}
+	var svc *holepunch.Service
 	var wg sync.WaitGroup
 	for {
+		// Until there is a public address, which always comes with a connection,
+		// the service would look for one every few seconds.
+		if svc == nil && len(p.addrs()) > 0 {
+			if svc, err = holepunch.NewService(p.h.h, p.ids, p.addrs, holepunch.WithAddrFilter(p), holepunch.DirectDialTimeout(punchTime)); err != nil {
+				p.h.h.Network().StopNotify(bundle)
+				return errors.Join(Opaque("host: starting to punch holes", err), sub.Close())
+			}
+			p.svc.Store(svc)
+		}
 		select {
 		case <-ctx.Done():
 			p.h.h.Network().StopNotify(bundle)
-			err := svc.Close()
+			var err error
+			if svc != nil {
+				err = svc.Close()
+			}
 			wg.Wait()
 			if cerr := sub.Close(); err == nil {
 				err = cerr
@@ -117,7 +128,7 @@ func (p *puncher) run(ctx context.Context) error {
 				p.identified(e.(event.EvtPeerIdentificationCompleted))
 			}
 		case c := <-p.work:
-			wg.Go(func() { p.attend(ctx, svc, c) })
+			wg.Go(func() { p.attend(ctx, c) })
 		}
 	}
 }
@@ -156,7 +167,7 @@ func isCircuit(a ma.Multiaddr) bool {
 }
 
 // attend looks after one new connection.
-func (p *puncher) attend(ctx context.Context, svc *holepunch.Service, c network.Conn) {
+func (p *puncher) attend(ctx context.Context, c network.Conn) {
 	if !isCircuit(c.RemoteMultiaddr()) {
 		p.leaveCircuits(ctx, c)
 		return
@@ -168,7 +179,7 @@ func (p *puncher) attend(ctx context.Context, svc *holepunch.Service, c network.
 		if !sleep(ctx, pause) || c.IsClosed() || p.direct(c.RemotePeer()) {
 			return
 		}
-		if p.ready() {
+		if svc := p.svc.Load(); svc != nil && p.ready() {
 			_ = svc.DirectConnect(c.RemotePeer()) // it stays behind the circuit
 		}
 	}

@@ -35,11 +35,9 @@ func (p *Post) collectAll(ctx context.Context) {
 			stop()
 		}
 	}()
-	gather := time.NewTicker(p.owing)
+	gather := time.NewTimer(p.owing) // for what was owed before the start
 	defer gather.Stop()
-	p.mu.Lock()
-	p.owes = true
-	p.mu.Unlock()
+	gathering := true
 	for {
 		all := p.e.Mailboxes()
 		for key, stop := range running {
@@ -61,7 +59,13 @@ func (p *Post) collectAll(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-p.e.MailboxesChanged():
+		case <-p.owed:
+			if !gathering {
+				gather.Reset(p.owing)
+				gathering = true
+			}
 		case <-gather.C:
+			gathering = false
 			p.acknowledge(ctx)
 		}
 	}
@@ -69,13 +73,6 @@ func (p *Post) collectAll(ctx context.Context) {
 
 // acknowledge sends the acknowledgements that were gathered.
 func (p *Post) acknowledge(ctx context.Context) {
-	p.mu.Lock()
-	owes := p.owes
-	p.owes = false
-	p.mu.Unlock()
-	if !owes {
-		return
-	}
 	all, err := p.e.Owes()
 	for _, a := range all {
 		err = errors.Join(err, p.e.Acknowledge(ctx, a))
@@ -492,9 +489,7 @@ func (c *collector) take(ctx context.Context, seqs []uint64, envs [][]byte, ages
 	if len(done) == 0 {
 		return nil
 	}
-	c.p.mu.Lock()
-	c.p.owes = true
-	c.p.mu.Unlock()
+	ring(c.p.owed)
 	if err := c.p.e.MailboxRead(ctx, c.key, c.after); err != nil {
 		return err
 	}

@@ -59,12 +59,12 @@ type Post struct {
 
 	out  outbound
 	bell chan struct{} // has a token when due has changed
+	owed chan struct{} // has a token when acknowledgements are to be gathered
 
 	mu      sync.Mutex
 	due     map[identity.AccountID]time.Time
 	busy    map[identity.AccountID]bool
 	status  map[[32]byte]Status
-	owes    bool
 	recheck map[[32]byte]chan struct{}
 	idle    map[[32]byte]func() // wakes up a collector that waits
 	leaving map[[32]byte]bool   // mailboxes that are known to be given up
@@ -83,8 +83,8 @@ type Status struct {
 func New(cfg Config) *Post {
 	p := &Post{
 		e: cfg.Engine, fresh: cfg.Fresh, log: cfg.Logger, wait: cfg.Patience, owing: cfg.Gather,
-		bell: make(chan struct{}, 1),
-		due:  map[identity.AccountID]time.Time{}, busy: map[identity.AccountID]bool{},
+		bell: make(chan struct{}, 1), owed: make(chan struct{}, 1),
+		due: map[identity.AccountID]time.Time{}, busy: map[identity.AccountID]bool{},
 		status: map[[32]byte]Status{}, recheck: map[[32]byte]chan struct{}{}, idle: map[[32]byte]func(){}, leaving: map[[32]byte]bool{},
 		leave: cmp.Or(cfg.Leave, leaveAfter),
 	}
