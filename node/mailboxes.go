@@ -94,6 +94,10 @@ func (n *Node) mailboxOf(r *record.Relay) api.Mailbox {
 	switch {
 	case r.Leaving != 0:
 		out.State = api.MailboxLeaving
+	case r.Lied != 0:
+		out.State, out.Why = api.MailboxLied, "it signed for mail that it did not hand out"
+	case r.Missed >= 3:
+		out.State, out.Why = api.MailboxDown, "mail that was left there did not come"
 	case s.Failed > 0:
 		out.State = api.MailboxDown
 	case r.Ready && s.Ready:

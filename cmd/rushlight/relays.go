@@ -87,8 +87,8 @@ who calls whom by network name and address, never what is said.`,
 // mailboxState says how a mailbox is.
 func mailboxState(m api.Mailbox) string {
 	switch {
-	case m.State == api.MailboxDown:
-		return "down: " + m.Why
+	case m.State == api.MailboxDown, m.State == api.MailboxLied:
+		return m.State + ": " + m.Why
 	case m.Faults > 0:
 		return fmt.Sprintf("%s, has lost mail %d times", m.State, m.Faults)
 	}

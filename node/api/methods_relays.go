@@ -7,6 +7,7 @@ const (
 	MailboxWanted = "wanted" // it is being made
 	MailboxOK     = "ok"
 	MailboxDown   = "down" // the relay doesn't answer, or refuses
+	MailboxLied   = "lied" // there is proof; contacts are told of others
 	// It was given up: contacts are told, it is emptied, and then deleted.
 	MailboxLeaving = "leaving"
 )

@@ -129,7 +129,7 @@ func (e *Engine) AddRelay(ctx context.Context, key [32]byte, addrs [][]byte, tok
 	return e.do(ctx, 1<<20, func(t *txn) error {
 		r := t.relay(key)
 		if r == nil {
-			if t.staying() >= relayset.MaxRelays {
+			if t.staying() >= relayset.MaxRelays || len(t.relays()) >= 2*relayset.MaxRelays {
 				return ErrTooManyRelays
 			}
 			r = &record.Relay{Key: key, Added: t.now.Unix()}
@@ -173,7 +173,7 @@ func (t *txn) await(relay [32]byte) error {
 // staying is how many mailboxes are not being given up.
 func (t *txn) staying() (n int) {
 	for _, r := range t.relays() {
-		if r.Leaving == 0 {
+		if r.Leaving == 0 && r.Lied == 0 {
 			n++
 		}
 	}
@@ -353,13 +353,25 @@ func (t *txn) signedSet() ([]byte, error) {
 
 // ready are the mailboxes that were made, and aren't given up.
 func (t *txn) ready() (out []record.Relay) {
+	var bad []record.Relay
 	for _, r := range t.relays() {
-		if r.Ready && r.Leaving == 0 {
+		switch {
+		case !r.Ready || r.Leaving != 0:
+		case Bad(&r):
+			bad = append(bad, r)
+		default:
 			out = append(out, r)
 		}
 	}
+	if len(out) == 0 {
+		return bad // better than none
+	}
 	return out
 }
+
+// Bad reports whether a relay was found to lie, to lose mail or to be gone:
+// contacts aren't told of it while there is another.
+func Bad(r *record.Relay) bool { return r.Lied != 0 || r.Missed >= maxMissed || r.Down }
 
 // poolSizes is how many stamps of the classes S, M and L a pool holds when it is
 // full.

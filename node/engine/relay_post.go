@@ -139,7 +139,7 @@ func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Lette
 			}
 			one.d.Due, one.d.Copies, one.d.Seq = 0, nil, one.seq
 		}
-		letters, took, err := t.assign(a, one.o, one.d, p, avoid, &lanes)
+		letters, took, err := t.assign(one.o, one.d, p, avoid, &lanes)
 		if err != nil {
 			return nil, again, err
 		}
@@ -232,7 +232,7 @@ func (t *txn) reseal(a identity.AccountID, seq uint64, o *record.Outbox, d *reco
 
 // assign chooses relays for an entry, takes stamps for them and returns what is
 // to be deposited. It reports whether p has changed.
-func (t *txn) assign(a identity.AccountID, o *record.Outbox, d *record.Posted, p *record.Places, avoid func([32]byte) bool, lanes *int) (out []Letter, took bool, err error) {
+func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid func([32]byte) bool, lanes *int) (out []Letter, took bool, err error) {
 	want := wantedFor(o)
 	if d.Third {
 		d.Due = 0

@@ -90,16 +90,18 @@ func (p *Post) parks(key [32]byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range all {
-		if p.status[r.Key].Failed < 2 && r.Leaving == 0 {
+		if p.status[r.Key].Failed < 2 && r.Leaving == 0 && !engine.Bad(&r) {
 			return r.Key == key
 		}
 	}
-	return false
+	// Of bad ones the first is better than none.
+	return len(all) > 0 && all[0].Key == key && engine.Bad(&all[0])
 }
 
 // collect fetches from one relay until ctx ends.
 func (p *Post) collect(ctx context.Context, key [32]byte) {
 	c := &collector{p: p, key: key, again: make(chan struct{}, 1)}
+	defer c.work.Wait()
 	p.mu.Lock()
 	p.recheck[key] = c.again
 	p.mu.Unlock()
@@ -123,6 +125,7 @@ func (p *Post) collect(ctx context.Context, key [32]byte) {
 			}
 			p.log.Debug("a mailbox can't be emptied", "err", err)
 			p.note(key, func(s *Status) { s.Failed++; s.Why = reason(err) })
+			p.answered(ctx, key, false)
 			if p.Status(key).Failed == 2 {
 				p.Recheck() // another relay is to wait at
 			}
@@ -171,6 +174,10 @@ type collector struct {
 	h    *host.Host // with a key for this relay alone
 	born time.Time
 	mb   *mailbox.Mailbox
+
+	work    sync.WaitGroup
+	planned bool    // guarded by p.mu, like canary: a letter to oneself is planned, or
+	canary  *canary // on its way
 
 	next    time.Duration // until the next time, if nothing happens
 	behind  time.Duration // by how much the relay's clock is ahead of this one
@@ -226,6 +233,7 @@ func (c *collector) run(ctx context.Context) (worked bool, err error) {
 	c.p.mu.Lock()
 	delete(c.p.leaving, c.key)
 	c.p.mu.Unlock()
+	c.p.answered(ctx, c.key, true)
 	// From now on an invite can name it.
 	c.p.note(c.key, func(s *Status) { *s = Status{Ready: true, Live: state.Live, Quota: state.Quota} })
 	c.after, c.unknown = 0, map[uint64][16]byte{}
@@ -236,6 +244,7 @@ func (c *collector) run(ctx context.Context) (worked bool, err error) {
 		if err := errors.Join(c.mint(ctx), c.revoke(ctx)); err != nil {
 			return true, err
 		}
+		c.plan(ctx)
 		if !c.p.parks(c.key) {
 			return true, nil
 		}
@@ -257,7 +266,7 @@ func (c *collector) empty(ctx context.Context) error {
 			return err
 		}
 		if !end.More {
-			return c.lookAgain(ctx)
+			return errors.Join(c.judge(ctx, end), c.lookAgain(ctx))
 		}
 	}
 }
@@ -447,15 +456,24 @@ func (c *collector) mint(ctx context.Context) error {
 
 // fetch takes what came after the last, waiting for it, and trims it.
 func (c *collector) fetch(ctx context.Context, wait uint16) (wire.End, error) {
-	var seqs []uint64
+	var seqs, own []uint64
 	var envs [][]byte
 	var ages []time.Duration
 	end, err := c.mb.Fetch(ctx, wire.Fetch{After: c.after, MaxBytes: fetchBytes, Wait: wait}, func(e *wire.Env) error {
+		if c.sees(e.Envelope) {
+			own = append(own, e.Seq)
+			return nil
+		}
 		seqs, envs, ages = append(seqs, e.Seq), append(envs, slices.Clone(e.Envelope)), append(ages, c.age(e.Day))
 		return nil
 	})
 	if err != nil {
 		return end, err
+	}
+	if len(own) > 0 {
+		if _, err := c.mb.Trim(ctx, wire.RangesOf(own)...); err != nil {
+			return end, err
+		}
 	}
 	c.after = max(c.after, end.Next)
 	return end, c.take(ctx, seqs, envs, ages)

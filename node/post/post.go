@@ -32,6 +32,9 @@ type Config struct {
 	// direct stream before it is deposited, and Gather for how long
 	// acknowledgements are gathered; 0 is 3 s each.
 	Patience, Gather time.Duration
+	// Canaries is how often relays are tested with letters to oneself; 0 is
+	// once a day, less than 0 never.
+	Canaries time.Duration
 	// Leave is for how long a mailbox that is given up is still emptied before
 	// it is deleted; 0 is an hour.
 	Leave  time.Duration
@@ -56,6 +59,8 @@ type Post struct {
 	wait  time.Duration
 	owing time.Duration
 	leave time.Duration
+
+	canaries time.Duration
 
 	out  outbound
 	bell chan struct{} // has a token when due has changed
@@ -86,7 +91,7 @@ func New(cfg Config) *Post {
 		bell: make(chan struct{}, 1), owed: make(chan struct{}, 1),
 		due: map[identity.AccountID]time.Time{}, busy: map[identity.AccountID]bool{},
 		status: map[[32]byte]Status{}, recheck: map[[32]byte]chan struct{}{}, idle: map[[32]byte]func(){}, leaving: map[[32]byte]bool{},
-		leave: cmp.Or(cfg.Leave, leaveAfter),
+		leave: cmp.Or(cfg.Leave, leaveAfter), canaries: cmp.Or(cfg.Canaries, canaryEvery),
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)

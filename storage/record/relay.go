@@ -21,6 +21,12 @@ type Relay struct {
 	Next    uint64   // the highest number seen
 	Faults  uint32   // how often the relay had lost mail
 	Leaving int64    // unix seconds since which it is given up; 0 is not
+	Worked  int64    // unix seconds when it last answered
+	Down    bool     // it has not answered for a day
+	Canary  int64    // unix seconds of the last test with a letter to oneself
+	Missed  uint8    // tests in a row that failed
+	Lied    int64    // unix seconds when it was shown to have lied; 0 is never
+	Proof   []byte   // that it has: see engine.Proof
 }
 
 // RelayKey is the key of one [Relay].
@@ -55,7 +61,8 @@ func (v *Relay) Marshal() []byte {
 	w := wire.NewWriter(nil).U8(1).Raw(v.Key[:])
 	writeAddrs(w, v.Addrs)
 	return w.Raw(v.Seed[:]).Raw(v.Nonce[:]).Vec8(v.Token).U64(uint64(v.Added)).Bool(v.Ready).
-		Raw(v.Log[:]).U64(v.Next).U32(v.Faults).U64(uint64(v.Leaving)).Out()
+		Raw(v.Log[:]).U64(v.Next).U32(v.Faults).U64(uint64(v.Leaving)).
+		U64(uint64(v.Worked)).Bool(v.Down).U64(uint64(v.Canary)).U8(v.Missed).U64(uint64(v.Lied)).Vec16(v.Proof).Out()
 }
 
 // ParseRelay decodes a [Relay].
@@ -65,6 +72,8 @@ func ParseRelay(b []byte) (*Relay, error) {
 	v := &Relay{Key: r.A32(), Addrs: readAddrs(r)}
 	v.Seed, v.Nonce, v.Token, v.Added, v.Ready = r.A32(), r.A16(), r.Vec8(64), int64(r.U64()), r.Bool()
 	v.Log, v.Next, v.Faults, v.Leaving = r.A16(), r.U64(), r.U32(), int64(r.U64())
+	v.Worked, v.Down, v.Canary, v.Missed = int64(r.U64()), r.Bool(), int64(r.U64()), r.U8()
+	v.Lied, v.Proof = int64(r.U64()), r.Vec16(1024)
 	return v, r.Close()
 }
 
