@@ -310,8 +310,14 @@ func (n *Node) Read(ctx context.Context, r api.ReadRequest) ([]api.Message, erro
 		return nil, err
 	}
 	req := engine.Read{With: c.Account, Limit: r.Limit, Unread: r.Unread, Peek: r.Peek}
-	if r.Before != "" {
-		if req.Before, err = message.ParseID(r.Before); err != nil {
+	for _, point := range []struct {
+		text string
+		id   *message.ID
+	}{{r.Before, &req.Before}, {r.After, &req.After}, {r.Around, &req.Around}} {
+		if point.text == "" {
+			continue
+		}
+		if *point.id, err = message.ParseID(point.text); err != nil {
 			return nil, apiError(err)
 		}
 	}

@@ -140,7 +140,7 @@ func (d confined) Wait(ctx context.Context, id, state string) (string, error) {
 
 // Read implements Daemon.
 func (d confined) Read(ctx context.Context, r ReadRequest) ([]Message, error) {
-	if err := d.here(ctx, r.Who, r.Before); err != nil {
+	if err := d.here(ctx, r.Who, r.Before, r.After, r.Around); err != nil {
 		return nil, err
 	}
 	return d.Daemon.Read(ctx, r)
@@ -153,6 +153,22 @@ func (d confined) Search(ctx context.Context, r SearchRequest) ([]Message, error
 	}
 	r.In = d.id
 	return d.Daemon.Search(ctx, r)
+}
+
+// MarkRead implements Daemon.
+func (d confined) MarkRead(ctx context.Context, ids []string) error {
+	if err := d.here(ctx, "", ids...); err != nil {
+		return err
+	}
+	return d.Daemon.MarkRead(ctx, ids)
+}
+
+// SentAt implements Daemon.
+func (d confined) SentAt(ctx context.Context, who, from string, at Time) (Message, error) {
+	if err := d.here(ctx, who); err != nil {
+		return Message{}, err
+	}
+	return d.Daemon.SentAt(ctx, who, from, at)
 }
 
 // Edit implements Daemon.

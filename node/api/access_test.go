@@ -25,7 +25,7 @@ func TestScopes(t *testing.T) {
 	}
 	// What each may call, written down once more: a method that is new is for
 	// admin alone.
-	reading := []string{"version", "id", "status", "check", "contacts", "listContacts", "requests", "wait", "read", "message", "search", "conversations", "watch", "unwatch", "mailboxes", "transfers", "getAttachment"}
+	reading := []string{"version", "id", "status", "check", "contacts", "listContacts", "requests", "wait", "read", "markRead", "message", "search", "conversations", "watch", "unwatch", "mailboxes", "transfers", "getAttachment"}
 	sending := []string{"version", "id", "status", "send", "wait", "react", "edit", "unsend", "draft", "sendTyping"}
 	notAlone := []string{"id", "status", "check", "requests", "mailboxes", "transfers"}
 	one := func(list []string) []string {
@@ -78,6 +78,8 @@ func TestOneConversation(t *testing.T) {
 		},
 		{"read", `{"who":"bob"}`, `{"who":"eve"}`},
 		{"read", `{"who":"bob","before":"` + msgID + `"}`, `{"who":"bob","before":"` + other + `"}`},
+		{"markRead", `{"ids":["` + msgID + `"]}`, `{"ids":["` + msgID + `","` + other + `"]}`},
+		{"read", `{"who":"bob","around":"` + msgID + `"}`, `{"who":"bob","around":"` + other + `"}`},
 		{"message", `{"id":"` + msgID + `"}`, `{"id":"` + other + `"}`},
 		{"wait", `{"id":"` + msgID + `"}`, `{"id":"` + other + `"}`},
 		{"search", `{"query":"x","in":"bob"}`, `{"query":"x","in":"eve"}`},

@@ -95,6 +95,14 @@ type Daemon interface {
 	// Message returns one message: CodeUnknownMessage.
 	Message(ctx context.Context, id string) (Message, error)
 
+	// MarkRead marks messages of others read: CodeUnknownMessage if none of
+	// them is there.
+	MarkRead(ctx context.Context, ids []string) error
+
+	// SentAt finds the message that from, an account, sent in the conversation
+	// with a contact at a time: CodeUnknownMessage.
+	SentAt(ctx context.Context, who, from string, at Time) (Message, error)
+
 	// Delete erases a message from this device alone: CodeUnknownMessage.
 	Delete(ctx context.Context, id string) error
 
@@ -224,6 +232,8 @@ type ReadRequest struct {
 	Who    string
 	Limit  int    // at most so many, the newest ones; 0: no limit
 	Before string // id of a message; only what is older. Empty: up to the newest
+	After  string // id of a message: instead, what is newer, the oldest of it
+	Around string // id of a message: instead, it and what is before and after it
 	Unread bool   // only messages of others that were not read yet
 	Peek   bool   // leave them unread
 }

@@ -88,6 +88,15 @@ func (s *scripted) Message(_ context.Context, id string) (Message, error) {
 	return Message{ID: msgID, Conversation: bob}, nil
 }
 
+func (s *scripted) MarkRead(_ context.Context, ids []string) error { return s.note(ids) }
+
+func (s *scripted) SentAt(_ context.Context, who, from string, at Time) (Message, error) {
+	if at != ms {
+		return Message{}, Errorf(CodeUnknownMessage, "there is no such message")
+	}
+	return Message{ID: msgID, Conversation: bob, From: from}, s.note([]any{who, from, at})
+}
+
 func (s *scripted) Rename(_ context.Context, who, petname string) (Contact, error) {
 	return bobContact, s.note([2]string{who, petname})
 }

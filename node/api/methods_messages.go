@@ -266,6 +266,29 @@ type messageResult struct {
 	Message Message `json:"message"`
 }
 
+type markReadParams struct {
+	IDs OneOrMany `json:"ids" rpc:"required"`
+}
+
+// maxMarked bounds how many messages are marked read by one request.
+const maxMarked = 1024
+
+func (c *conn) markRead(ctx context.Context, params []byte) (any, error) {
+	var p markReadParams
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if len(p.IDs) == 0 || len(p.IDs) > maxMarked {
+		return nil, Errorf(CodeUsage, "say which messages, 1 to %d", maxMarked)
+	}
+	for _, id := range p.IDs {
+		if err := checkMessageID(id); err != nil {
+			return nil, err
+		}
+	}
+	return none{}, c.Daemon.MarkRead(ctx, p.IDs)
+}
+
 func (c *conn) message(ctx context.Context, params []byte) (any, error) {
 	id, err := messageID(params)
 	if err != nil {
@@ -279,6 +302,8 @@ type readParams struct {
 	Who    string `json:"who" rpc:"required"`
 	Limit  int    `json:"limit"`
 	Before string `json:"before"`
+	After  string `json:"after"`
+	Around string `json:"around"`
 	Unread bool   `json:"unread"`
 	Peek   bool   `json:"peek"`
 }
@@ -298,9 +323,16 @@ func (c *conn) read(ctx context.Context, params []byte) (any, error) {
 	if p.Limit < 0 {
 		return nil, Errorf(CodeUsage, "the limit is negative")
 	}
-	if p.Before != "" {
-		if err := checkMessageID(p.Before); err != nil {
+	points := 0
+	for _, id := range []string{p.Before, p.After, p.Around} {
+		if id == "" {
+			continue
+		}
+		if err := checkMessageID(id); err != nil {
 			return nil, err
+		}
+		if points++; points > 1 {
+			return nil, Errorf(CodeUsage, "before, after and around don't go together")
 		}
 	}
 	all, err := c.Daemon.Read(ctx, ReadRequest(p))

@@ -30,7 +30,8 @@ var samples = map[string]string{
 	"send": `{"account":"","recipient":"bob","recipients":[],"message":"hi","attachments":["/a"],"attachment":[],"original":true,"idempotencyKey":"k","expires":"1h","burn":"off",` +
 		`"replyTo":"` + msgID + `","forward":"","markdown":true,"mentions":[{"start":0,"length":1,"who":"bob"}]}`,
 	"wait":           `{"id":"` + msgID + `","state":"read","timeout":"5s"}`,
-	"read":           `{"who":"bob","limit":3,"before":"` + msgID + `","unread":true,"peek":true}`,
+	"read":           `{"who":"bob","limit":3,"before":"` + msgID + `","after":"","around":"","unread":true,"peek":true}`,
+	"markRead":       `{"ids":["` + msgID + `"]}`,
 	"message":        `{"id":"` + msgID + `"}`,
 	"search":         `{"query":"x","in":"bob","limit":3}`,
 	"react":          `{"id":"` + msgID + `","emoji":"👍"}`,

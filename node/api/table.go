@@ -47,6 +47,7 @@ func init() {
 		"wait":          {(*conn).wait, reads | sends | alone, waitParams{}, waitResult{}, "Waits until a message has reached a state."},
 		"read":          {(*conn).read, reads | alone, readParams{}, readResult{}, "Messages of a conversation, oldest first; marks them read unless peek."},
 		"message":       {(*conn).message, reads | alone, messageIDParams{}, messageResult{}, "One message."},
+		"markRead":      {(*conn).markRead, reads | alone, markReadParams{}, none{}, "Marks messages of others read: those that burn begin to, and receipts go out if wanted."},
 		"search":        {(*conn).search, reads | alone, searchParams{}, searchResult{}, "Messages that have all words of a query, newest first."},
 		"react":         {(*conn).react, sends | alone, reactParams{}, reactResult{}, "Puts an emoji under a message; an empty one takes it back."},
 		"edit":          {(*conn).editMessage, sends | alone, editMessageParams{}, editMessageResult{}, "Gives a message of one's own another text."},

@@ -63,6 +63,8 @@ type Read struct {
 	With   identity.AccountID
 	Limit  int        // the newest so many; 0 is all
 	Before message.ID // only older ones; zero is from the newest
+	After  message.ID // instead: only newer ones, the oldest of them
+	Around message.ID // instead: this one, and those before and after it
 	Unread bool       // only what was not shown yet
 	Peek   bool       // leave what is returned unread
 }
@@ -80,7 +82,14 @@ func (e *Engine) Read(ctx context.Context, r Read) ([]View, error) {
 	var fresh []message.ID
 	err := e.store.View(func(tx *storage.Tx) (err error) {
 		t := e.viewTxn(tx)
-		out, fresh, err = t.page(r)
+		switch {
+		case r.Around != message.ID{}:
+			out, fresh, err = t.around(r)
+		case r.After != message.ID{}:
+			out, fresh, err = t.later(r)
+		default:
+			out, fresh, err = t.page(r)
+		}
 		return err
 	})
 	if err != nil || r.Peek || len(fresh) == 0 {

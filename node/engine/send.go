@@ -167,11 +167,27 @@ func (t *txn) sentBefore(id message.ID) (Sent, error) {
 // inserted.
 func (t *txn) compose(conv *conversation, typ message.Type, body []byte) *message.Message {
 	m := &message.Message{Header: conv.history.Next(t.e.self.id, t.now), Type: typ, Body: body}
+	t.stamp(m)
 	if l, ok := conv.history.Log(t.e.self.id); ok && conv.Skip > 0 && l.Held.Last() > 0 {
 		m.Seq += conv.Skip
 	}
 	conv.Skip = 0
 	return m
+}
+
+// maxRun is how far the times of messages may run ahead of the clock when more
+// are sent than there are milliseconds.
+const maxRun = 10 * time.Second
+
+// stamp gives a message a millisecond of its own, by which programs name it.
+func (t *txn) stamp(m *message.Message) {
+	next := t.e.stamped.Add(time.Millisecond)
+	if at := message.ClockTime(m.HLC); at.Before(next) && next.Sub(at) < maxRun && next.Sub(t.now) < maxRun {
+		m.HLC = message.ClockOf(next)
+	}
+	if at := message.ClockTime(m.HLC); at.After(t.e.stamped) {
+		t.e.stamped = at
+	}
 }
 
 // insertOwn places a message of this device in its conversation and the outbox.
