@@ -175,14 +175,14 @@ func (t *txn) compose(conv *conversation, typ message.Type, body []byte) *messag
 	return m
 }
 
-// maxRun is how far the times of messages may run ahead of the clock when more
+// maxLead is how far the times of messages may run ahead of the clock when more
 // are sent than there are milliseconds.
-const maxRun = 10 * time.Second
+const maxLead = 10 * time.Second
 
 // stamp gives a message a millisecond of its own, by which programs name it.
 func (t *txn) stamp(m *message.Message) {
 	next := t.e.stamped.Add(time.Millisecond)
-	if at := message.ClockTime(m.HLC); at.Before(next) && next.Sub(at) < maxRun && next.Sub(t.now) < maxRun {
+	if at := message.ClockTime(m.HLC); at.Before(next) && next.Sub(at) < maxLead && next.Sub(t.now) < maxLead {
 		m.HLC = message.ClockOf(next)
 	}
 	if at := message.ClockTime(m.HLC); at.After(t.e.stamped) {
