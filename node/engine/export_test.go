@@ -32,6 +32,30 @@ func (e *Engine) Forge(ctx context.Context, a identity.AccountID, typ message.Ty
 	return id, err
 }
 
+// Flood is [Engine.Forge] for many bodies in one step.
+func (e *Engine) Flood(ctx context.Context, a identity.AccountID, typ message.Type, bodies [][]byte) (ids []message.ID, err error) {
+	err = e.do(ctx, len(bodies)*4096, func(t *txn) error {
+		conv, err := t.conversation(e.direct(a))
+		if err != nil {
+			return err
+		}
+		for _, body := range bodies {
+			m := t.compose(conv, typ, body)
+			out, err := t.insert(conv, m)
+			if err != nil {
+				return err
+			}
+			ids = append(ids, out.Position.ID)
+			if err := t.tell(a, m); err != nil {
+				return err
+			}
+		}
+		conv.dirty, t.wrote = true, true
+		return nil
+	})
+	return ids, err
+}
+
 // SendRaw sends a message of any type that both sides show.
 func (e *Engine) SendRaw(ctx context.Context, a identity.AccountID, typ message.Type, body []byte) (id message.ID, err error) {
 	err = e.do(ctx, 2*len(body)+8192, func(t *txn) error {

@@ -20,6 +20,9 @@ func TestFold(t *testing.T) {
 			t.Fatalf("%U folds to %q instead of %q", r, got, want)
 		}
 		for _, form := range []norm.Form{norm.NFC, norm.NFD, norm.NFKC, norm.NFKD} {
+			if form.IsNormalString(string(r)) {
+				continue
+			}
 			if got := string(f.fold(nil, form.Bytes([]byte(string(r))))); got != want {
 				t.Fatalf("%U folds to %q, and written otherwise to %q", r, want, got)
 			}
