@@ -66,6 +66,7 @@ func runScripts(t *testing.T, dir string) {
 			"damage":  damage,
 			"peek":    peek,
 			"rpcfake": rpcFake,
+			"newer":   newer,
 			"empty":   awaitText(false),
 			"shows":   awaitText(true),
 		},
