@@ -130,6 +130,9 @@ func (t *txn) ackedAgain(a identity.AccountID, o *record.Outbox, mac [16]byte) (
 // others: deleted entries in front would have to be passed over each time.
 func (t *txn) leave(a identity.AccountID, seq uint64) error {
 	t.queued--
+	if err := t.unpost(a, seq); err != nil {
+		return err
+	}
 	if err := t.del(record.OutboxKey(t, a, seq)); err != nil {
 		return err
 	}
@@ -142,7 +145,7 @@ func (t *txn) leave(a identity.AccountID, seq uint64) error {
 		c.dirty, c.advance = true, true
 	}
 	t.left = append(t.left, outboxEntry{a, seq})
-	return t.unpost(a, seq)
+	return nil
 }
 
 // advance passes over what has left the outbox out of turn.

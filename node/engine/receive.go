@@ -213,6 +213,8 @@ func (t *txn) take(s *session, packet []byte) error {
 		return t.takeAcks(s, p)
 	case *message.Bundles:
 		return t.takeSpares(s, p, packet)
+	case *message.Low:
+		return t.takeLow(s, p)
 	}
 	// Receipts and whatever a newer version sends say nothing that
 	// this version acts on; they are acknowledged so that they don't come again.

@@ -91,6 +91,9 @@ func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Lette
 	if err := t.anew(c, p); err != nil {
 		return nil, again, err
 	}
+	if p, err = t.places(a); err != nil { // what is sealed anew gives its stamps back
+		return nil, again, err
+	}
 	chain, err := t.chain(a)
 	if err != nil {
 		return nil, again, err
@@ -101,12 +104,16 @@ func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Lette
 		d   *record.Posted
 	}
 	var all []entry
+	asks := false // for stamps, already
+	// Without a stamp, what makes the contact send some goes first.
+	starved, ways := !slices.ContainsFunc(p.Relays, func(x record.Place) bool { return len(x.Stamps[0]) > 0 }), 0
 	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, chain.Pending), false, func(k storage.Key, v []byte) (bool, error) {
 		o, err := record.ParseOutbox(v)
 		if err != nil {
 			return false, fmt.Errorf("reading the outbox: %w", err)
 		}
 		seq := record.OutboxSeq(k)
+		asks = asks || len(o.Packet) > 0 && o.Packet[0] == byte(message.KindLow)
 		if o.Kind == record.OutboxUnsealed {
 			return true, nil
 		}
@@ -120,33 +127,52 @@ func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Lette
 			}
 			return true, nil
 		}
-		all = append(all, entry{seq, o, d})
-		if len(all) == maxLetters {
+		if first := opensWay(o); first || len(all) < maxLetters {
+			at := len(all)
+			if first && starved {
+				at = ways
+				ways++
+			}
+			all = slices.Insert(all, at, entry{seq, o, d})
+		}
+		if len(all) >= maxLetters {
 			again = t.now
 		}
-		return len(all) < maxLetters, nil
+		return len(all) < maxLetters || starved && ways == 0, nil
 	}); err != nil {
 		return nil, again, err
 	}
-	changed, lanes := false, 0
+	changed, dry, lanes := false, false, 0
 	if t.now.Sub(time.Unix(p.Asked, 0)) >= laneEvery {
 		lanes = laneMost
 	}
 	for _, one := range all {
 		if one.d.Due != 0 && !one.d.Third { // once more
+			if slices.ContainsFunc(one.d.Copies, func(c record.Copy) bool { return !c.Stored }) {
+				if err := giveBack(p, one.d, one.o); err != nil {
+					return nil, again, err
+				}
+				one.d.Copies, changed = nil, true
+				if err := t.putPosting(one.d); err != nil {
+					return nil, again, err
+				}
+			}
 			if one.seq, one.o, err = t.reseal(a, one.seq, one.o, one.d); err != nil {
 				return nil, again, err
 			}
 			one.d.Due, one.d.Copies, one.d.Seq = 0, nil, one.seq
 		}
-		letters, took, err := t.assign(one.o, one.d, p, avoid, &lanes)
+		letters, took, short, err := t.assign(one.o, one.d, p, avoid, &lanes)
 		if err != nil {
 			return nil, again, err
 		}
-		out, changed = append(out, letters...), changed || took
+		out, changed, dry = append(out, letters...), changed || took, dry || short
 	}
 	if changed {
 		err = t.putPlaces(p)
+	}
+	if err == nil && dry && !asks {
+		err = t.askStamps(a, p)
 	}
 	return out, again, err
 }
@@ -176,6 +202,23 @@ func (t *txn) putPosting(d *record.Posted) error {
 func (t *txn) unpost(a identity.AccountID, seq uint64) error {
 	if !t.e.posted[outboxEntry{a, seq}] {
 		return nil
+	}
+	d, err := t.posting(a, seq)
+	if err != nil {
+		return err
+	}
+	o, err := t.outbox(record.OutboxKey(t, a, seq))
+	if err != nil {
+		return err
+	}
+	if o != nil && slices.ContainsFunc(d.Copies, func(c record.Copy) bool { return !c.Stored }) {
+		p, err := t.places(a)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(giveBack(p, d, o), t.putPlaces(p)); err != nil {
+			return err
+		}
 	}
 	t.after = append(t.after, func() { delete(t.e.posted, outboxEntry{a, seq}) })
 	return t.del(record.PostedKey(t, a, seq))
@@ -231,18 +274,17 @@ func (t *txn) reseal(a identity.AccountID, seq uint64, o *record.Outbox, d *reco
 }
 
 // assign chooses relays for an entry, takes stamps for them and returns what is
-// to be deposited. It reports whether p has changed.
-func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid func([32]byte) bool, lanes *int) (out []Letter, took bool, err error) {
+// to be deposited. It reports whether p has changed, and whether
+// a stamp was wanted that there is not.
+func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid func([32]byte) bool, lanes *int) (out []Letter, took, short bool, err error) {
 	want := wantedFor(o)
 	if d.Third {
 		d.Due = 0
 		want++
 	}
-	class := o.Class
-	if o.Kind == record.OutboxFirst {
-		if class, _, err = o.Sealed(); err != nil {
-			return nil, false, err
-		}
+	class, err := classOf(o)
+	if err != nil {
+		return nil, false, false, err
 	}
 	place := func(k [32]byte) *record.Place {
 		if i := slices.IndexFunc(p.Relays, func(x record.Place) bool { return x.Key == k }); i >= 0 {
@@ -275,7 +317,7 @@ func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid
 		if n := len(x.Stamps[pool]) - 1; n >= 0 {
 			d.Copies = append(d.Copies, record.Copy{Relay: x.Key, Stamp: x.Stamps[pool][n]})
 			x.Stamps[pool] = x.Stamps[pool][:n]
-		} else if *lanes > 0 && !d.Third && class <= envelope.M && x.Lane != ([32]byte{}) {
+		} else if short = true; *lanes > 0 && !d.Third && class <= envelope.M && x.Lane != ([32]byte{}) {
 			*lanes--
 			p.Asked = t.now.Unix()
 			d.Copies = append(d.Copies, record.Copy{Relay: x.Key, Lane: true})
@@ -288,12 +330,12 @@ func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid
 	}
 	if took {
 		if err := t.putPosting(d); err != nil {
-			return nil, false, err
+			return nil, false, false, err
 		}
 	}
 	if d.Third && len(fresh) == 0 && !slices.ContainsFunc(d.Copies, func(c record.Copy) bool { return !c.Stored && !avoid(c.Relay) }) {
 		// There is no third relay now: two have it.
-		return nil, took, t.roundOver(d)
+		return nil, took, short, t.roundOver(d)
 	}
 	for _, c := range d.Copies {
 		if c.Stored || avoid(c.Relay) {
@@ -301,11 +343,11 @@ func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid
 		}
 		_, env, err := o.At(c.Relay)
 		if err != nil {
-			return nil, false, err
+			return nil, false, false, err
 		}
 		if slices.Contains(fresh, c.Relay) && !c.Lane {
 			if err := t.remember(o, c, place(c.Relay).Addrs, cureOf(o, c.Relay), env); err != nil {
-				return nil, false, err
+				return nil, false, false, err
 			}
 		}
 		l := Letter{Seq: d.Seq, Relay: c.Relay, Addrs: place(c.Relay).Addrs, Stamp: c.Stamp, Envelope: env}
@@ -314,7 +356,7 @@ func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid
 		}
 		out = append(out, l)
 	}
-	return out, took, nil
+	return out, took, short, nil
 }
 
 // roundOver plans the next deposit of an entry that is stored.

@@ -20,6 +20,7 @@ const (
 	KindNotice  Kind = 7
 	KindRelays  Kind = 8
 	KindAcks    Kind = 9
+	KindLow     Kind = 10
 )
 
 // Limits of packets (spec §9.6).
@@ -36,8 +37,8 @@ const (
 
 // Packet is the body of an envelope: one logged message or something that
 // devices tell each other beside the log. It is one of [*Message], [*Profile],
-// [*Receipt], [*Bundles], [*Erased], [*Notice], [*Relays], [*Acks] and
-// [*Unknown].
+// [*Receipt], [*Bundles], [*Erased], [*Notice], [*Relays], [*Acks], [*Low]
+// and [*Unknown].
 type Packet interface{ kind() Kind }
 
 func (*Message) kind() Kind { return KindMessage }
@@ -83,8 +84,10 @@ func MarshalPacket(p Packet) ([]byte, error) {
 		err = p.append(w)
 	case *Acks:
 		err = p.append(w)
+	case *Low:
+		err = p.append(w)
 	case *Unknown:
-		if p.Kind <= KindBundles || p.Kind >= KindErased && p.Kind <= KindAcks {
+		if p.Kind <= KindBundles || p.Kind >= KindErased && p.Kind <= KindLow {
 			err = fmt.Errorf("%w: known kind of packet", wire.ErrMalformed)
 		}
 		w.Raw(p.Bytes)
@@ -122,6 +125,8 @@ func ParsePacket(b []byte) (p Packet, err error) {
 		p, err = parseRelays(content)
 	case KindAcks:
 		p, err = parseAcks(content)
+	case KindLow:
+		p, err = parseLow(content)
 	default:
 		p = &Unknown{Kind: k, Bytes: content}
 	}

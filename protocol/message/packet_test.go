@@ -35,6 +35,9 @@ func packets() []message.Packet {
 		&message.Erased{Reason: message.Unsent, Expiry: time.Hour, Message: sample().Erase()},
 		&message.Notice{Conversation: message.ConversationID{1}, Kind: message.NoticeBurned, At: 7 << 16, IDs: []message.ID{{1}, {2}}},
 		&message.Notice{Conversation: message.ConversationID{1}, Kind: message.NoticeTyping, At: 8 << 16},
+		&message.Relays{Set: []byte("set"), Resend: true, Stamps: []message.RelayStamps{{{{1}}, nil, {{2}, {3}}}, {}}},
+		&message.Acks{MACs: [][16]byte{{1}, {2}}},
+		&message.Low{Relays: []message.LowRelay{{Key: [32]byte{1}, Left: [3]uint16{3, 2, 0}}, {Key: [32]byte{2}}}},
 	}
 }
 

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"fmt"
 
 	"rushlight/protocol/relayset"
@@ -31,8 +32,53 @@ type RelayStamps [3][]stamp.Stamp
 // as on a direct stream (spec §8.3). It is itself never acknowledged.
 type Acks struct{ MACs [][16]byte }
 
+// Low says how many stamps are left to whoever sends it, and asks for more:
+// stamps are lost with what a relay dropped (spec §12.8).
+type Low struct{ Relays []LowRelay } // ascending by key
+
+// LowRelay is how many stamps of the classes S, M and L are left for a relay.
+type LowRelay struct {
+	Key  [32]byte
+	Left [3]uint16
+}
+
 func (*Relays) kind() Kind { return KindRelays }
 func (*Acks) kind() Kind   { return KindAcks }
+func (*Low) kind() Kind    { return KindLow }
+
+func (p *Low) append(w *wire.Writer) error {
+	if len(p.Relays) == 0 || len(p.Relays) > relayset.MaxRelays {
+		return fmt.Errorf("%w: bad number of relays", wire.ErrMalformed)
+	}
+	w.U8(uint8(len(p.Relays)))
+	for i, r := range p.Relays {
+		if i > 0 && bytes.Compare(r.Key[:], p.Relays[i-1].Key[:]) <= 0 {
+			return fmt.Errorf("%w: relays out of order", wire.ErrMalformed)
+		}
+		w.Raw(r.Key[:])
+		for _, n := range r.Left {
+			w.U16(n)
+		}
+	}
+	return nil
+}
+
+func parseLow(content []byte) (*Low, error) {
+	r := wire.NewReader(content)
+	n := int(r.U8())
+	if n == 0 || n > relayset.MaxRelays {
+		r.Fail("bad number of relays")
+	}
+	p := &Low{}
+	for i := 0; i < n && r.Err() == nil; i++ {
+		one := LowRelay{Key: r.A32(), Left: [3]uint16{r.U16(), r.U16(), r.U16()}}
+		if i > 0 && bytes.Compare(one.Key[:], p.Relays[i-1].Key[:]) <= 0 {
+			r.Fail("relays out of order")
+		}
+		p.Relays = append(p.Relays, one)
+	}
+	return p, r.Close()
+}
 
 func (p *Relays) append(w *wire.Writer) error {
 	if len(p.Set) > relayset.MaxSet || len(p.Stamps) > relayset.MaxRelays {
