@@ -6,7 +6,6 @@ import (
 	"unicode"
 
 	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
 	"golang.org/x/net/html/charset"
 )
 
@@ -34,53 +33,56 @@ func read(b []byte) (p page) {
 		}
 	}
 	for {
-		switch z.Next() {
-		case html.ErrorToken:
+		token := z.Next()
+		if token == html.ErrorToken {
 			return p
-		case html.EndTagToken:
-			if name, _ := z.TagName(); atom.Lookup(name) == atom.Head {
-				return p
+		}
+		if token != html.StartTagToken && token != html.SelfClosingTagToken && token != html.EndTagToken {
+			continue
+		}
+		tag, more := z.TagName()
+		switch name := string(tag); {
+		case name == "body", name == "head" && token == html.EndTagToken:
+			return p
+		case name == "title" && token == html.StartTagToken:
+			if z.Next() == html.TextToken {
+				set(&p.title, 1, plain(string(z.Text()), MaxTitle, true))
 			}
-		case html.StartTagToken, html.SelfClosingTagToken:
-			name, more := z.TagName()
-			switch atom.Lookup(name) {
-			case atom.Body:
-				return p
-			case atom.Title:
-				if z.Next() == html.TextToken {
-					set(&p.title, 1, plain(string(z.Text()), MaxTitle, true))
-				}
-			case atom.Meta:
-				var kind, content string
-				for more {
-					var key, value []byte
-					key, value, more = z.TagAttr()
-					switch string(key) {
-					case "name", "property":
-						kind = strings.ToLower(string(value))
-					case "content":
-						content = string(value)
-					}
-				}
-				switch kind {
-				case "og:title":
-					set(&p.title, 3, plain(content, MaxTitle, false))
-				case "twitter:title":
-					set(&p.title, 2, plain(content, MaxTitle, false))
-				case "og:description":
-					set(&p.description, 3, plain(content, MaxDescription, false))
-				case "twitter:description":
-					set(&p.description, 2, plain(content, MaxDescription, false))
-				case "description":
-					set(&p.description, 1, plain(content, MaxDescription, false))
-				case "og:image", "og:image:url", "og:image:secure_url":
-					set(&p.image, 2, strings.TrimSpace(content))
-				case "twitter:image":
-					set(&p.image, 1, strings.TrimSpace(content))
-				}
+		case name == "meta":
+			kind, content := meta(z, more)
+			switch kind {
+			case "og:title":
+				set(&p.title, 3, plain(content, MaxTitle, false))
+			case "twitter:title":
+				set(&p.title, 2, plain(content, MaxTitle, false))
+			case "og:description":
+				set(&p.description, 3, plain(content, MaxDescription, false))
+			case "twitter:description":
+				set(&p.description, 2, plain(content, MaxDescription, false))
+			case "description":
+				set(&p.description, 1, plain(content, MaxDescription, false))
+			case "og:image", "og:image:url", "og:image:secure_url":
+				set(&p.image, 2, strings.TrimSpace(content))
+			case "twitter:image":
+				set(&p.image, 1, strings.TrimSpace(content))
 			}
 		}
 	}
+}
+
+// meta reads what a meta element is of, and what it says.
+func meta(z *html.Tokenizer, more bool) (kind, content string) {
+	for more {
+		var key, value []byte
+		key, value, more = z.TagAttr()
+		switch string(key) {
+		case "name", "property":
+			kind = strings.ToLower(string(value))
+		case "content":
+			content = string(value)
+		}
+	}
+	return kind, content
 }
 
 // plain makes one line of text without anything that could make it look like
