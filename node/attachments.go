@@ -30,7 +30,7 @@ func (n *Node) newFiles() error {
 		return err
 	}
 	n.files = files.New(files.Config{
-		Dir: d, Host: n.host, Engine: n.engine, Peers: peersOf{n}, Logger: n.log, Prepare: n.cfg.Prepare,
+		Dir: d, Host: n.host, Engine: n.engine, Peers: peersOf{n}, Logger: n.log, Prepare: new(preparer).prepare,
 		Wake: func(a identity.AccountID) { n.delivery.Wake(a) },
 	})
 	return nil
@@ -44,13 +44,13 @@ func (p peersOf) Peers(a identity.AccountID) []peer.ID { return p.delivery.Peers
 // source is a file to be sent, and what is to be closed afterwards.
 func source(a api.Attachment) (files.Source, io.Closer, error) {
 	if a.Path == "" {
-		return files.Source{Name: filepath.Base(a.Name), Size: int64(len(a.Data)), ReaderAt: bytes.NewReader(a.Data), Original: a.Original}, io.NopCloser(nil), nil
+		return files.Source{Name: filepath.Base(a.Name), Size: int64(len(a.Data)), ReaderAt: bytes.NewReader(a.Data), Original: a.Original, Full: a.Full}, io.NopCloser(nil), nil
 	}
 	if !filepath.IsAbs(a.Path) {
 		return files.Source{}, nil, api.Errorf(api.CodeUsage, "the path of a file to be sent must be absolute")
 	}
 	src, c, err := files.OpenSource(a.Path)
-	src.Original = a.Original
+	src.Original, src.Full = a.Original, a.Full
 	return src, c, err
 }
 

@@ -66,9 +66,6 @@ type Config struct {
 	Version     string
 	// Store is how the store behaves; its Dir, Root and Logger are ignored.
 	Store storage.Options
-	// Prepare, when set, makes of each file that is to be sent what is sent in
-	// its place; see [files.Prepare].
-	Prepare files.Prepare
 	// Host are more options of the network host; see [host.Config].
 	Host []host.Option
 }

@@ -20,7 +20,7 @@ func sendCommand(a *app) *cobra.Command {
 		reply, forward string
 		markdown       bool
 		files          []string
-		original       bool
+		original, full bool
 	)
 	cmd := &cobra.Command{
 		Use:   "send WHO [TEXT|-]",
@@ -39,7 +39,10 @@ them the conversation's timers count.
 
 --file sends a file of any size, up to 16 of them with a message; the text may
 then be left out. The daemon takes a copy, encrypted, and gives it to the other
-side whenever both are online, going on where it stopped.`,
+side whenever both are online, going on where it stopped. What pictures, films,
+sound and PDF files tell of where, when, by whom and with what they were made is
+taken out first, and large pictures are made smaller; --original sends them as
+they are, --full-size in their own size.`,
 		Example: `  rushlight send bob "See you at 8"
   rushlight send bob "Call me" --wait delivered --timeout 1m
   rushlight send bob "Yes" --reply 0123456789abcdef0123456789abcdef
@@ -58,7 +61,7 @@ side whenever both are online, going on where it stopped.`,
 				if err := a.content(o.params, args[1:], files); err != nil {
 					return err
 				}
-				o.params["markdown"], o.params["original"] = markdown, original
+				o.params["markdown"], o.params["original"], o.params["fullSize"] = markdown, original, full
 			} else {
 				if len(args) > 1 || len(files) > 0 {
 					return api.Errorf(api.CodeUsage, "a forwarded message has no text of its own")
@@ -83,6 +86,7 @@ side whenever both are online, going on where it stopped.`,
 	f.StringVar(&forward, "forward", "", "id of a message to send on, in place of a text")
 	f.StringArrayVar(&files, "file", nil, "send the file of this name; may be given several times")
 	f.BoolVar(&original, "original", false, "send files as they are, with all they tell of who made them")
+	f.BoolVar(&full, "full-size", false, "don't make large pictures smaller")
 	addMarkdown(cmd, &markdown)
 	timers.add(f)
 	return cmd

@@ -16,6 +16,7 @@ type Attachment struct {
 	Name     string // with Data: what it is called
 	Data     []byte
 	Original bool // send it as it is, with what it tells of who made it
+	Full     bool // don't make a picture smaller
 }
 
 // SaveRequest puts files of a message where a person wants them.
@@ -69,16 +70,16 @@ const (
 
 // attachment reads one as signal-cli takes it: a path, or
 // data:TYPE;filename=NAME;base64,DATA.
-func attachment(s string, original bool) (Attachment, error) {
+func attachment(s string, original, full bool) (Attachment, error) {
 	rest, ok := strings.CutPrefix(s, "data:")
 	if !ok {
 		if s == "" || len(s) > maxPath {
 			return Attachment{}, Errorf(CodeUsage, "an attachment is the path of a file")
 		}
-		return Attachment{Path: s, Original: original}, nil
+		return Attachment{Path: s, Original: original, Full: full}, nil
 	}
 	head, data, ok := strings.Cut(rest, ",")
-	out := Attachment{Name: "file", Original: original}
+	out := Attachment{Name: "file", Original: original, Full: full}
 	encoded := false
 	for _, p := range strings.Split(head, ";") {
 		if name, is := strings.CutPrefix(p, "filename="); is {
@@ -96,12 +97,12 @@ func attachment(s string, original bool) (Attachment, error) {
 	return out, nil
 }
 
-func attachments(list []string, original bool) (out []Attachment, err error) {
+func attachments(list []string, original, full bool) (out []Attachment, err error) {
 	if len(list) > MaxFiles {
 		return nil, Errorf(CodeUsage, "a message has at most %d files", MaxFiles)
 	}
 	for _, s := range list {
-		a, err := attachment(s, original)
+		a, err := attachment(s, original, full)
 		if err != nil {
 			return nil, err
 		}

@@ -53,7 +53,8 @@ type sendParams struct {
 
 	Attachments OneOrMany `json:"attachments"`
 	Attachment  OneOrMany `json:"attachment"`
-	Original    bool      `json:"original"` // send files as they are
+	Original    bool      `json:"original"` // send files as they are, with their metadata
+	FullSize    bool      `json:"fullSize"` // don't make pictures smaller
 
 	files []Attachment
 }
@@ -114,7 +115,7 @@ func decodeSend(params []byte) (sendParams, error) {
 		return p, err
 	}
 	var err error
-	if p.files, err = attachments(append(p.Attachments, p.Attachment...), p.Original); err != nil {
+	if p.files, err = attachments(append(p.Attachments, p.Attachment...), p.Original, p.FullSize); err != nil {
 		return p, err
 	}
 	if p.Forward != "" {

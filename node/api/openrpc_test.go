@@ -27,7 +27,7 @@ var samples = map[string]string{
 	"recovery":     `{"confirmed":true}`,
 	"qr":           `{"text":"x"}`,
 	"verify":       `{"who":"bob","number":"123"}`,
-	"send": `{"account":"","recipient":"bob","recipients":[],"message":"hi","attachments":["/a"],"attachment":[],"original":true,"idempotencyKey":"k","expires":"1h","burn":"off",` +
+	"send": `{"account":"","recipient":"bob","recipients":[],"message":"hi","attachments":["/a"],"attachment":[],"original":true,"fullSize":true,"idempotencyKey":"k","expires":"1h","burn":"off",` +
 		`"replyTo":"` + msgID + `","forward":"","markdown":true,"mentions":[{"start":0,"length":1,"who":"bob"}]}`,
 	"wait":           `{"id":"` + msgID + `","state":"read","timeout":"5s"}`,
 	"read":           `{"who":"bob","limit":3,"before":"` + msgID + `","after":"","around":"","unread":true,"peek":true}`,

@@ -19,6 +19,7 @@ type Source struct {
 	Size int64
 	io.ReaderAt
 	Original bool // send it as it is
+	Full     bool // don't make a picture smaller
 }
 
 // Prepared is what is sent in place of a file.

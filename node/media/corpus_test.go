@@ -32,7 +32,7 @@ func cleaned(t testing.TB, b []byte) ([]byte, *Cleaned, error) {
 		return nil, nil, err
 	}
 	var out bytes.Buffer
-	n, err := c.WriteTo(&out)
+	n, err := out.ReadFrom(c.Reader())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ const (
 )
 
 // Cleaned is a file without its metadata: a list of parts of the file it was
-// made from, which is read when this is written. The source must not change
+// made from, which is read when this is. The source must not change
 // meanwhile.
 type Cleaned struct {
 	Type Type
@@ -69,9 +69,9 @@ type Cleaned struct {
 // Size is the length of what WriteTo writes, in bytes.
 func (c *Cleaned) Size() int64 { return c.plan.size }
 
-// WriteTo writes the cleaned file. It takes little memory, however long the
-// file is.
-func (c *Cleaned) WriteTo(w io.Writer) (int64, error) { return c.plan.write(w, c.src) }
+// Reader reads the cleaned file. It takes little memory, however long the file
+// is.
+func (c *Cleaned) Reader() io.Reader { return c.plan.reader(c.src) }
 
 // Clean looks through the size bytes of src and returns the file without its
 // metadata. It reads everything that tells what is what, before anything is

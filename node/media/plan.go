@@ -2,6 +2,7 @@ package media
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -61,28 +62,34 @@ type zeroes struct{}
 
 func (zeroes) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-func (p *plan) write(w io.Writer, src io.ReaderAt) (written int64, err error) {
+func (p *plan) reader(src io.ReaderAt) io.Reader {
+	all := make([]io.Reader, 0, len(p.pieces))
 	for _, x := range p.pieces {
-		var n int64
 		switch {
 		case x.own != nil:
-			var k int
-			k, err = w.Write(x.own)
-			n = int64(k)
+			all = append(all, bytes.NewReader(x.own))
 		case x.off < 0:
-			n, err = io.CopyN(w, zeroes{}, x.n)
+			all = append(all, io.LimitReader(zeroes{}, x.n))
 		default:
-			n, err = io.Copy(w, io.NewSectionReader(src, x.off, x.n))
-			if err == nil && n != x.n {
-				err = io.ErrUnexpectedEOF
-			}
-		}
-		written += n
-		if err != nil {
-			return written, fmt.Errorf("media: writing: %w", err)
+			all = append(all, &whole{io.NewSectionReader(src, x.off, x.n), x.n})
 		}
 	}
-	return written, nil
+	return io.MultiReader(all...)
+}
+
+// whole reads n bytes, or fails: a source that became shorter is no end.
+type whole struct {
+	r io.Reader
+	n int64
+}
+
+func (w *whole) Read(b []byte) (int, error) {
+	n, err := w.r.Read(b)
+	w.n -= int64(n)
+	if errors.Is(err, io.EOF) && w.n > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // maxHeld is how many bytes of one part of a file are read into memory.
