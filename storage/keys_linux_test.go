@@ -26,7 +26,7 @@ func init() {
 				return tx.Try(func() error {
 					var leaf Leaf
 					if leaf, made = tx.NewLeaf(wheel.BucketState(100+n), [16]byte{byte(n)}); made != nil {
-						return nil // as if nothing had happened
+						return nil //nolint:nilerr // as if nothing had happened
 					}
 					return tx.PutUnder(burningKey(uint64(n)), []byte("x"), time.Time{}, leaf)
 				})
