@@ -113,6 +113,9 @@ func (s *Store) closeDatabase() error {
 			if s.merger != nil {
 				s.merger.Close()
 			}
+			if s.wal != nil {
+				s.wal.Close()
+			}
 			closed <- s.db.Close()
 		}()
 	}

@@ -40,16 +40,17 @@ func (s *Store) Update(fn func(*Tx) error) error {
 
 // Commit is a transaction on its way to the disk.
 type Commit struct {
-	tx   *Tx
-	s    *Store
-	done chan struct{}
-	err  error // once done
+	tx      *Tx
+	s       *Store
+	written chan struct{} // closed when the database has it
+	done    chan struct{} // closed when the disk has it
+	err     error         // once done
+	prev    *Commit       // the one before, while that isn't done
 
-	// What the writer notes when it is done:
-	ops     []op
-	head    head
-	clock   time.Time // zero when it wasn't written
-	settled bool
+	// What the writer notes when it is written:
+	ops   []op
+	head  head
+	clock time.Time // zero when it wasn't written
 
 	// base is a snapshot without the commit, for who begins meanwhile.
 	base *snapshot
@@ -79,7 +80,9 @@ func (c *Commit) over() bool {
 
 // Start is Update, but returns as soon as the transaction is on its way to the
 // disk, so that the next one can be made meanwhile: its fn sees what this one
-// wrote. At most one is on its way; a Start that is ready earlier waits for it.
+// wrote. At most two are on their way, one to the database and one from there to
+// the disk; a Start that is ready earlier waits. They arrive in their order, and
+// when one fails so do those after it.
 // Nothing of a transaction may be acknowledged or sent before its Wait has
 // returned nil.
 func (s *Store) Start(fn func(*Tx) error) (*Commit, error) {
@@ -107,7 +110,7 @@ func (s *Store) Start(fn func(*Tx) error) (*Commit, error) {
 		return nil, tx.err
 	}
 	if len(tx.at) == 0 && forgetsNothing(tx.forget) {
-		return &Commit{s: s, done: closed, settled: true}, nil
+		return &Commit{s: s, written: closed, done: closed}, nil
 	}
 	ops := tx.ops
 	if len(tx.at) < len(ops) {
@@ -146,15 +149,31 @@ func (s *Store) write() (done func(), err error) {
 	return done, nil
 }
 
-// settle waits for the commit on its way and notes what it changed. It belongs
-// to the writer.
+// settle waits for the commits on their way and notes what they changed. It
+// belongs to the writer, as what it calls.
 func (s *Store) settle() error {
+	if err := s.pass(); err != nil {
+		return err
+	}
+	return s.arrive()
+}
+
+// pass waits until the database has the newest commit, and the disk the one
+// before.
+func (s *Store) pass() error {
 	c := s.flight
 	if c == nil {
 		return nil
 	}
 	s.flight = nil
-	err := c.Wait()
+	err := s.arrive()
+	if err == nil {
+		select {
+		case <-c.written:
+		case <-s.audit.broken: // then Badger may never say
+			err = c.Wait()
+		}
+	}
 	c.base.release()
 	if c.tx != nil {
 		defer c.tx.release()
@@ -162,12 +181,27 @@ func (s *Store) settle() error {
 	if err != nil {
 		return err
 	}
+	// Should it not arrive, the store is used no more.
+	s.sinking = c
 	s.hot.took(c.ops)
 	s.leaves.committed(c.ops)
-	s.durable = c.head
 	if !c.clock.IsZero() {
 		s.clock.committed(c.clock)
 	}
+	return nil
+}
+
+// arrive waits until the disk has the commit that the database has.
+func (s *Store) arrive() error {
+	c := s.sinking
+	if c == nil {
+		return nil
+	}
+	s.sinking = nil
+	if err := c.Wait(); err != nil {
+		return err
+	}
+	s.durable = c.head
 	s.mirrorIfDue()
 	return nil
 }
@@ -227,10 +261,17 @@ func (s *Store) commit(tx *Tx, ops []op) (*Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.settle(); err != nil {
+	wait := s.pass
+	if tx != nil && !forgetsNothing(tx.forget) {
+		wait = s.settle // what destroys keys comes after what has replaced them
+	}
+	if err := wait(); err != nil {
 		return nil, err
 	}
-	c := &Commit{tx: tx, s: s, done: make(chan struct{}), ops: ops, head: ready.head, clock: ready.clock, base: s.snapshot()}
+	c := &Commit{
+		tx: tx, s: s, written: make(chan struct{}), done: make(chan struct{}), prev: s.sinking,
+		ops: ops, head: ready.head, clock: ready.clock, base: s.snapshot(),
+	}
 	b := s.db.NewTransaction(true)
 	defer b.Discard()
 	for i := range ready.entries {
@@ -255,14 +296,27 @@ func (s *Store) commit(tx *Tx, ops []op) (*Commit, error) {
 		tx.hold() // for settle
 	}
 	s.head, s.flight = ready.head, c
+	s.aloft.Store(c)
 	s.gate.hold()
 	b.CommitWith(func(err error) {
+		close(c.written)
+		if c.prev != nil {
+			<-c.prev.done
+			if c.prev.err != nil {
+				err = c.prev.err // the disk says so only once
+			}
+			c.prev = nil
+		}
+		if err == nil && s.wal != nil {
+			err = s.wal.Sync()
+		}
 		if err != nil {
-			c.err = s.fail(fmt.Errorf("committing: %w", err))
+			c.err = s.fail(cause(err, "committing"))
 		} else {
 			s.counter.Store(c.head.counter)
 		}
 		close(c.done)
+		s.aloft.CompareAndSwap(c, nil)
 		if tx != nil {
 			tx.release()
 		}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"rushlight/storage/logsync"
 )
 
 // Schema is the version of the layout this package writes. A store with a
@@ -107,7 +109,7 @@ func (o Options) badger(dir string, k keys, memTable int64, h hooks) badger.Opti
 	}
 	return badger.DefaultOptions(dir).
 		WithLogger(badgerLog{log: o.Logger, hooks: h}).
-		WithSyncWrites(!o.UnsafeNoSync).
+		WithSyncWrites(!logsync.Alone && !o.UnsafeNoSync).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
 		WithMemTableSize(max(o.MemTableSize, memTable)).

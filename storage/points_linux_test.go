@@ -316,7 +316,10 @@ func TestFaults(t *testing.T) {
 		path   func(dir string) string // only on this file; nil: on any
 		told   string                  // by the Update or by closing; empty: nobody need notice
 	}{
-		{"msync", "msync:error=EIO:when=40+", nil, "committing"},
+		{"fdatasync", "fdatasync:error=EIO:when=40+", nil, "committing"},
+		{"fdatasync once", "fdatasync:error=EIO:when=40", nil, "committing"},
+		{"full at fdatasync", "fdatasync:error=ENOSPC:when=40+", nil, "committing"},
+		{"msync", "msync:error=EIO", nil, ":"},
 		{"fsync", "fsync:error=EIO:when=60+", nil, ":"},
 		{"fsync once", "fsync:error=EIO:when=61", nil, ":"},
 		{"ftruncate", "ftruncate:error=EIO:when=3+", nil, ":"},

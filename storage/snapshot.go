@@ -12,8 +12,8 @@ type snapshot struct {
 	users atomic.Int32
 }
 
-// snapshot is one of everything that is committed. It waits for the commit on
-// its way.
+// snapshot is one of everything that is committed, and may show a commit that
+// isn't on the disk yet.
 func (s *Store) snapshot() *snapshot {
 	b := &snapshot{Txn: s.db.NewTransaction(false)}
 	b.users.Store(1)
@@ -31,15 +31,17 @@ func (b *snapshot) release() {
 	}
 }
 
-// beginWrite begins a transaction on top of the one on its way, without
-// waiting for it.
+// beginWrite begins a transaction on top of those on their way, without waiting
+// for them.
 func (s *Store) beginWrite() (*Tx, error) {
 	c := s.flight
 	if c == nil || c.tx == nil || c.over() {
-		if err := s.settle(); err != nil {
+		if err := s.pass(); err != nil {
 			return nil, err
 		}
-		return s.begin(true), nil
+		tx := &Tx{s: s, base: s.snapshot(), writable: true}
+		tx.users.Store(1)
+		return tx, nil
 	}
 	c.tx.hold()
 	tx := &Tx{s: s, base: c.base.share(), before: c.tx, writable: true}

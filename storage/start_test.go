@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A transaction that begins while another is on its way sees what that wrote,
@@ -104,5 +105,61 @@ func TestStartFails(t *testing.T) {
 	}
 	if got := s.Head(); got < 20 {
 		t.Errorf("head %d", got)
+	}
+}
+
+// held lets nothing through to the disk until it is opened.
+type held struct {
+	syncer
+	reached, open chan struct{}
+}
+
+func (h held) Sync() error {
+	close(h.reached)
+	<-h.open
+	return h.syncer.Sync()
+}
+
+// TestViewWaits: what isn't on the disk yet is shown to nobody, although the
+// database has it. Somebody who sees an outbox entry sends it, and after a power
+// cut its key would be used for another.
+func TestViewWaits(t *testing.T) {
+	s := open(t, testOptions(t.TempDir()))
+	if s.wal == nil {
+		t.Skip("here Badger itself syncs before it shows")
+	}
+	put(t, s, "k", "1")
+	h := held{s.wal, make(chan struct{}), make(chan struct{})}
+	s.wal = h
+	c, err := s.Start(func(tx *Tx) error { return tx.Put(Key("k"), []byte("2")) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-h.reached
+	raw := s.snapshot()
+	it, err := raw.Get([]byte("k"))
+	if err != nil || it.Version() != s.head.counter {
+		t.Fatal("control: the database doesn't show the commit: ", err)
+	}
+	raw.release()
+	seen := make(chan string)
+	go func() { seen <- get(t, s, "k") }()
+	select {
+	case v := <-seen:
+		t.Fatalf("%q was shown before it was on the disk", v)
+	case <-c.done:
+		t.Fatal("acknowledged before it was on the disk")
+	case <-time.After(200 * time.Millisecond):
+	}
+	close(h.open)
+	if v := <-seen; v != "2" {
+		t.Errorf("%q is shown", v)
+	}
+	if err := c.Wait(); err != nil {
+		t.Error(err)
+	}
+	s.wal = h.syncer
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }

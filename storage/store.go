@@ -31,6 +31,7 @@ import (
 
 	"rushlight/protocol/wire"
 	"rushlight/storage/keyfile/wheel"
+	"rushlight/storage/logsync"
 	"rushlight/storage/merge"
 )
 
@@ -50,21 +51,30 @@ type Store struct {
 	merger *merge.Merger // nil when nothing is merged
 
 	poison  atomic.Pointer[poisonError]
+	aloft   atomic.Pointer[Commit] // on its way to the disk: it may be seen in the database before
 	counter atomic.Uint64
 
 	writing   atomic.Bool // who set it owns what follows
 	head      head        // of the newest transaction, also of one on its way
 	durable   head        // of the newest one that is known to be on the disk
 	hot       hot
-	flight    *Commit // the transaction on its way to the disk
+	flight    *Commit // the newest transaction, on its way to the database
+	sinking   *Commit // the one before it, on its way from there to the disk
 	guard     *guard
 	away      time.Duration
 	opened    uint64 // commit counter when it was opened
 	logNumber uint64 // of the log that Badger writes
+	wal       syncer // nil when Badger syncs its log itself; a commit's until it is done
 	leaves    leaves // reading keys is everybody's
 
 	gate  gate
 	close func() error
+}
+
+// syncer is a *logsync.Log, or a test's.
+type syncer interface {
+	Sync() error
+	Close()
 }
 
 // Open opens the store in o.Dir, creating it when the directory holds none,
@@ -140,6 +150,13 @@ func (s *Store) open(o Options) error {
 	}
 	for _, l := range now.logs {
 		s.logNumber = max(s.logNumber, l.number)
+	}
+	if logsync.Alone && !o.UnsafeNoSync {
+		log, err := logsync.Open(dbDir)
+		if err != nil {
+			return cause(err, "opening the database")
+		}
+		s.wal = log
 	}
 	if err := s.readHead(mark, seen.version); err != nil {
 		return err

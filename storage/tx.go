@@ -36,7 +36,7 @@ type op struct {
 type Tx struct {
 	s        *Store
 	base     *snapshot
-	before   *Tx // on its way to the disk: its writes come on top of base
+	before   *Tx // on its way to the database: its writes come on top of base
 	users    atomic.Int32
 	writable bool
 	over     bool
@@ -92,8 +92,14 @@ var (
 	errInView = errors.New("storage: a View can't write")
 )
 
+// begin begins a transaction on everything that is on the disk. It waits for a
+// commit on its way, which the snapshot may show: nobody may act on one that a
+// power cut takes back.
 func (s *Store) begin(writable bool) *Tx {
 	tx := &Tx{s: s, base: s.snapshot(), writable: writable}
+	if c := s.aloft.Load(); c != nil {
+		_ = c.Wait() // its error is its writer's
+	}
 	tx.users.Store(1)
 	return tx
 }

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package logsync
+
+import "os"
+
+// Alone says that syncing a file brings what was written to it through a
+// mapping to the disk. It isn't known to here.
+const Alone = false
+
+func sync(f *os.File) error { return f.Sync() }
