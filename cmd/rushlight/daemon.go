@@ -48,6 +48,7 @@ type settings struct {
 	noLAN      bool
 	name       string
 	page       string // address of the page; empty is none
+	signalCLI  string // address for programs written for signal-cli; empty is none
 	open       bool   // in a browser, if there is one
 	logger     *slog.Logger
 }

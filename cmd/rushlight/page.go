@@ -31,6 +31,8 @@ type page struct {
 }
 
 var (
+	errSignalAddr = api.Errorf(api.CodeUsage, "signal-cli's programs can't be served there").
+			WithHint("it is for this machine alone, on a free port: 127.0.0.1:7583")
 	errPageAddr = api.Errorf(api.CodeUsage, "the page can't be served there").
 			WithHint("it is for this machine alone: 127.0.0.1:PORT or [::1]:PORT")
 	errPageTaken = api.Errorf(api.CodeAlreadyRunning, "another program has the page's port").WithHint("choose another with --page, or --no-page")

@@ -37,6 +37,9 @@ func (u upFlags) settings() (settings, error) {
 	if s.page != "" && !door.IsLoopback(s.page) {
 		return s, errPageAddr
 	}
+	if s.signalCLI = u.signalCLI; s.signalCLI != "" && !door.IsLoopback(s.signalCLI) {
+		return s, errSignalAddr
+	}
 	if s.idleCap < 0 {
 		return s, api.Errorf(api.CodeUsage, "that is not a number of bytes").WithHint("write it like 5000000")
 	}

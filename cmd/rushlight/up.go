@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rushlight/node/api"
+	"rushlight/node/door"
 	"rushlight/protocol/identity"
 	"rushlight/storage/keyfile"
 )
@@ -33,6 +34,7 @@ type upFlags struct {
 	noLAN      bool
 	name       string
 	page       string
+	signalCLI  string
 	noPage     bool
 	noOpen     bool
 }
@@ -51,6 +53,7 @@ func addUpFlags(cmd *cobra.Command) *upFlags {
 	f.BoolVar(&u.noLAN, "no-lan", false, "don't look for contacts on the local network")
 	f.StringVar(&u.name, "name", "", "first run: the name your contacts see until they choose one")
 	f.StringVar(&u.page, "page", defaultPage, "address of the page on this machine; port 0 is chosen once and kept")
+	f.StringVar(&u.signalCLI, "signal-cli", "", "address on this machine for programs written for signal-cli; anybody who can connect is let in (default: none)")
 	f.BoolVar(&u.noPage, "no-page", false, "don't serve the page")
 	f.BoolVar(&u.noOpen, "no-open", false, "don't open the page in a browser")
 	return u
@@ -221,6 +224,18 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 				stop(err)
 			}
 		})
+	}
+	if s.signalCLI != "" {
+		sln, err := door.Listen(ctx, s.signalCLI)
+		if err != nil {
+			stop(errSignalAddr)
+		} else {
+			doors.Go(func() {
+				if err := srv.ServeSignal(ctx, sln); err != nil {
+					stop(fmt.Errorf("serving programs written for signal-cli: %w", err))
+				}
+			})
+		}
 	}
 	node.Go(func() {
 		err := d.Run(nodeCtx)

@@ -36,7 +36,8 @@ func (g Grant) allows(method string) bool {
 	if g.Conversation != "" && m&alone == 0 {
 		return false
 	}
-	return g.Has(ScopeAdmin) || m&reads != 0 && g.Has(ScopeRead) || m&sends != 0 && g.Has(ScopeSend)
+	return g.Has(ScopeAdmin) || m&reads != 0 && g.Has(ScopeRead) || m&sends != 0 && g.Has(ScopeSend) ||
+		m&signals != 0 && g.Has(scopeSignal)
 }
 
 var errScope = Errorf(CodeNotAllowed, "this token doesn't allow that").

@@ -25,9 +25,9 @@ func TestScopes(t *testing.T) {
 	}
 	// What each may call, written down once more: a method that is new is for
 	// admin alone.
-	reading := []string{"version", "id", "status", "check", "contacts", "listContacts", "requests", "wait", "read", "markRead", "message", "search", "conversations", "watch", "unwatch", "mailboxes", "transfers", "getAttachment"}
-	sending := []string{"version", "id", "status", "send", "wait", "react", "edit", "unsend", "draft", "sendTyping"}
-	notAlone := []string{"id", "status", "check", "requests", "mailboxes", "transfers"}
+	reading := []string{"version", "id", "status", "check", "contacts", "listContacts", "requests", "wait", "read", "markRead", "message", "search", "conversations", "watch", "unwatch", "mailboxes", "transfers", "getAttachment", "sendReceipt", "subscribeReceive", "listGroups", "listAccounts", "listIdentities"}
+	sending := []string{"version", "id", "status", "send", "wait", "react", "edit", "unsend", "draft", "sendTyping", "sendReaction", "remoteDelete"}
+	notAlone := []string{"id", "status", "check", "requests", "mailboxes", "transfers", "listGroups", "listAccounts", "listIdentities"}
 	one := func(list []string) []string {
 		return slices.DeleteFunc(slices.Clone(list), func(m string) bool { return slices.Contains(notAlone, m) })
 	}
@@ -86,6 +86,9 @@ func TestOneConversation(t *testing.T) {
 		{"react", `{"id":"` + msgID + `","emoji":"x"}`, `{"id":"` + other + `","emoji":"x"}`},
 		{"edit", `{"id":"` + msgID + `","message":"x"}`, `{"id":"` + other + `","message":"x"}`},
 		{"unsend", `{"id":"` + msgID + `"}`, `{"id":"` + other + `"}`},
+		{"sendReaction", `{"recipient":"bob","emoji":"x","targetAuthor":"bob","targetTimestamp":1700000000123}`, `{"recipient":"eve","emoji":"x","targetAuthor":"bob","targetTimestamp":1700000000123}`},
+		{"remoteDelete", `{"recipient":"bob","targetTimestamp":1700000000123}`, `{"recipient":"eve","targetTimestamp":1700000000123}`},
+		{"sendReceipt", `{"recipient":"bob","targetTimestamp":1700000000123}`, `{"recipient":"eve","targetTimestamp":1700000000123}`},
 		{"draft", `{"who":"bob"}`, `{"who":"eve"}`},
 		{"getAttachment", `{"id":"` + msgID + `-0"}`, `{"id":"` + other + `-0"}`},
 		{"sendTyping", `{"recipient":"bob"}`, `{"recipient":"eve"}`},

@@ -161,6 +161,9 @@ type verifyParams struct {
 	Number string `json:"number"`
 }
 
+// digits takes the spaces out of a number.
+func digits(s string) string { return strings.Join(strings.Fields(s), "") }
+
 func (c *conn) verify(ctx context.Context, params []byte) (any, error) {
 	var p verifyParams
 	if err := decode(params, &p); err != nil {
@@ -169,7 +172,7 @@ func (c *conn) verify(ctx context.Context, params []byte) (any, error) {
 	if err := checkWho(p.Who); err != nil {
 		return nil, err
 	}
-	p.Number = strings.Join(strings.Fields(p.Number), "")
+	p.Number = digits(p.Number)
 	if strings.Trim(p.Number, "0123456789") != "" {
 		return nil, Errorf(CodeUsage, "a safety number has only digits")
 	}

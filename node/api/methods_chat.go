@@ -112,9 +112,9 @@ func (c *conn) draft(ctx context.Context, params []byte) (any, error) {
 }
 
 type sendTypingParams struct {
-	Account   string    `json:"account"`
-	Recipient OneOrMany `json:"recipient" rpc:"required"`
-	Stop      bool      `json:"stop"`
+	signalTarget
+	Stop bool  `json:"stop"`
+	When *bool `json:"when"` // false is stop
 }
 
 // sendTyping is signal-cli's.
@@ -123,17 +123,15 @@ func (c *conn) sendTyping(ctx context.Context, params []byte) (any, error) {
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
-	if err := c.ownAccount(ctx, p.Account); err != nil {
+	all, err := c.recipients(ctx, p.signalTarget)
+	if err != nil {
 		return nil, err
 	}
-	if len(p.Recipient) != 1 {
-		return nil, Errorf(CodeUsage, "say to whom").WithHint("recipient is a petname or an account id")
+	if p.Stop || p.When != nil && !*p.When {
+		return none{}, nil // it ends by itself
 	}
-	if err := checkWho(p.Recipient[0]); err != nil {
-		return nil, err
-	}
-	if !p.Stop {
-		if err := c.Daemon.Typing(ctx, p.Recipient[0]); err != nil {
+	for _, who := range all {
+		if err := c.Daemon.Typing(ctx, who); err != nil {
 			return nil, err
 		}
 	}

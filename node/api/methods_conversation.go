@@ -92,6 +92,15 @@ func (c *conn) unsend(ctx context.Context, params []byte) (any, error) {
 // maxEmoji bounds a reaction, in bytes of UTF-8.
 const maxEmoji = 32
 
+var errEmoji = Errorf(CodeUsage, "a reaction is one emoji, or up to %d bytes without spaces", maxEmoji)
+
+func checkEmoji(s string) error {
+	if len(s) > maxEmoji || strings.ContainsAny(s, " \t\r\n") {
+		return errEmoji
+	}
+	return nil
+}
+
 type reactParams struct {
 	ID    string `json:"id" rpc:"required"`
 	Emoji string `json:"emoji"` // empty takes it back
@@ -109,8 +118,8 @@ func (c *conn) react(ctx context.Context, params []byte) (any, error) {
 	if err := checkMessageID(p.ID); err != nil {
 		return nil, err
 	}
-	if len(p.Emoji) > maxEmoji || strings.ContainsAny(p.Emoji, " \t\r\n") {
-		return nil, Errorf(CodeUsage, "a reaction is one emoji, or up to %d bytes without spaces", maxEmoji)
+	if err := checkEmoji(p.Emoji); err != nil {
+		return nil, err
 	}
 	return reactResult{p.ID}, c.Daemon.React(ctx, p.ID, p.Emoji)
 }

@@ -56,6 +56,12 @@ type sendParams struct {
 	Original    bool      `json:"original"` // send files as they are, with their metadata
 	FullSize    bool      `json:"fullSize"` // don't make pictures smaller
 
+	// What is answered, as signal-cli says it; replyTo says it by id.
+	QuoteTimestamp int64     `json:"quoteTimestamp"`
+	QuoteAuthor    string    `json:"quoteAuthor"`
+	QuoteMessage   string    `json:"quoteMessage"` // not used
+	GroupID        OneOrMany `json:"groupId"`
+
 	files []Attachment
 }
 
@@ -90,6 +96,9 @@ func decodeSend(params []byte) (sendParams, error) {
 	}
 	p.Recipient = append(p.Recipient, p.Recipients...)
 	p.Recipients = nil
+	if len(p.GroupID) > 0 {
+		return p, errNoGroup
+	}
 	if n := len(p.Recipient); n == 0 {
 		return p, Errorf(CodeUsage, "say to whom").WithHint("recipient is a petname or an account id")
 	} else if n > maxRecipients {
@@ -175,6 +184,12 @@ func (c *conn) send(ctx context.Context, params []byte, before <-chan struct{}, 
 			To: to, Text: p.Message, IdempotencyKey: p.IdempotencyKey,
 			Expires: (*time.Duration)(p.Expires), Burn: (*time.Duration)(p.Burn),
 			ReplyTo: p.ReplyTo, Forward: p.Forward, Markdown: p.Markdown, Mentions: p.Mentions, Files: p.files,
+		}
+		if p.QuoteTimestamp != 0 && p.QuoteAuthor != "" && p.ReplyTo == "" {
+			// What can't be found is answered without a quote, as there.
+			if m, err := c.Daemon.SentAt(ctx, to, p.QuoteAuthor, Time(p.QuoteTimestamp)); err == nil {
+				req.ReplyTo = m.ID
+			}
 		}
 		if p.IdempotencyKey != "" && i > 0 {
 			req.IdempotencyKey += "\x00" + to

@@ -23,6 +23,31 @@ func (c *conn) startWatch(ctx context.Context, params []byte) (any, error) {
 	if err := decode(params, &p); err != nil {
 		return nil, err
 	}
+	return c.watching(ctx, p, func(ctx context.Context, e Event) error { return c.srv.Notify(ctx, "event", e) })
+}
+
+// subscribeReceive is signal-cli's watch: what comes from others follows as
+// notifications of the method receive. The subscription has the number 0.
+func (c *conn) subscribeReceive(ctx context.Context, params []byte) (any, error) {
+	var p subscribeReceiveParams
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if err := c.ownAccount(ctx, p.Account); err != nil {
+		return nil, err
+	}
+	_, err := c.watching(ctx, startWatchParams{}, c.received)
+	return 0, err
+}
+
+type subscribeReceiveParams struct {
+	Account string `json:"account"`
+}
+
+// watching starts the watch of this connection.
+//
+//nolint:contextcheck // a watch outlives the request that starts it
+func (c *conn) watching(ctx context.Context, p startWatchParams, tell func(context.Context, Event) error) (any, error) {
 	if !c.push {
 		return nil, Errorf(CodeUsage, "events don't come this way").WithHint("read them from /api/v1/events, or watch over a WebSocket")
 	}
@@ -51,7 +76,7 @@ func (c *conn) startWatch(ctx context.Context, params []byte) (any, error) {
 				if err := wctx.Err(); err != nil {
 					return err
 				}
-				return c.srv.Notify(wctx, "event", e)
+				return tell(wctx, e)
 			})
 		byItself := wctx.Err() == nil
 		cancel()

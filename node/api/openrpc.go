@@ -43,6 +43,7 @@ func (s *Server) OpenRPC() ([]byte, error) {
 		methods = append(methods, o)
 	}
 	event, failure := d.of(reflect.TypeFor[Event]()), d.of(reflect.TypeFor[Error]())
+	received := d.of(reflect.TypeFor[Received]())
 	return json.MarshalIndent(map[string]any{
 		"openrpc": "1.3.2",
 		"info": map[string]string{
@@ -51,7 +52,7 @@ func (s *Server) OpenRPC() ([]byte, error) {
 		},
 		"methods":         methods,
 		"components":      map[string]any{"schemas": d.defs},
-		"x-notifications": map[string]any{"event": event, "watchEnded": failure},
+		"x-notifications": map[string]any{"event": event, "watchEnded": failure, "receive": received},
 		"x-error-data":    failure,
 	}, "", " ")
 }
@@ -83,12 +84,15 @@ var (
 	lifetime = schema{"type": []string{"string", "number"}, "description": "such as 30s or 7d, or off; a number is seconds"}
 	oneOrAll = schema{"oneOf": []schema{text, {"type": "array", "items": text}, {"type": "null"}}}
 
+	anyTimes = schema{"oneOf": []schema{{"type": "integer"}, {"type": "array", "items": schema{"type": "integer"}}, {"type": "null"}}}
+
 	special = map[reflect.Type]schema{
-		reflect.TypeFor[Time]():       moment,
-		reflect.TypeFor[Duration]():   span,
-		reflect.TypeFor[Timer]():      lifetime,
-		reflect.TypeFor[NullString](): {"type": []string{"string", "null"}},
-		reflect.TypeFor[OneOrMany]():  oneOrAll,
+		reflect.TypeFor[Time]():           moment,
+		reflect.TypeFor[Duration]():       span,
+		reflect.TypeFor[Timer]():          lifetime,
+		reflect.TypeFor[NullString]():     {"type": []string{"string", "null"}},
+		reflect.TypeFor[OneOrMany]():      oneOrAll,
+		reflect.TypeFor[OneOrManyTimes](): anyTimes,
 	}
 )
 

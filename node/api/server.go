@@ -132,7 +132,8 @@ type conn struct {
 	watch context.CancelFunc // the running watch, or nil
 }
 
-func (s *Server) serveConn(ctx context.Context, nc net.Conn, g Grant, push bool) {
+// serveConn serves one connection; begin are called once it is set up.
+func (s *Server) serveConn(ctx context.Context, nc net.Conn, g Grant, push bool, begin ...func(*conn, context.Context)) {
 	hard, cancelHard := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelHard()
 	soft, cancelSoft := context.WithCancel(ctx)
@@ -156,6 +157,9 @@ func (s *Server) serveConn(ctx context.Context, nc net.Conn, g Grant, push bool)
 	})
 	stop := context.AfterFunc(ctx, l.stop)
 	c.srv.Start(l)
+	for _, f := range begin {
+		f(c, hard)
+	}
 	// How a connection ended is the client's business.
 	_ = c.srv.Wait()
 	stop()

@@ -4,9 +4,10 @@ package api
 type may uint8
 
 const (
-	reads may = 1 << iota // those with the scope read
-	sends                 // those with the scope send
-	alone                 // of these, also those for one conversation; see confined
+	reads   may = 1 << iota // those with the scope read
+	sends                   // those with the scope send
+	alone                   // of these, also those for one conversation; see confined
+	signals                 // the compatible listener's clients
 )
 
 // route is a method of the table. The types of params and result are what the
@@ -39,8 +40,8 @@ func init() {
 		"remove":       {(*conn).remove, 0, removeParams{}, removeResult{}, "Forgets a contact and the conversation."},
 		"approve":      {oneContact(Daemon.Approve), 0, whoParams{}, contactResult{}, "Makes a contact of somebody who asked."},
 		"decline":      {(*conn).decline, 0, whoParams{}, declineResult{}, "Forgets somebody who asked."},
-		"block":        {oneContact(Daemon.Block), 0, whoParams{}, contactResult{}, "Takes nothing more from a contact, who isn't told."},
-		"unblock":      {oneContact(Daemon.Unblock), 0, whoParams{}, contactResult{}, "Undoes block."},
+		"block":        {oneContact(Daemon.Block), signals, whoParams{}, contactResult{}, "Takes nothing more from a contact, who isn't told."},
+		"unblock":      {oneContact(Daemon.Unblock), signals, whoParams{}, contactResult{}, "Undoes block."},
 		"verify":       {(*conn).verify, 0, verifyParams{}, Verification{}, "Shows the safety number, or compares it and marks the contact verified."},
 
 		"send":          {nil, sends | alone, sendParams{}, SendResult{}, "Sends a message. A repeated idempotencyKey gives what the first call gave."},
@@ -65,6 +66,16 @@ func init() {
 		"save":           {(*conn).save, 0, saveParams{}, saveResult{}, "Fetches files of a message and saves them on the daemon's machine; nothing is overwritten."},
 		"transfers":      {(*conn).transfers, reads, none{}, transfersResult{}, "Lists the files that are on their way, or wait for that."},
 		"cancelTransfer": {(*conn).cancelTransfer, 0, cancelTransferParams{}, none{}, "Stops fetching a file, until somebody saves it."},
+
+		"sendReaction":     {(*conn).sendReaction, sends | alone, sendReactionParams{}, signalResult{}, "Puts an emoji under a message that is named by author and time."},
+		"remoteDelete":     {(*conn).remoteDelete, sends | alone, remoteDeleteParams{}, signalResult{}, "Takes a message of one's own back that is named by its time."},
+		"sendReceipt":      {(*conn).sendReceipt, reads | alone, sendReceiptParams{}, signalResult{}, "Marks messages read that are named by their times."},
+		"subscribeReceive": {(*conn).subscribeReceive, reads | alone, subscribeReceiveParams{}, 0, "What comes from others follows as notifications of the method receive."},
+		"listGroups":       {(*conn).listGroups, reads, listGroupsParams{}, List[none]{}, "Lists no groups: there are none yet."},
+		"listAccounts":     {(*conn).listAccounts, reads, none{}, List[signalAccount]{}, "Lists the one account of this profile."},
+		"listIdentities":   {(*conn).listIdentities, reads, listIdentitiesParams{}, List[signalIdentity]{}, "Lists the safety numbers with contacts."},
+		"trust":            {(*conn).trust, signals, trustParams{}, none{}, "Marks a contact verified whose safety number is the one given."},
+		"updateContact":    {(*conn).updateContact, signals, updateContactParams{}, none{}, "Gives a contact a petname."},
 
 		"mailboxes":   {(*conn).mailboxes, reads, none{}, mailboxesResult{}, "Lists the relays at which mail waits."},
 		"addRelay":    {(*conn).addRelay, 0, addRelayParams{}, addRelayResult{}, "Wants a mailbox at a relay."},
