@@ -93,6 +93,16 @@ func (p *page) open(url string) {
 	}
 }
 
+// reload loads the page anew.
+func (p *page) reload() {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.Reload()); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // value runs an expression in the page; a promise is waited for.
 func value[T any](p *page, js string) (T, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
@@ -158,7 +168,7 @@ func button(name string) string {
 func (p *page) press(name string) {
 	p.t.Helper()
 	p.wait(button(name))
-	p.do(button(name) + ".click()")
+	p.do("((x) => { x.focus(); x.click() })(" + button(name) + ")")
 }
 
 // focus puts the focus on what a selector finds.

@@ -1,7 +1,7 @@
 // Where messages are written: Enter sends, unless an input method is at work.
 import { signal } from "@preact/signals"
 import { h } from "preact"
-import { useEffect, useRef, useState } from "preact/hooks"
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import * as conversation from "./conversation"
 import { menu, show } from "./dialog"
 import { byName, EmojiGrid, used } from "./emoji"
@@ -57,11 +57,11 @@ export function Composer({ with: who }: { with: string }) {
       const m = d.replyTo && conversation.messages.value.find((x) => x.id === d.replyTo)
       if (m) answering.value = m
     })
-    if (matchMedia("(hover: hover)").matches) area.current?.focus()
+    if (!matchMedia("(pointer: coarse)").matches) area.current?.focus()
     return () => flushDraft()
   }, [who])
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const m = editing.value
     if (!m) return
     before.current = text
@@ -80,7 +80,7 @@ export function Composer({ with: who }: { with: string }) {
     if (!body) return
     const m = editing.value
     if (m) {
-      tried(() => call("edit", { id: m.id, message: body, markdown: true, mentions: mentionsOf(body) }))
+      if (body !== marked(m.text, m.styles)) tried(() => call("edit", { id: m.id, message: body, markdown: true, mentions: mentionsOf(body) }))
       editing.value = null
       return
     }

@@ -114,6 +114,7 @@ export function put(m: Message): void {
     messages.value = list.with(at, m)
     return
   }
+  if (m.mine) divider.value = ""
   messages.value = [...list, m]
   if (list.length > 0 && list[list.length - 1].sent > m.sent) tail()
 }

@@ -28,8 +28,9 @@ export function close(): void {
   if (!was) return
   open.value = null
   const back = was.back
-  queueMicrotask(() => {
-    if (back instanceof HTMLElement && back.isConnected && document.activeElement === document.body) back.focus()
+  setTimeout(() => { // once it is out of the document
+    if (open.value || !(back instanceof HTMLElement) || !back.isConnected || document.activeElement !== document.body) return
+    back.focus()
   })
 }
 

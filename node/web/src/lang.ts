@@ -3,11 +3,12 @@
 import { signal } from "@preact/signals"
 import english from "../lang/en.json"
 
-export const languages: Record<string, string> = { en: "English", de: "Deutsch", ar: "العربية" }
+export const languages: Record<string, string> = { en: "English", ar: "العربية" }
 const rightToLeft = ["ar", "he", "fa", "ur"]
 
 type Catalogue = Record<string, string>
 const catalogue = signal<Catalogue>(english)
+const fetched = new Map<string, Catalogue>([["en", english]])
 export const language = signal("en")
 
 /** t says key; a number n also chooses among the plural forms key.one, key.other … */
@@ -29,12 +30,13 @@ export function t(key: string, args: Record<string, string | number> = {}): stri
 export async function speak(tag: string): Promise<void> {
   const code = tag.toLowerCase().split("-")[0]
   if (!(code in languages)) return
-  if (code === "en") catalogue.value = english
-  else {
+  let c = fetched.get(code)
+  if (!c) {
     const got = await fetch(`/lang/${code}.json`)
     if (!got.ok) return
-    catalogue.value = await got.json()
+    fetched.set(code, c = await got.json() as Catalogue)
   }
+  catalogue.value = c
   language.value = code
   document.documentElement.lang = code
   document.documentElement.dir = rightToLeft.includes(code) ? "rtl" : "ltr"

@@ -13,6 +13,8 @@ import { count, sameDay } from "./time"
 import type { Message } from "./types"
 import { around, at, Heights, type Anchor } from "./window"
 
+const endZone = 24 // pixels from the end that count as the end
+
 type Entry = { key: string; m: Message; p?: undefined } | { key: string; m?: undefined; p: Pending }
 
 export function MessageList({ with: who }: { with: string }) {
@@ -20,6 +22,7 @@ export function MessageList({ with: who }: { with: string }) {
   const list = useRef<HTMLOListElement>(null)
   const heights = useRef(new Heights()).current
   const anchor = useRef<Anchor | null>(null) // null: the end stays in view
+  const top = useRef(0) // where it was scrolled to when that was looked at last
   const shown = useRef({ from: 0, to: 0 })
   const [, draw] = useState(0)
   const redraw = () => draw((n) => n + 1)
@@ -53,11 +56,13 @@ export function MessageList({ with: who }: { with: string }) {
       heights.set(li.dataset.key!, li.getBoundingClientRect().height)
     }
     const a = anchor.current
-    if (!a) s.scrollTop = s.scrollHeight
-    else {
+    const moved = s.scrollTop - top.current // by a person, and the event is still to come
+    if (a) {
+      a.offset -= moved
       const li = item(a.key)
       if (li && Math.abs(place(s, li) - a.offset) > 0.5) s.scrollTop += place(s, li) - a.offset
-    }
+    } else if (moved >= -endZone) s.scrollTop = s.scrollHeight
+    top.current = s.scrollTop
   }
   const item = (key: string) => list.current?.querySelector<HTMLElement>(`:scope > [data-key="${key}"]`)
 
@@ -65,8 +70,9 @@ export function MessageList({ with: who }: { with: string }) {
   useEffect(() => {
     let width = scroller.current!.clientWidth
     const o = new ResizeObserver(() => {
-      if (scroller.current!.clientWidth !== width) {
-        width = scroller.current!.clientWidth
+      if (!scroller.current || !list.current) return
+      if (scroller.current.clientWidth !== width) {
+        width = scroller.current.clientWidth
         heights.clear()
       }
       settle()
@@ -86,7 +92,8 @@ export function MessageList({ with: who }: { with: string }) {
 
   const scrolled = () => {
     const s = scroller.current!
-    const end = s.scrollHeight - s.scrollTop - s.clientHeight < 24
+    top.current = s.scrollTop
+    const end = s.scrollHeight - s.scrollTop - s.clientHeight < endZone
     anchor.current = end ? null : reading(s, list.current!) ?? at(keys, heights, s.scrollTop)
     setAway(!end)
     const next = around(keys, heights, anchor.current, s.clientHeight)
@@ -110,6 +117,7 @@ export function MessageList({ with: who }: { with: string }) {
     setAway(true)
     redraw()
     requestAnimationFrame(() => {
+      if (!scroller.current) return
       settle()
       item(to.id)?.focus({ preventScroll: true })
     })
@@ -193,7 +201,7 @@ function useSeen(scroller: { current: HTMLElement | null }, list: { current: HTM
     if (document.hidden || !document.hasFocus() || !scroller.current || !list.current) return
     const bottom = scroller.current.getBoundingClientRect().bottom + 4
     const all = [...list.current.children] as HTMLElement[]
-    const last = all.findLast((li) => li.getBoundingClientRect().bottom <= bottom && li.dataset.message)
+    const last = all.findLast((li) => li.getBoundingClientRect().bottom <= bottom && "message" in li.dataset)
     if (!last) return
     const messages = conversation.messages.peek()
     const at = messages.findIndex((m) => m.id === last.dataset.key)

@@ -61,7 +61,7 @@ function Quote({ of: m, tab }: { of: Message; tab: number }) {
     if (!await conversation.jump(m.replyTo!)) tell(t("message.gone"), true)
   }
   return (
-    <button type="button" class="quote" tabIndex={tab} onClick={() => jump().catch(failed)} aria-label={t("message.source", { name: plain(shown(q.from)) })}>
+    <button type="button" class="quote" tabIndex={tab} onClick={() => jump().catch(failed)} title={t("message.source", { name: plain(shown(q.from)) })}>
       <Name class="from" of={shown(q.from)} />
       <span dir="auto">{q.text}</span>
     </button>

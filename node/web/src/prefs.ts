@@ -6,6 +6,7 @@ import { languages, speak } from "./lang"
 function kept(name: string, otherwise: string) {
   const s = signal(localStorage.getItem(name) ?? otherwise)
   effect(() => localStorage.setItem(name, s.value))
+  addEventListener("storage", (e) => { if (e.key === name && e.newValue !== null) s.value = e.newValue }) // chosen in another tab
   return s
 }
 

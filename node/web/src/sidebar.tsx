@@ -12,7 +12,7 @@ import { query, Results, Search } from "./search"
 import { Settings } from "./settings"
 import { chats, contact, current, requests, typing } from "./store"
 import { Name, plain } from "./text"
-import { clock, short } from "./time"
+import { short } from "./time"
 import type { Chat, Message } from "./types"
 
 const archive = signal(false)
@@ -79,38 +79,25 @@ function Row({ of: c, stop }: { of: Chat; stop: boolean }) {
       <button
         type="button" class={unread ? "row unread" : "row"} tabIndex={stop ? 0 : -1} data-chat={c.id}
         aria-current={current.value === c.id ? "true" : undefined}
-        aria-label={label(c, plain(name))}
         onClick={() => { current.value = c.id }} onContextMenu={open}
       >
         <Avatar id={c.id} name={name} />
         <span class="what">
           <span class="top">
             <Name class="name" of={name} />
-            {k?.verified && <Icon name="verified" class="small" />}
-            {c.pinned && <Icon name="pin" class="small" />}
-            {c.muted && <Icon name="mute" class="small" />}
+            {k?.verified && <Icon name="verified" class="small" label={t("verify.done")} />}
+            {c.pinned && <Icon name="pin" class="small" label={t("chats.pinned")} />}
+            {c.muted && <Icon name="mute" class="small" label={t("chats.muted")} />}
             {c.last && <time dateTime={c.last.sent}>{short(c.last.sent)}</time>}
           </span>
           <span class="top">
             <span class="last" dir="auto">{typing.value[c.id] ? <em>{t("typing")}</em> : lastLine(c)}</span>
-            {unread && <span class="badge">{c.unread}</span>}
+            {unread && <span class="badge"><span aria-hidden="true">{c.unread}</span><span class="unseen">{t("chats.unread", { n: c.unread })}</span></span>}
           </span>
         </span>
       </button>
     </li>
   )
-}
-
-/** label says a row as a whole. */
-function label(c: Chat, name: string): string {
-  const parts = [name]
-  if (c.unread > 0) parts.push(t("chats.unread", { n: c.unread }))
-  if (c.pinned) parts.push(t("chats.pinned"))
-  if (c.muted) parts.push(t("chats.muted"))
-  const line = lastLine(c)
-  if (line) parts.push(line)
-  if (c.last) parts.push(short(c.last.sent) === clock(c.last.sent) ? clock(c.last.sent) : short(c.last.sent))
-  return parts.join(", ")
 }
 
 function lastLine(c: Chat): string {

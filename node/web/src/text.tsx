@@ -60,7 +60,7 @@ function wrapper(style: string): Range["wrap"] {
 function Spoiler({ children }: { children?: ComponentChildren }) {
   const [shown, show] = useState(false)
   if (shown) return <span class="spoiler shown">{children}</span>
-  return <button type="button" class="spoiler" aria-label={t("message.spoiler")} onClick={() => show(true)}><span aria-hidden="true">{children}</span></button>
+  return <button type="button" class="spoiler" onClick={() => show(true)}>{t("message.spoiler")}</button>
 }
 
 const marks: Record<string, string> = { bold: "**", italic: "*", strikethrough: "~~", monospace: "`", spoiler: "||" }

@@ -36,7 +36,7 @@ export function Thread({ with: id }: { with: string }) {
     <section class="thread" aria-label={t("thread.with", { name: plain(name) })}>
       <header>
         <button type="button" class="icon only-narrow" aria-label={t("back")} onClick={() => { current.value = "" }}><Icon name="back" /></button>
-        <button type="button" class="who" onClick={() => show(plain(name), <Person id={id} />)} aria-label={t("thread.about", { name: plain(name) })}>
+        <button type="button" class="who" onClick={() => show(plain(name), <Person id={id} />)} title={t("thread.about", { name: plain(name) })}>
           <Avatar id={id} name={name} />
           <span>
             <span class="title"><Name class="name" of={name} />{k?.verified && <Icon name="verified" class="small" label={t("verify.done")} />}</span>

@@ -19,8 +19,9 @@ const formats = new Map<string, Intl.DateTimeFormat>()
 effect(() => { void language.value; formats.clear() })
 
 function format(name: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const tag = language.value // read in any case, so that what shows a time follows the language
   let f = formats.get(name)
-  if (!f) formats.set(name, f = new Intl.DateTimeFormat(language.value, options))
+  if (!f) formats.set(name, f = new Intl.DateTimeFormat(tag, options))
   return f
 }
 
