@@ -13,7 +13,7 @@ import { discard, post, retry, type Pending } from "./outbox"
 import { call } from "./rpc"
 import { self, shown } from "./store"
 import { Body, Name, plain } from "./text"
-import { clock, day, now, span, whole } from "./time"
+import { bytes, clock, day, now, span, whole } from "./time"
 import { timerWords } from "./timers"
 import type { Message } from "./types"
 
@@ -52,7 +52,12 @@ function Content({ of: m }: { of: Message }) {
   if (m.deleted) return <p class="text"><Icon name="trash" class="small" />{t(m.mine ? "message.deleted.mine" : "message.deleted")}</p>
   if (m.kind === "newer") return <p class="text">{t("message.newer")}</p>
   const big = /^(\p{Extended_Pictographic}[\u200d\ufe0f\u{1f3fb}-\u{1f3ff}]*){1,3}$/u.test(m.text)
-  return <p class={big ? "text big" : "text"} dir="auto"><Body text={m.text} styles={m.styles} mentions={m.mentions} me={self.value?.account} /></p>
+  return (
+    <Fragment>
+      {m.files.length > 0 && <ul class="files">{m.files.map((f, i) => <li key={i}><Icon name="file" /><Name of={f.name} /><span class="quiet">{bytes(f.size)}</span></li>)}</ul>}
+      {m.text && <p class={big ? "text big" : "text"} dir="auto"><Body text={m.text} styles={m.styles} mentions={m.mentions} me={self.value?.account} /></p>}
+    </Fragment>
+  )
 }
 
 function Quote({ of: m, tab }: { of: Message; tab: number }) {

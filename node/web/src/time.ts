@@ -68,3 +68,14 @@ export function seconds(d: string | null | undefined): number {
   for (const [, n, unit] of (d ?? "").matchAll(/([\d.]+)([wdhms])/g)) sum += Number(n) * sizes[unit]
   return sum
 }
+
+/** bytes says a size: 1.4 MB. */
+export function bytes(n: number): string {
+  let unit = 0
+  const names = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"]
+  while (n >= 1000 && unit < names.length - 1) {
+    n /= 1000
+    unit++
+  }
+  return new Intl.NumberFormat(language.value, { style: "unit", unit: names[unit], unitDisplay: unit ? "short" : "long", maximumFractionDigits: n < 10 && unit ? 1 : 0 }).format(n)
+}
