@@ -75,7 +75,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "starting chromium:", err)
 			return 1
 		}
-		browser = ctx
+		browser = ctx //nolint:fatcontext // one for all tests
 		return m.Run()
 	}())
 }

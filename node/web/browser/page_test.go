@@ -190,9 +190,7 @@ var (
 	tab       = key{"Tab", "Tab", "", 9}
 	arrowUp   = key{"ArrowUp", "ArrowUp", "", 38}
 	arrowDown = key{"ArrowDown", "ArrowDown", "", 40}
-	end       = key{"End", "End", "", 35}
 	deleteKey = key{"Delete", "Delete", "", 46}
-	space     = key{" ", "Space", " ", 32}
 )
 
 const (
