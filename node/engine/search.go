@@ -243,9 +243,7 @@ type finder struct {
 
 func newFinder(query string) *finder {
 	f := &finder{}
-	for _, w := range bytes.Fields(f.fold(nil, []byte(query))) {
-		f.words = append(f.words, w)
-	}
+	f.words = bytes.Fields(f.fold(nil, []byte(query)))
 	return f
 }
 
