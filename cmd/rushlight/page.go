@@ -96,6 +96,9 @@ type rights struct {
 	ln net.Listener
 }
 
+// Base implements api.Rights.
+func (r rights) Base() string { return door.Base(door.AddrOf(r.ln)) }
+
 // Link implements api.Rights.
 func (r rights) Link() string { return door.Link(door.AddrOf(r.ln), r.Tokens) }
 

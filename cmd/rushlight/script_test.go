@@ -14,7 +14,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,11 +44,24 @@ func TestEndToEnd(t *testing.T) { runScripts(t, filepath.Join("testdata", "e2e")
 
 func runScripts(t *testing.T, dir string) {
 	t.Helper()
+	docs, err := filepath.Abs("docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bots := t.TempDir()
+	if strings.HasSuffix(dir, "e2e") {
+		build := exec.CommandContext(t.Context(), "go", "build", "-o", bots, "./docs/bots/echo")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("DOCS", docs)
+			e.Setenv("ECHO", filepath.Join(bots, "echo"))
 			e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "data"))
 			return os.WriteFile(filepath.Join(e.WorkDir, "pass"), []byte("correct horse\n"), 0o600)
 		},
@@ -74,6 +89,7 @@ func runScripts(t *testing.T, dir string) {
 			"newer":   newer,
 			"empty":   awaitText(false),
 			"shows":   awaitText(true),
+			"echoed":  awaitEcho,
 		},
 	})
 }
@@ -209,6 +225,21 @@ func awaitText(there bool) func(*testscript.TestScript, bool, []string) {
 			return c.Call(ctx, "read", map[string]any{"who": args[1], "peek": true}, &r) == nil && bytes.Contains(r, []byte(args[2])) == there
 		})
 	}
+}
+
+// echoed DIR WHO TEXT waits until the contact has said a text.
+func awaitEcho(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	poll(ts, "the contact has said it", func(ctx context.Context) bool {
+		c, err := api.Dial(ctx, dir)
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		var r struct{ Messages []api.Message }
+		return c.Call(ctx, "read", map[string]any{"who": args[1], "peek": true}, &r) == nil &&
+			slices.ContainsFunc(r.Messages, func(m api.Message) bool { return !m.Mine && m.Text == args[2] })
+	})
 }
 
 // rpcFake DIR leaves a socket behind on which nobody listens.

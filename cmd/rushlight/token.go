@@ -56,12 +56,16 @@ func tokenCreateCommand(a *app) *cobra.Command {
 			var out struct {
 				Token string `json:"token"`
 				ID    string `json:"id"`
+				URL   string `json:"url"`
 			}
 			err := a.call(cmd.Context(), "createToken", map[string]any{"name": name, "scopes": scopes, "conversation": conversation}, &out)
 			if err != nil {
 				return err
 			}
-			return a.print(out, func(w io.Writer) { fmt.Fprintln(w, out.Token) })
+			return a.print(out, func(w io.Writer) {
+				fmt.Fprintln(w, out.Token)
+				fmt.Fprintln(a.err, "It is good at "+out.URL)
+			})
 		},
 	}
 	f := cmd.Flags()

@@ -7,6 +7,9 @@ import (
 
 // Rights gives out links to the page and tokens.
 type Rights interface {
+	// Base is the address at which tokens are good, such as
+	// http://127.0.0.1:4711.
+	Base() string
 	// Link makes a link that opens the page once, within a minute.
 	Link() string
 	// Create makes a token, and the id by which it is revoked.
@@ -56,6 +59,7 @@ type createTokenParams struct {
 type createTokenResult struct {
 	Token string `json:"token"`
 	ID    string `json:"id"`
+	URL   string `json:"url"` // where it is good
 }
 
 func (c *conn) createToken(ctx context.Context, params []byte) (any, error) {
@@ -89,7 +93,7 @@ func (c *conn) createToken(ctx context.Context, params []byte) (any, error) {
 		g.Conversation = k.ID
 	}
 	token, id, err := c.Rights.Create(p.Name, g)
-	return createTokenResult{token, id}, err
+	return createTokenResult{token, id, c.Rights.Base()}, err
 }
 
 type listTokensResult struct {

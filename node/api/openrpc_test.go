@@ -165,6 +165,7 @@ func (d *document) check(s map[string]any, v any, at string) error {
 // givesRights is a Rights.
 type givesRights struct{}
 
+func (givesRights) Base() string                                 { return "http://127.0.0.1:1" }
 func (givesRights) Link() string                                 { return "http://127.0.0.1:1/#code=x" }
 func (givesRights) Create(string, Grant) (string, string, error) { return "t", "i", nil }
 func (givesRights) Revoke(string) error                          { return nil }

@@ -99,8 +99,11 @@ func AddrOf(ln net.Listener) netip.AddrPort {
 
 // Link is a link to the page that lets in whoever opens it first, for a minute.
 func Link(addr netip.AddrPort, t *Tokens) string {
-	return "http://" + addr.String() + "/#code=" + t.NewCode()
+	return Base(addr) + "/#code=" + t.NewCode()
 }
+
+// Base is the address of everything, without a slash at its end.
+func Base(addr netip.AddrPort) string { return "http://" + addr.String() }
 
 // Serve answers until ctx ends, lets what is in flight finish for a moment, and
 // returns when everything it started has ended.
