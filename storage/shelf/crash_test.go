@@ -302,6 +302,7 @@ func TestFailedCommit(t *testing.T) {
 	h := newMailbox(t, s, 1)
 	st := mint(t, s, h, envelope.S, 2)
 	wantCode(t, put(t, s, st[0], env(envelope.S)), 0)
+	s.merger.Close()
 	if err := s.db.Close(); err != nil { // the disk goes away
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func attack(t *testing.T, o Options) (found, opened map[uint16]int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := badger.Open(with.badger(filepath.Join(dir, dirDatabase)))
+	db, err := badger.Open(with.badger(filepath.Join(dir, dirDatabase), nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"rushlight/storage/merge"
 )
 
 // Options says where a shelf is and what it takes. Dir, Root and Key are
@@ -189,13 +191,18 @@ func (o Options) ballast() int64 {
 // maxStored is the length of the longest value.
 const maxStored = 64<<10 + 256
 
-func (o Options) badger(dir string) badger.Options {
-	stall := 10
+// How many young tables there may be: from fewTables on they are merged when
+// nobody writes, from manyTables on always, and at stallTables writers wait.
+const fewTables, manyTables, stallTables = 4, 6, 16
+
+// badger returns Badger's options; m, which may be nil, is told what it says.
+func (o Options) badger(dir string, m *merge.Merger) badger.Options {
+	stall := stallTables
 	if *o.Compactors == 0 {
 		stall = math.MaxInt32 // nobody would end the stall
 	}
 	return badger.DefaultOptions(dir).
-		WithLogger(badgerLog{o.Logger}).
+		WithLogger(badgerLog{o.Logger, m}).
 		WithSyncWrites(!o.UnsafeNoSync).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
@@ -206,7 +213,7 @@ func (o Options) badger(dir string) badger.Options {
 		WithBaseTableSize(max(1<<20, o.MemTableSize/4)).
 		WithBaseLevelSize(2 * o.MemTableSize).
 		WithLevelSizeMultiplier(16). // what has expired waits less long for a merge
-		WithNumLevelZeroTables(4).
+		WithNumLevelZeroTables(fewTables).
 		WithNumLevelZeroTablesStall(stall).
 		WithNumCompactors(*o.Compactors).
 		WithCompression(options.None).
@@ -221,12 +228,21 @@ const schema = 1
 
 // badgerLog passes on that something was said, not what: Badger's messages
 // carry keys and paths.
-type badgerLog struct{ log *slog.Logger }
+type badgerLog struct {
+	log    *slog.Logger
+	merger *merge.Merger
+}
 
 func (l badgerLog) Errorf(format string, _ ...any) { l.log.Warn("database error", "message", format) }
 
 func (l badgerLog) Warningf(format string, _ ...any) {
 	l.log.Info("database warning", "message", format)
 }
-func (badgerLog) Infof(string, ...any)  {}
-func (badgerLog) Debugf(string, ...any) {}
+
+func (l badgerLog) Infof(format string, _ ...any) {
+	if l.merger != nil {
+		l.merger.Heard(format)
+	}
+}
+
+func (l badgerLog) Debugf(format string, args ...any) { l.Infof(format, args...) }

@@ -27,6 +27,7 @@ import (
 	"rushlight/protocol/stamp"
 	"rushlight/protocol/suite"
 	"rushlight/storage/keyfile/wheel"
+	"rushlight/storage/merge"
 )
 
 // Errors a caller acts on.
@@ -55,13 +56,14 @@ const labelKek suite.Label = "rushlight/shelf/kek/1"
 
 // Shelf is an open shelf. Its methods may be called from many goroutines.
 type Shelf struct {
-	o     Options
-	log   *slog.Logger
-	db    *badger.DB
-	wheel *wheel.Wheel
-	guard *guard
-	space space
-	clock dayClock
+	o      Options
+	log    *slog.Logger
+	db     *badger.DB
+	merger *merge.Merger // nil when nothing is merged
+	wheel  *wheel.Wheel
+	guard  *guard
+	space  space
+	clock  dayClock
 
 	day      atomic.Pointer[dayState]   // today, and the keys of the days
 	keys     atomic.Pointer[stamp.Keys] // of stamps
@@ -120,7 +122,7 @@ func (s *Shelf) open() error {
 		return err
 	}
 	db := filepath.Join(s.o.Dir, dirDatabase)
-	if err := setAside(db, filepath.Join(s.o.Dir, dirAside), s.o.badger(db), s.log); err != nil {
+	if err := setAside(db, filepath.Join(s.o.Dir, dirAside), s.o.badger(db, nil), s.log); err != nil {
 		return err
 	}
 	if s.space.tight() {
@@ -133,8 +135,14 @@ func (s *Shelf) open() error {
 			return fmt.Errorf("removing what was set aside: %w", err)
 		}
 	}
-	if s.db, err = badger.Open(s.o.badger(db)); err != nil {
+	if *s.o.Compactors > 0 {
+		s.merger = merge.New(merge.Options{Many: manyTables})
+	}
+	if s.db, err = badger.Open(s.o.badger(db, s.merger)); err != nil {
 		return fmt.Errorf("opening the database: %w", err)
+	}
+	if s.merger != nil {
+		s.merger.Start(s.db)
 	}
 	if err := s.loadGlobal(); err != nil {
 		return err
@@ -245,8 +253,7 @@ func (s *Shelf) Close() error {
 	if failed == nil {
 		errs = append(errs, s.guard.note(s.batch.Load()))
 	}
-	errs = append(errs, s.db.Close())
-	s.db = nil
+	errs = append(errs, s.closeDatabase())
 	s.release()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("shelf: closing: %w", err)
@@ -254,10 +261,19 @@ func (s *Shelf) Close() error {
 	return nil
 }
 
+func (s *Shelf) closeDatabase() error {
+	if s.merger != nil {
+		s.merger.Close()
+	}
+	err := s.db.Close()
+	s.db = nil
+	return err
+}
+
 // release gives up what a partly done opening holds.
 func (s *Shelf) release() {
 	if s.db != nil {
-		_ = s.db.Close()
+		_ = s.closeDatabase()
 	}
 	if s.guard != nil {
 		_ = s.guard.close()
