@@ -46,7 +46,7 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 	defer s.gate.leave()
 	r := Report{Records: map[byte]int{}}
 	least := s.Head()
-	tx := s.begin(false)
+	tx := s.begin()
 	defer tx.end()
 	if err := tx.checkRecords(ctx, &r); err != nil {
 		return r, err

@@ -99,7 +99,7 @@ func (s *Store) loadLeaves() error {
 	if err := l.Ensure(l.bucket); err != nil {
 		return cause(err, "making a bucket of keys")
 	}
-	tx := s.begin(false)
+	tx := s.begin()
 	defer tx.end()
 	used := map[wheel.Ref]bool{}
 	if err := tx.eachState(func(key Key, leaf Leaf) {

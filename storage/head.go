@@ -56,7 +56,7 @@ func parseVersion(b []byte) (v uint16, err error) {
 // the first commit of a new store.
 func (s *Store) readHead(mark head, version uint64) error {
 	s.clock.start(time.Time{})
-	tx := s.begin(false)
+	tx := s.begin()
 	defer tx.end()
 	raw, err := tx.Get(keyHead)
 	switch {

@@ -238,7 +238,7 @@ func (s *Store) View(fn func(*Tx) error) error {
 		return ErrClosed
 	}
 	defer s.gate.leave()
-	tx := s.begin(false)
+	tx := s.begin()
 	defer tx.end()
 	return fn(tx)
 }

@@ -92,11 +92,11 @@ var (
 	errInView = errors.New("storage: a View can't write")
 )
 
-// begin begins a transaction on everything that is on the disk. It waits for a
+// begin begins a View of everything that is on the disk. It waits for a
 // commit on its way, which the snapshot may show: nobody may act on one that a
 // power cut takes back.
-func (s *Store) begin(writable bool) *Tx {
-	tx := &Tx{s: s, base: s.snapshot(), writable: writable}
+func (s *Store) begin() *Tx {
+	tx := &Tx{s: s, base: s.snapshot()}
 	if c := s.aloft.Load(); c != nil {
 		_ = c.Wait() // its error is its writer's
 	}

@@ -168,7 +168,7 @@ func (y *year) tend() {
 func (y *year) usage() (disk, live int64) {
 	y.t.Helper()
 	disk = diskUse(y.t, y.o.Dir)
-	tx := y.s.begin(false)
+	tx := y.s.begin()
 	defer tx.end()
 	it := tx.base.NewIterator(badger.IteratorOptions{})
 	defer it.Close()

@@ -13,7 +13,7 @@ const Alone = true
 func sync(f *os.File) error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
-		if err != unix.EINTR { //nolint:errorlint // an errno is never wrapped
+		if err != unix.EINTR {
 			return err
 		}
 	}
