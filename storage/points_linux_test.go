@@ -26,7 +26,7 @@ import (
 //
 //	go test ./storage -run 'TestCrashPoints|TestPowerCut' -points 1000 -cuts 200 -timeout 60m
 //
-// and has found nothing lost and nothing back at 1,000 points.
+// and has found nothing lost and nothing back at 1,000 points and in 200 cuts.
 var (
 	points = flag.Int("points", 10, "crash points in TestCrashPoints")
 	cuts   = flag.Int("cuts", 3, "power cuts in TestPowerCut")
