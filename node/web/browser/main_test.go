@@ -3,7 +3,8 @@
 // Package browser drives the page in a real browser, against the real program:
 // what people do with it, what others may not do to it, and how it looks.
 //
-// It needs Debian's package chromium; without it the tests are skipped.
+// It needs Debian's package chromium; without it, and with -short, the tests are
+// skipped. With -pictures DIR they leave pictures of what they see.
 package browser_test
 
 import (
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	os.Exit(func() int {
 		path, err := exec.LookPath("chromium")
-		if err != nil {
+		if err != nil || testing.Short() {
 			return m.Run() // each test says what is missing
 		}
 		dir, err := os.MkdirTemp("", "rushlight-browser-")
@@ -83,6 +84,9 @@ func TestMain(m *testing.M) {
 // needBrowser skips a test where there is none.
 func needBrowser(t testing.TB) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("the browser takes its time")
+	}
 	if browser == nil {
 		t.Skip("chromium is missing: apt-get install chromium")
 	}

@@ -171,11 +171,10 @@ func (p *page) press(name string) {
 	p.do("((x) => { x.focus(); x.click() })(" + button(name) + ")")
 }
 
-// focus puts the focus on what a selector finds.
+// focus puts the focus on what a selector finds, once that can have it.
 func (p *page) focus(selector string) {
 	p.t.Helper()
-	p.wait(fmt.Sprintf("document.querySelector(%s)", quote(selector)))
-	p.do(fmt.Sprintf("document.querySelector(%s).focus()", quote(selector)))
+	p.wait(fmt.Sprintf("((x) => { x.focus(); return x === document.activeElement })(document.querySelector(%s))", quote(selector)))
 }
 
 // A key is one on the keyboard; text is what it types.

@@ -176,9 +176,6 @@ func TestStolenLink(t *testing.T) {
 
 // A link is good for a minute.
 func TestExpiredLink(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a minute")
-	}
 	t.Parallel()
 	d := confirmed(t, "Ann")
 	link := d.newLink()

@@ -3,6 +3,7 @@
 // connection comes back, and kept up by events in between.
 import { batch, computed, signal } from "@preact/signals"
 import * as conversation from "./conversation"
+import { failed } from "./notice"
 import * as outbox from "./outbox"
 import { call, connect, Failure, link } from "./rpc"
 import type { Chat, Contact, Event, Self, Status } from "./types"
@@ -52,6 +53,7 @@ async function begin(): Promise<void> {
     setTimeout(refreshStatus, 3000) // relays and peers come while it starts
   } catch (e) {
     if (e instanceof Failure && e.code === "locked") locked.value = true
+    else if (!(e instanceof Failure) || e.code !== "no_daemon") failed(e)
   }
 }
 

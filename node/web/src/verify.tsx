@@ -19,6 +19,7 @@ export function Verify({ id }: { id: string }) {
   useEffect(() => {
     call<Verification>("verify", { who: id }).then(setV, (f) => setWrong(f instanceof Failure ? said(f) : String(f)))
   }, [id])
+  useEffect(() => { if (v) document.getElementById("their-number")?.focus() }, [!!v])
   const check = async (number: string) => {
     setWrong("")
     try {
