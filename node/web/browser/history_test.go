@@ -27,7 +27,7 @@ func TestLongHistory(t *testing.T) {
 	fillHistory(t, ann, messages)
 	a := openPage(t, ann)
 	a.chat("Bob")
-	a.says(fmt.Sprintf("message %d ", messages))
+	a.wait(message(fmt.Sprintf("message %d ", messages)))
 
 	// A step scrolls by so many pixels, lets the page do what it does, and tells
 	// how far the message in the middle of the screen was moved beside that.
@@ -36,7 +36,7 @@ func TestLongHistory(t *testing.T) {
 		const frame = () => new Promise((yes) => requestAnimationFrame(() => setTimeout(yes)))
 		const middle = log.getBoundingClientRect().top + log.clientHeight / 2
 		const li = [...log.querySelectorAll("li[data-message]")].find((x) => x.getBoundingClientRect().bottom > middle)
-		if (!li) return { jump: 9999, nodes: 0, empty: true }
+		if (!li) return { jump: 0, nodes: log.querySelectorAll("li").length, empty: true, room: log.scrollTop + " of " + log.scrollHeight + ", " + [...log.querySelectorAll("li")].map((x) => Math.round(x.getBoundingClientRect().top)).join(" ") }
 		const before = li.getBoundingClientRect().top, from = log.scrollTop
 		const room = by < 0 ? -Math.min(-by, from) : Math.min(by, log.scrollHeight - log.clientHeight - from)
 		log.scrollTop += by
@@ -46,12 +46,14 @@ func TestLongHistory(t *testing.T) {
 		const nodes = log.querySelectorAll("li").length
 		const text = log.innerText
 		const busy = log.getAttribute("aria-busy") === "true"
-		return { jump, nodes, room, busy, gone: !now, first: text.includes("message 1 "), last: text.includes("message %d ") }
+		return { jump, nodes, busy, gone: !now, first: text.includes("message 1 "), last: text.includes("message %d ") }
 	})(%d)`
 	type result struct {
 		Jump        float64
 		Nodes       int
 		Busy, Gone  bool
+		Empty       bool   // nothing was on the screen
+		Room        string // what was there instead
 		First, Last bool
 	}
 	walk := func(by int, there func(result) bool) {
@@ -60,6 +62,9 @@ func TestLongHistory(t *testing.T) {
 		for ; steps < 20_000; steps++ {
 			r := get[result](a, fmt.Sprintf(step, messages, by))
 			worst, most = max(worst, r.Jump), max(most, r.Nodes)
+			if r.Empty {
+				t.Fatalf("step %d by %d px: the screen was empty: %s", steps, by, r.Room)
+			}
 			if r.Jump > 2 && steps > 0 && !there(r) {
 				t.Fatalf("step %d by %d px: what was read jumped by %.1f px", steps, by, r.Jump)
 			}

@@ -55,13 +55,14 @@ export function MessageList({ with: who }: { with: string }) {
     for (const li of list.current!.children as HTMLCollectionOf<HTMLElement>) {
       heights.set(li.dataset.key!, li.getBoundingClientRect().height)
     }
-    const a = anchor.current
     const moved = s.scrollTop - top.current // by a person, and the event is still to come
+    if (!anchor.current && moved < -endZone) anchor.current = at(keys, heights, s.scrollTop)
+    else if (anchor.current) anchor.current.offset -= moved
+    const a = anchor.current
     if (a) {
-      a.offset -= moved
       const li = item(a.key)
       if (li && Math.abs(place(s, li) - a.offset) > 0.5) s.scrollTop += place(s, li) - a.offset
-    } else if (moved >= -endZone) s.scrollTop = s.scrollHeight
+    } else s.scrollTop = s.scrollHeight
     top.current = s.scrollTop
   }
   const item = (key: string) => list.current?.querySelector<HTMLElement>(`:scope > [data-key="${key}"]`)
