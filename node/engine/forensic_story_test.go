@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -15,8 +16,10 @@ import (
 	"time"
 
 	"rushlight/node/engine"
+	"rushlight/protocol/file"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
+	"rushlight/protocol/wire"
 	"rushlight/storage"
 	"rushlight/storage/keyfile/wheel"
 	"rushlight/storage/record"
@@ -51,14 +54,13 @@ func (f fate) dead() bool { return f >= expired }
 // Families that other parts of the program will write under the leaf of the
 // message they belong to, and one that is not under the wheel, as a control.
 const (
-	familyFile    = 0x7a
 	familyPreview = 0x7b
 	familySearch  = 0x7c
 	familyDraft   = 0x7d
 	familyOutside = 0x7f
 )
 
-var derived = []byte{familyFile, familyPreview, familySearch}
+var derived = []byte{familyPreview, familySearch}
 
 // utterance is something that was said, with a canary in it.
 type utterance struct {
@@ -66,20 +68,62 @@ type utterance struct {
 	id    message.ID
 	mine  bool
 	draft bool
+	file  *message.File // with the canary in its name, thumbnail and content
 }
 
 // story is a life of a device. The canary of the n-th utterance has its number.
 type story struct {
-	root  [32]byte
-	mark  string
-	all   []utterance
-	head  uint64
-	level wheel.Level
+	root [32]byte
+	mark string
+	all  []utterance
+	// Sealed files: the attacker has a copy of each, whether or not it was
+	// deleted.
+	pieces map[file.Name][]byte
+	head   uint64
+	level  wheel.Level
 }
 
 var canaries = regexp.MustCompile(`canary-([0-9a-f]{16})-(\d{5});`)
 
 func (s *story) text(n int) string { return fmt.Sprintf("canary-%s-%05d; it is said", s.mark, n) }
+
+// attach makes a file for the n-th utterance, for two of three.
+func (s *story) attach(n int) *message.File {
+	if n%3 == 0 {
+		return nil
+	}
+	content := []byte(s.text(n))
+	l, err := file.NewLayout(uint64(len(content)))
+	if err != nil {
+		panic(err)
+	}
+	f := &message.File{
+		Name: s.text(n), Type: "text/plain", Size: l.Size(), SHA256: sha256.Sum256(content), Key: file.NewKey(), Thumbnail: content,
+	}
+	piece := l.Seal(nil, f.Key, 0, bytes.Clone(content))
+	f.Root = file.NameOf(piece)
+	s.pieces[f.Root] = piece
+	return f
+}
+
+// opened returns which canaries are in files whose keys are in b.
+func (s *story) opened(b []byte) (out []int) {
+	// Records 5 and 6 of a file, each of 32 bytes (spec §15.3).
+	eachAfter(b, "\x00\x05\x00\x00\x20", func(rest []byte) {
+		if len(rest) < 32+5+32 {
+			return
+		}
+		piece := s.pieces[file.Name(rest[37:])]
+		l, err := file.NewLayout(uint64(len(s.text(0))))
+		if err != nil || piece == nil {
+			return
+		}
+		if content, err := l.Open(nil, file.Key(rest), 0, bytes.Clone(piece)); err == nil {
+			out = append(out, s.numbers(content)...)
+		}
+	})
+	return out
+}
 
 // numbers returns which canaries are in b.
 func (s *story) numbers(b []byte) (out []int) {
@@ -119,7 +163,7 @@ func tell(t *testing.T, dir string, n int, changed func(), seized func(s *story)
 	t.Helper()
 	var mark [8]byte
 	_, _ = rand.Read(mark[:])
-	s := &story{root: [32]byte{1}, mark: hex.EncodeToString(mark[:])}
+	s := &story{root: [32]byte{1}, mark: hex.EncodeToString(mark[:]), pieces: map[file.Name][]byte{}}
 	a, b, c := quiet(t, dir, "ann", true), quiet(t, t.TempDir(), "bob", false), quiet(t, t.TempDir(), "cid", false)
 	join(t, a, b)
 	join(t, a, c)
@@ -127,11 +171,16 @@ func tell(t *testing.T, dir string, n int, changed func(), seized func(s *story)
 
 	send := func(from, to *device, f fate, l message.Lifetime) {
 		t.Helper()
-		out, err := from.Send(ctx, engine.Send{To: to.Account(), Text: s.text(len(s.all)), Life: l})
+		msg := engine.Send{To: to.Account(), Text: s.text(len(s.all)), Life: l}
+		of := s.attach(len(s.all))
+		if of != nil {
+			msg.Files = []message.File{*of}
+		}
+		out, err := from.Send(ctx, msg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.all = append(s.all, utterance{fate: f, id: out.ID, mine: from == a})
+		s.all = append(s.all, utterance{fate: f, id: out.ID, mine: from == a, file: of})
 	}
 	lives := map[fate]message.Lifetime{
 		timed: {Expiry: 30 * 24 * time.Hour}, expired: {Expiry: time.Hour}, burned: {Burn: 30 * time.Second},
@@ -248,7 +297,11 @@ func (s *story) derive(t *testing.T, d *device) {
 			for n := first; n < min(first+64, len(s.all)); n++ {
 				u, text := s.all[n], []byte(s.text(n))
 				num := binary.BigEndian.AppendUint32(nil, uint32(n))
-				if err := tx.Put(append(storage.Key{familyOutside}, num...), text); err != nil {
+				outside := text
+				if f := u.file; f != nil {
+					outside = wire.NewWriter(bytes.Clone(text)).Record(5, f.Key[:]).Record(6, f.Root[:]).Out()
+				}
+				if err := tx.Put(append(storage.Key{familyOutside}, num...), outside); err != nil {
 					return err
 				}
 				if u.draft {
@@ -304,6 +357,9 @@ type loot struct {
 	derived    [fates]int // files, previews and searches
 	outbox     [fates]int
 	outside    [fates]int // from the records outside the wheel
+	sealed     [fates]int // how many had files
+	files      [fates]int // of these, recovered from what was sealed
+	spilled    [fates]int // so, with keys from outside the wheel
 	superseded [2]int     // states: recovered, of
 	current    [2]int
 	clear      int // canaries that stand in clear
@@ -316,7 +372,11 @@ func (s *story) attack(all []row, pieces ...[]byte) *loot {
 	out := &loot{attacker: carve(s.root, pieces...)}
 	for _, u := range s.all {
 		out.of[u.fate]++
+		if u.file != nil {
+			out.sealed[u.fate]++
+		}
 	}
+	files, spilled := map[int]bool{}, map[int]bool{}
 	for _, raw := range pieces {
 		eachAfter(raw, "canary-"+s.mark, func([]byte) { out.clear++ })
 	}
@@ -350,6 +410,13 @@ func (s *story) attack(all []row, pieces ...[]byte) *loot {
 		if pt == nil {
 			continue
 		}
+		for _, n := range s.opened(said(r.key, pt)) {
+			if r.key[0] == familyOutside {
+				spilled[n] = true
+			} else {
+				files[n] = true
+			}
+		}
 		for _, n := range s.numbers(said(r.key, pt)) {
 			switch {
 			case r.key[0] == familyOutside:
@@ -371,6 +438,8 @@ func (s *story) attack(all []row, pieces ...[]byte) *loot {
 	count(found, &out.messages)
 	count(outbox, &out.outbox)
 	count(outside, &out.outside)
+	count(files, &out.files)
+	count(spilled, &out.spilled)
 	for _, m := range more {
 		count(m, &out.derived)
 	}
@@ -383,7 +452,8 @@ func (l *loot) log(t *testing.T, s *story) {
 	t.Logf("level %v; %d anchors, %d tops, %d segments; states: %d of %d superseded, %d of %d current; %d canaries in clear",
 		s.level, a.anchors, a.tops, a.segments, l.superseded[0], l.superseded[1], l.current[0], l.current[1], l.clear)
 	for f := range fates {
-		t.Logf("  %-26v %4d of %4d recovered; %4d derived records, %4d outbox entries", f, l.messages[f], l.of[f], l.derived[f], l.outbox[f])
+		t.Logf("  %-26v %4d of %4d recovered; %4d of %4d files, %4d derived records, %4d outbox entries",
+			f, l.messages[f], l.of[f], l.files[f], l.sealed[f], l.derived[f], l.outbox[f])
 	}
 }
 
@@ -407,14 +477,20 @@ func (l *loot) wantErased(t *testing.T, s *story) {
 		if l.of[f] == 0 || l.outside[f] != l.of[f] {
 			t.Errorf("control: %v: %d of %d recovered from outside the wheel", f, l.outside[f], l.of[f])
 		}
+		if l.spilled[f] != l.sealed[f] {
+			t.Errorf("control: %v: with keys from outside the wheel %d of %d files open", f, l.spilled[f], l.sealed[f])
+		}
 		if f.dead() {
-			if l.messages[f] > 0 || l.derived[f] > 0 || l.outbox[f] > 0 {
+			if l.messages[f] > 0 || l.derived[f] > 0 || l.outbox[f] > 0 || l.files[f] > 0 {
 				t.Errorf("%v: recovered", f)
 			}
 			continue
 		}
 		if l.messages[f] != l.of[f] {
 			t.Errorf("%v: only %d of %d recovered", f, l.messages[f], l.of[f])
+		}
+		if l.files[f] != l.sealed[f] {
+			t.Errorf("%v: only %d of %d files open", f, l.files[f], l.sealed[f])
 		}
 	}
 	if l.outbox[waiting] != l.of[waiting] {
