@@ -163,6 +163,7 @@ func (n *Node) open() (err error) {
 		cfg.NetworkChanged = func() { n.host.Changed(); n.finder.Changed(); n.lan.Refresh() }
 	}
 	n.delivery = delivery.New(n.host, located{n.engine, n.finder, n.files}, cfg)
+	n.engine.SetPorter(n.files)
 	n.newPost()
 	n.engine.SetCourier(couriers{n.delivery, n.post})
 	return nil

@@ -1,7 +1,9 @@
 package node_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"net"
 	"os"
 	"strconv"
@@ -210,5 +212,53 @@ func TestTakenBackAtRelays(t *testing.T) {
 		if b.count(ann, text) != 0 {
 			t.Errorf("%q was shown", text)
 		}
+	}
+}
+
+// TestFileThroughRelays: a file comes to somebody who is never online together
+// with its sender.
+func TestFileThroughRelays(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{"a", "b"} {
+		if err := os.Mkdir(dir+"/"+d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r1, r2 := startRelay(t, dir+"/r1"), startRelay(t, dir+"/r2")
+	a, b := start(t, dir+"/a", "ann"), start(t, dir+"/b", "bob")
+	b.mailbox(r1)
+	b.mailbox(r2)
+	befriend(t, a, b)
+	bob, ann := b.id(), a.id()
+	a.sendAndWait(b, "directly")
+	b.halt()
+	deposits := func() int64 { return r1.Status().Deposits + r2.Status().Deposits }
+	before := deposits()
+	content := make([]byte, 150<<10)
+	_, _ = rand.Read(content)
+	if err := os.WriteFile(dir+"/file", content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	s, err := a.Send(ctx, api.SendRequest{To: bob, Text: "with a file", Files: []api.Attachment{{Path: dir + "/file"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.Wait(ctx, s.ID, api.StateStored); err != nil {
+		t.Fatal("not stored:", got, err)
+	}
+	// Twelve parts, each at one relay, and the message at both.
+	a.until("the file is left as well", func() bool { return deposits() >= before+2+12 })
+	a.halt()
+
+	b = start(t, dir+"/b", "bob")
+	b.until("the mail was fetched", func() bool { return b.count(ann, "with a file") == 1 })
+	saved, err := b.Save(ctx, api.SaveRequest{ID: s.ID, File: 0, Path: dir + "/saved"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(saved[0].Path); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }

@@ -75,6 +75,7 @@ type Engine struct {
 	fresh  fresh
 	rekey  rekeying
 	offers offers
+	porter atomic.Pointer[Porter]
 
 	erased   chan struct{} // has a token when keys were destroyed
 	refusals refusals

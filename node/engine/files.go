@@ -137,3 +137,62 @@ func (e *Engine) Allowed(a identity.AccountID) bool {
 	c := e.Contact(a)
 	return c != nil && c.State != record.ContactBlocked
 }
+
+// Porter takes what came of files by mail. Its methods must not block, and may
+// drop what comes: it is asked for again.
+type Porter interface {
+	Part(from identity.AccountID, p *message.FilePart)
+	Asked(from identity.AccountID, a *message.FileAsk)
+}
+
+// SetPorter names who takes what comes of files. It must be called before
+// [Engine.Run].
+func (e *Engine) SetPorter(p Porter) { e.porter.Store(&p) }
+
+// takeFilePacket hands on what is about a file, once it is committed that it
+// came.
+func (t *txn) takeFilePacket(from identity.AccountID, p message.Packet) {
+	to := t.e.porter.Load()
+	if to == nil {
+		return
+	}
+	t.after = append(t.after, func() {
+		switch p := p.(type) {
+		case *message.FilePart:
+			p.Bytes = slices.Clone(p.Bytes) // of an envelope
+			(*to).Part(from, p)
+		case *message.FileAsk:
+			(*to).Asked(from, p)
+		}
+	})
+}
+
+// Mail queues parts of files, or a request for them, for a contact. Errors as
+// of [Engine.Send].
+func (e *Engine) Mail(ctx context.Context, to identity.AccountID, packets ...message.Packet) error {
+	return e.do(ctx, len(packets)*32<<10, func(t *txn) error {
+		if err := t.maySend(to); err != nil {
+			return err
+		}
+		for _, p := range packets {
+			if err := t.tell(to, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// HasMailbox reports whether mail can be left for a contact.
+func (e *Engine) HasMailbox(a identity.AccountID) (has bool) {
+	_ = e.view(func(t *txn) error { // not known is no
+		p, err := t.places(a)
+		has = err == nil && len(p.Relays) > 0
+		return err
+	})
+	return has
+}
+
+func isFilePacket(o *record.Outbox) bool {
+	return len(o.Packet) > 0 && (o.Packet[0] == byte(message.KindFileAsk) || o.Packet[0] == byte(message.KindFilePart))
+}

@@ -213,6 +213,9 @@ func (t *txn) take(s *session, packet []byte) error {
 		return t.takeAcks(s, p)
 	case *message.Bundles:
 		return t.takeSpares(s, p, packet)
+	case *message.FileAsk, *message.FilePart:
+		t.takeFilePacket(s.Account, p)
+		return nil
 	case *message.Low:
 		return t.takeLow(s, p)
 	}

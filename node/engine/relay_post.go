@@ -53,10 +53,10 @@ const (
 	laneMost  = 2
 )
 
-// wantedFor is at how many relays an entry is deposited: acknowledgements at one,
-// since what they acknowledge is sent again if they are lost.
+// wantedFor is at how many relays an entry is deposited: acknowledgements
+// and parts of files at one, since what is lost of them is sent again.
 func wantedFor(o *record.Outbox) int {
-	if isAcks(o) {
+	if isAcks(o) || isFilePacket(o) {
 		return 1
 	}
 	return wanted

@@ -2,7 +2,6 @@ package files
 
 import (
 	"bufio"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,13 +18,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
-	"rushlight/node/engine"
-	"rushlight/node/host"
 	"rushlight/protocol/file"
 	"rushlight/protocol/message"
-	"rushlight/protocol/suite"
-	"rushlight/storage/blob"
-	"rushlight/storage/record"
 )
 
 // The other process of a measurement is this test binary, told so by the
@@ -263,13 +256,3 @@ func BenchmarkTransfer(b *testing.B) {
 	b.ReportMetric(bare.Seconds()/ours.Seconds(), "x-bare")
 	b.ReportMetric(float64(s.of.Size)/1e6*float64(b.N)/bare.Seconds(), "MB/s-bare")
 }
-
-var (
-	_ = context.Background
-	_ = runtime.GC
-	_ = engine.ErrUnknownMessage
-	_ = host.ErrFrame
-	_ = suite.ErrOpen
-	_ blob.Place
-	_ record.FileWish
-)

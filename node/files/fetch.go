@@ -39,6 +39,7 @@ type fetch struct {
 	meter  *progress
 
 	blob *blob.Blob
+	mail chan *message.FilePart
 	full chan piece
 	bufs chan []byte
 
@@ -72,7 +73,7 @@ func newFetch(ctx context.Context, m *Manager, r ref, a *engine.Attached) *fetch
 	f := &fetch{
 		m: m, ref: r, of: a.Files[r.nth], from: a, ended: make(chan struct{}), wake: make(chan struct{}, 1),
 		claimed: map[uint32]bool{}, holders: map[peer.ID]*holder{},
-		full: make(chan piece, buffers), bufs: make(chan []byte, buffers), news: make(chan struct{}),
+		mail: make(chan *message.FilePart, 2*message.MaxParts), full: make(chan piece, buffers), bufs: make(chan []byte, buffers), news: make(chan struct{}),
 	}
 	f.place = f.of.Key.Place()
 	f.life, f.cancel = context.WithCancelCause(ctx)
@@ -152,10 +153,15 @@ func (f *fetch) gather() error {
 	defer workers.Wait()
 	retry := time.NewTicker(5 * time.Second)
 	defer retry.Stop()
+	mail := mailbag{f: f}
+	mail.begin()
 	for !f.blob.Whole() {
 		there := f.m.cfg.Peers.Peers(f.from.With)
 		if len(there) == 0 {
 			f.m.cfg.Wake(f.from.With)
+			if err := mail.ask(time.Now()); err != nil {
+				return err
+			}
 		}
 		for _, p := range there {
 			if h := f.enlist(p); h != nil {
@@ -170,6 +176,12 @@ func (f *fetch) gather() error {
 		case <-f.ctx.Done():
 			return context.Cause(f.ctx)
 		case <-f.wake:
+			mail.flush()
+		case p := <-f.mail:
+			mail.take(p)
+			if len(mail.wanted) == 0 {
+				f.look() // for more
+			}
 		case <-retry.C:
 		}
 	}
@@ -308,11 +320,12 @@ func (f *fetch) accept(p piece) error {
 		f.meter.set(f.blob.Bytes())
 		f.mu.Lock()
 		delete(f.claimed, p.i)
-		if p.i >= f.blob.Layout().Chunks() {
+		tree := p.i >= f.blob.Layout().Chunks()
+		if tree {
 			f.tell()
 		}
 		f.mu.Unlock()
-		if f.blob.Whole() {
+		if tree || f.blob.Whole() {
 			f.look()
 		}
 	case errors.Is(err, file.ErrPiece):

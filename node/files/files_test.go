@@ -10,8 +10,10 @@ import (
 
 	"rushlight/node/engine"
 	"rushlight/protocol/file"
+	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
 	"rushlight/protocol/wire"
+	"rushlight/storage/record"
 )
 
 func TestSizes(t *testing.T) {
@@ -263,5 +265,68 @@ func TestStrangersLearnNothing(t *testing.T) {
 	a.e.mu.Unlock()
 	if typ, _ := ask(of.Key.NewAsk(of.Root, me, you)); typ != file.FrameNo {
 		t.Errorf("who is blocked gets %#x", typ)
+	}
+}
+
+// Nobody can be reached: the file goes by mail, small ones unasked, and what
+// came is not sent again when one stops in between.
+func TestByMail(t *testing.T) {
+	a, b := newNode(t), newNode(t)
+	b.patience = 0
+	join := func() { a.e.mailbox, b.e.mailbox = b.Manager, a.Manager }
+	join()
+	small, large := message.ID{1}, message.ID{2}
+	content := random(8, 3<<20+17)
+	b.e.put(small, false, a.sealed(small, random(7, 300<<10), []byte("x"))...)
+	a.e.mu.Lock()
+	a.e.state(small, record.StateStored)
+	a.e.mu.Unlock()
+	b.has(small, 0, random(7, 300<<10))
+	b.has(small, 1, []byte("x"))
+
+	of := a.sealed(large, content)
+	b.e.put(large, false, of...)
+	b.eventually(func() bool { h, _ := b.Have(large, 0); return h >= 1<<20 }, "some of it is here")
+	b.stop()
+	b.start()
+	b.patience = 0
+	b.e.mu.Lock()
+	a.e.mu.Lock()
+	join()
+	a.e.mu.Unlock()
+	b.e.mu.Unlock()
+	b.has(large, 0, content)
+	l, _ := file.NewLayout(uint64(len(content)))
+	parts := 0
+	for i := range l.Pieces() {
+		parts += len(partsOf(l, i))
+	}
+	a.e.mu.Lock()
+	defer a.e.mu.Unlock()
+	if want := parts + 3*message.MaxParts; a.e.mailed > want {
+		t.Errorf("%d parts were mailed, %d are needed", a.e.mailed, parts)
+	}
+}
+
+// Mail is for the other side of the conversation alone.
+func TestMailForOthers(t *testing.T) {
+	a, b := newNode(t), newNode(t)
+	a.e.mailbox = b.Manager
+	id := message.ID{1}
+	a.sealed(id, []byte("secret"))
+	ask := &message.FileAsk{Message: id, Parts: []message.Part{{}}}
+	a.Asked(identity.AccountID{9}, ask)
+	a.Asked(identity.AccountID{}, &message.FileAsk{Message: id, Nth: 3, Parts: []message.Part{{}}})
+	a.Asked(identity.AccountID{}, &message.FileAsk{Message: message.ID{2}, Parts: []message.Part{{}}})
+	a.Asked(identity.AccountID{}, &message.FileAsk{Message: id, Parts: []message.Part{{Piece: 7}}})
+	a.Asked(identity.AccountID{}, ask) // in order
+	mailed := func() int {
+		a.e.mu.Lock()
+		defer a.e.mu.Unlock()
+		return a.e.mailed
+	}
+	a.eventually(func() bool { return mailed() > 0 }, "who may have it gets it")
+	if mailed() != 1 {
+		t.Errorf("%d parts were mailed", mailed())
 	}
 }

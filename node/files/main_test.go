@@ -37,6 +37,8 @@ type memory struct {
 	log     []engine.Event
 	changed chan struct{}
 	blocked bool
+	mailbox *Manager // of the other side
+	mailed  int
 }
 
 func newMemory() *memory {
@@ -82,6 +84,29 @@ func (e *memory) Allowed(identity.AccountID) bool {
 	return !e.blocked
 }
 
+// Mail brings packets at once.
+func (e *memory) Mail(_ context.Context, _ identity.AccountID, packets ...message.Packet) error {
+	e.mu.Lock()
+	to := e.mailbox
+	e.mailed += len(packets)
+	e.mu.Unlock()
+	for _, p := range packets {
+		switch p := p.(type) {
+		case *message.FileAsk:
+			to.Asked(identity.AccountID{}, p)
+		case *message.FilePart:
+			to.Part(identity.AccountID{}, p)
+		}
+	}
+	return nil
+}
+
+func (e *memory) HasMailbox(identity.AccountID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.mailbox != nil
+}
+
 func (e *memory) LastEvent() uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -109,6 +134,12 @@ func (e *memory) Watch(ctx context.Context, after uint64, _ func(uint64), fn fun
 
 func (e *memory) event(t record.EventType, id message.ID) {
 	e.log = append(e.log, engine.Event{Event: record.Event{Type: t, Message: id}})
+	close(e.changed)
+	e.changed = make(chan struct{})
+}
+
+func (e *memory) state(id message.ID, s record.MessageState) {
+	e.log = append(e.log, engine.Event{Event: record.Event{Type: record.EventState, Message: id, State: s}})
 	close(e.changed)
 	e.changed = make(chan struct{})
 }

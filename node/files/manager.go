@@ -41,6 +41,10 @@ type Engine interface {
 	WishFile(ctx context.Context, id message.ID, nth int, wish record.FileWish) error
 	// Allowed reports whether an account may be sent something.
 	Allowed(a identity.AccountID) bool
+	// Mail queues parts of files, or a request for them, for a contact; that is
+	// possible when HasMailbox.
+	Mail(ctx context.Context, to identity.AccountID, packets ...message.Packet) error
+	HasMailbox(a identity.AccountID) bool
 	Watch(ctx context.Context, after uint64, started func(uint64), fn func(engine.Event) error) error
 	LastEvent() uint64
 }
@@ -69,9 +73,10 @@ type Config struct {
 
 // Manager owns all transfers of one device.
 type Manager struct {
-	cfg  Config
-	log  *slog.Logger
-	slow time.Duration // after which a stranger, and who has no right, is answered
+	cfg      Config
+	log      *slog.Logger
+	patience time.Duration // for how long a holder is waited for before mail is asked for
+	slow     time.Duration // after which a stranger, and who has no right, is answered
 
 	mu        sync.Mutex
 	open      bool
@@ -82,12 +87,14 @@ type Manager struct {
 	out       map[upload]*progress
 	waiting   map[ref]struct{}
 	changed   map[chan struct{}]struct{}
+	early     []carried // parts of files that aren't fetched yet
 	serving   int
 	importing int // messages whose files are being sealed
 	wg        sync.WaitGroup
 
 	served  atomic.Int64  // bytes of pieces sent in this run
 	running chan struct{} // a token for each fetch that may run at once
+	asked   chan asked    // what others ask for by mail
 	look    chan struct{} // has a token when something may be begun
 }
 
@@ -121,11 +128,12 @@ const (
 // New returns a manager that does nothing until [Manager.Run].
 func New(cfg Config) *Manager {
 	m := &Manager{
-		cfg: cfg, log: cfg.Logger, slow: 100 * time.Millisecond,
+		cfg: cfg, log: cfg.Logger, slow: 100 * time.Millisecond, patience: askAfter,
 		known: map[message.ID][]held{}, roots: map[file.Name]ref{},
 		in: map[ref]*fetch{}, out: map[upload]*progress{}, waiting: map[ref]struct{}{},
 		changed: map[chan struct{}]struct{}{},
 		running: make(chan struct{}, maxFetches), look: make(chan struct{}, 1),
+		asked: make(chan asked, 16),
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
@@ -175,6 +183,8 @@ func (m *Manager) Run(ctx context.Context) error {
 		case err := <-watched:
 			return err
 		case <-m.look:
+		case a := <-m.asked:
+			m.answer(ctx, a)
 		case <-tick.C:
 		case <-sweep.C:
 			if err := m.load(); err != nil {
@@ -320,7 +330,11 @@ func (m *Manager) event(ev engine.Event) error {
 		m.forget(ev.Message)
 	case record.EventContact:
 		return m.load() // one that was removed takes its messages with it
-	case record.EventState, record.EventEdit, record.EventReact:
+	case record.EventState:
+		if ev.State == record.StateStored {
+			m.push(ev.Message)
+		}
+	case record.EventEdit, record.EventReact:
 	}
 	return nil
 }

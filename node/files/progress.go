@@ -257,6 +257,15 @@ func (m *Manager) ended(t Transfer) Transfer {
 // that no message has.
 func (m *Manager) Have(id message.ID, nth int) (uint64, State) {
 	m.mu.Lock()
+	_, known := m.known[id]
+	m.mu.Unlock()
+	if !known { // the event that tells of it is on its way
+		if a, err := m.cfg.Engine.AttachedTo(id); err == nil {
+			m.note(a)
+			m.kick()
+		}
+	}
+	m.mu.Lock()
 	defer m.mu.Unlock()
 	h := m.heldLocked(ref{id, nth})
 	if h == nil {

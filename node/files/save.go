@@ -136,11 +136,12 @@ func (o *Opened) WriteTo(w io.Writer) (n int64, err error) {
 
 // Fetch says that a file is wanted, and waits until it is here.
 func (m *Manager) Fetch(ctx context.Context, id message.ID, nth int) error {
+	_, s := m.Have(id, nth)
 	m.mu.Lock()
 	h := m.heldLocked(ref{id, nth})
 	mine := h != nil && h.mine
 	m.mu.Unlock()
-	if _, s := m.Have(id, nth); s == "" {
+	if s == "" {
 		return engine.ErrUnknownMessage
 	} else if mine && s != Done {
 		return ErrNotHere // this device was restored, and nobody else has it

@@ -21,6 +21,9 @@ const (
 	KindRelays  Kind = 8
 	KindAcks    Kind = 9
 	KindLow     Kind = 10
+
+	KindFileAsk  Kind = 11
+	KindFilePart Kind = 12
 )
 
 // Limits of packets (spec §9.6).
@@ -37,8 +40,8 @@ const (
 
 // Packet is the body of an envelope: one logged message or something that
 // devices tell each other beside the log. It is one of [*Message], [*Profile],
-// [*Receipt], [*Bundles], [*Erased], [*Notice], [*Relays], [*Acks], [*Low]
-// and [*Unknown].
+// [*Receipt], [*Bundles], [*Erased], [*Notice], [*Relays], [*Acks], [*Low],
+// [*FileAsk], [*FilePart] and [*Unknown].
 type Packet interface{ kind() Kind }
 
 func (*Message) kind() Kind { return KindMessage }
@@ -47,6 +50,10 @@ func (*Receipt) kind() Kind { return KindReceipt }
 func (*Bundles) kind() Kind { return KindBundles }
 func (*Erased) kind() Kind  { return KindErased }
 func (*Notice) kind() Kind  { return KindNotice }
+func (*FileAsk) kind() Kind { return KindFileAsk }
+
+func (*FilePart) kind() Kind { return KindFilePart }
+
 func (u *Unknown) kind() Kind {
 	return u.Kind
 }
@@ -86,8 +93,12 @@ func MarshalPacket(p Packet) ([]byte, error) {
 		err = p.append(w)
 	case *Low:
 		err = p.append(w)
+	case *FileAsk:
+		err = p.append(w)
+	case *FilePart:
+		err = p.append(w)
 	case *Unknown:
-		if p.Kind <= KindBundles || p.Kind >= KindErased && p.Kind <= KindLow {
+		if p.Kind <= KindBundles || p.Kind >= KindErased && p.Kind <= KindFilePart {
 			err = fmt.Errorf("%w: known kind of packet", wire.ErrMalformed)
 		}
 		w.Raw(p.Bytes)
@@ -127,6 +138,10 @@ func ParsePacket(b []byte) (p Packet, err error) {
 		p, err = parseAcks(content)
 	case KindLow:
 		p, err = parseLow(content)
+	case KindFileAsk:
+		p, err = parseFileAsk(content)
+	case KindFilePart:
+		p, err = parseFilePart(content)
 	default:
 		p = &Unknown{Kind: k, Bytes: content}
 	}

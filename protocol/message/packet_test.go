@@ -38,6 +38,8 @@ func packets() []message.Packet {
 		&message.Relays{Set: []byte("set"), Resend: true, Stamps: []message.RelayStamps{{{{1}}, nil, {{2}, {3}}}, {}}},
 		&message.Acks{MACs: [][16]byte{{1}, {2}}},
 		&message.Low{Relays: []message.LowRelay{{Key: [32]byte{1}, Left: [3]uint16{3, 2, 0}}, {Key: [32]byte{2}}}},
+		&message.FileAsk{Message: message.ID{1}, Nth: 2, Parts: []message.Part{{3, 0}, {4, message.PartSize}}},
+		&message.FilePart{Message: message.ID{1}, Nth: 2, Part: message.Part{Piece: 3, Offset: message.PartSize}, Bytes: []byte("sealed")},
 	}
 }
 
@@ -104,6 +106,12 @@ func TestPacketRules(t *testing.T) {
 		"erased for nothing":   &message.Erased{Message: sample().Erase()},
 		"nothing erased":       &message.Erased{Reason: message.Unsent},
 		"erased too late":      &message.Erased{Reason: message.Unsent, Expiry: 400 * 24 * time.Hour, Message: sample().Erase()},
+		"asks for nothing":     &message.FileAsk{},
+		"asks for an odd part": &message.FileAsk{Parts: []message.Part{{0, 1}}},
+		"part of nothing":      &message.FilePart{},
+		"part too long":        &message.FilePart{Bytes: make([]byte, message.PartSize+1)},
+		"part past the end":    &message.FilePart{Part: message.Part{Offset: 19 * message.PartSize}, Bytes: make([]byte, message.PartSize)},
+		"file of no message":   &message.FilePart{Nth: 16, Bytes: []byte{1}},
 		"notice of nothing":    &message.Notice{IDs: []message.ID{{1}}},
 		"burned nothing":       &message.Notice{Kind: message.NoticeBurned},
 		"types a message":      &message.Notice{Kind: message.NoticeTyping, IDs: []message.ID{{1}}},
