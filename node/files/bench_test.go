@@ -16,7 +16,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
 
 	"rushlight/protocol/file"
 	"rushlight/protocol/message"
@@ -133,10 +132,11 @@ func newSender(t testing.TB, mib int) *sender {
 		if len(f) != 7 || f[0] != "SENDER" {
 			continue
 		}
-		if s.info.ID, err = peer.Decode(f[1]); err != nil {
+		info, err := peer.AddrInfoFromString(f[2] + "/p2p/" + f[1])
+		if err != nil {
 			t.Fatal(err)
 		}
-		s.info.Addrs = []ma.Multiaddr{ma.StringCast(f[2])}
+		s.info = *info
 		for i, into := range [][]byte{s.of.Key[:], s.of.Root[:], s.of.SHA256[:]} {
 			if _, err := hex.Decode(into, []byte(f[3+i])); err != nil {
 				t.Fatal(err)
