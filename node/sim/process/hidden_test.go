@@ -3,8 +3,12 @@
 package process_test
 
 import (
+	"bufio"
+	"encoding/json"
+	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +18,7 @@ import (
 
 	"rushlight/node/api"
 	"rushlight/node/sim/socks"
+	"rushlight/protocol/suite"
 )
 
 // A hidden profile is in one namespace; the proxy, a resolver nobody may ask,
@@ -22,6 +27,7 @@ const (
 	proxyAt = "10.77.1.2:9050"
 	bobAt   = "10.77.1.2:4001"
 	bobName = "bob.invalid:4001"
+	relayAt = "10.77.1.2:4002"
 )
 
 // hideOut makes the two namespaces, and Bob.
@@ -63,11 +69,102 @@ func (d *daemon) stop() {
 	d.cmd = nil
 }
 
-// live is what the daemon does in the test: it starts, meets Bob, both write,
-// it rests, is asked how it is, stops, and does some of it again.
-func live(t *testing.T, bob, d *daemon) {
+// startRelayIn runs a relay in a namespace and returns its full addresses.
+func startRelayIn(t *testing.T, space string) []string {
+	t.Helper()
+	cmd := exec.Command("ip", "netns", "exec", space, program, "relay", "--dir", filepath.Join(t.TempDir(), "relay"),
+		"--listen", "/ip4/10.77.1.2/tcp/4002", "--json")
+	cmd.Stderr = t.Output()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	var r struct{ Addrs []string }
+	if err == nil {
+		err = json.Unmarshal(line, &r)
+	}
+	if err != nil || len(r.Addrs) == 0 {
+		t.Fatalf("the relay said %q: %v", line, err)
+	}
+	return r.Addrs
+}
+
+// until waits, long, for something to be so.
+func (d *daemon) until(what string, so func() bool) {
+	d.t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); !so(); {
+		if time.Now().After(deadline) {
+			d.t.Fatal("waited too long until ", what)
+		}
+		<-time.After(200 * time.Millisecond)
+	}
+}
+
+// mailboxes are the states of the daemon's mailboxes, by relay.
+func (d *daemon) mailboxes() map[string]string {
+	d.t.Helper()
+	var res struct{ Mailboxes []api.Mailbox }
+	d.call("mailboxes", nil, &res)
+	out := map[string]string{}
+	for _, m := range res.Mailboxes {
+		out[m.Peer] = m.State
+	}
+	return out
+}
+
+// sendFile sends a file and returns when the other side has saved it.
+func (d *daemon) sendFile(to *daemon, size int) {
+	d.t.Helper()
+	content := make([]byte, size)
+	suite.Random(content)
+	name := fmt.Sprintf("of %s.bin", filepath.Base(d.dir))
+	path := filepath.Join(d.t.TempDir(), name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	d.call("send", obj{"recipient": to.account, "message": "a file", "attachments": []string{path}}, nil)
+	var got api.Message
+	to.until("the file is announced", func() bool {
+		var res struct{ Messages []api.Message }
+		to.call("read", obj{"who": d.account, "peek": true}, &res)
+		i := slices.IndexFunc(res.Messages, func(m api.Message) bool { return len(m.Files) > 0 && m.Files[0].Name == name })
+		if i >= 0 {
+			got = res.Messages[i]
+		}
+		return i >= 0
+	})
+	dir := d.t.TempDir()
+	var there struct{ Files []api.Saved }
+	to.until("the file is saved", func() bool {
+		return to.try("save", obj{"id": got.ID, "path": dir, "timeout": "30s"}, &there) == nil && len(there.Files) == 1
+	})
+	saved, err := os.ReadFile(there.Files[0].Path)
+	if err != nil || !slices.Equal(saved, content) {
+		d.t.Errorf("%d bytes were saved of %d: %v", len(saved), size, err)
+	}
+}
+
+// live is what the daemon does in the test: it starts, meets Bob, gets a
+// mailbox, both write and send files, it gives the mailbox up, rests, is asked
+// how it is, stops, and does some of it again.
+func live(t *testing.T, bob, d *daemon, relay []string) {
 	t.Helper()
 	befriend(t, bob, d)
+	var added struct{ Mailbox api.Mailbox }
+	d.call("addRelay", obj{"addr": relay}, &added)
+	d.until("there is a mailbox", func() bool { return d.mailboxes()[added.Mailbox.Peer] == api.MailboxOK })
+	d.sendFile(bob, 400<<10)
+	bob.sendFile(d, 400<<10)
+	d.call("removeRelay", obj{"peer": added.Mailbox.Peer}, nil)
+	d.until("the mailbox is given up", func() bool { return d.mailboxes()[added.Mailbox.Peer] != api.MailboxOK })
 	for range 2 {
 		if _, err := d.send(bob, "to bob", ""); err != nil {
 			t.Fatal(err)
@@ -85,7 +182,7 @@ func live(t *testing.T, bob, d *daemon) {
 	}
 	var res struct{ Messages []api.Message }
 	d.call("read", obj{"who": bob.account}, &res)
-	if len(res.Messages) != 4 {
+	if len(res.Messages) != 6 {
 		t.Errorf("%d messages", len(res.Messages))
 	}
 	d.stop()
@@ -100,7 +197,7 @@ func TestHidden(t *testing.T) {
 	bob, p := hideOut(t, names...)
 	c := watchSpace(t, names[0])
 	d := startDaemon(t, &daemon{space: names[0], flags: []string{"--profile", "hidden", "--socks", proxyAt}}, "hid")
-	live(t, bob, d)
+	live(t, bob, d, startRelayIn(t, names[1]))
 	if beside := c.beside(proxyAt); len(beside) > 0 {
 		t.Errorf("packets beside the proxy:\n%s", strings.Join(beside, "\n"))
 	}
@@ -109,7 +206,7 @@ func TestHidden(t *testing.T) {
 	}
 	asked := p.Asked()
 	slices.Sort(asked)
-	if asked = slices.Compact(asked); !slices.Equal(asked, []string{bobName}) {
+	if asked = slices.Compact(asked); !slices.Equal(asked, []string{relayAt, bobName}) {
 		t.Errorf("the proxy was asked for %v", asked)
 	}
 }

@@ -363,13 +363,15 @@ func TestIdleGuard(t *testing.T) {
 // TestIdle measures the whole budget: 200 contacts, of whom 10 are there, in a
 // network of 30 nodes of the hash table. RUSHLIGHT_IDLE is how long to measure,
 // after 6 minutes in which the daemon starts, calls everybody, puts its beacon,
-// and connections come to rest; what these cost is added to each day four times,
-// as often as a beacon is put:
+// and connections come to rest; what these cost is added to the day twice: for
+// the start, and for the three times that the beacon, alone, is put again:
 //
 //	RUSHLIGHT_IDLE=1m go test ./node/sim/process -run 'TestIdle$' -v -timeout 30m
 //	RUSHLIGHT_IDLE=2h go test ./node/sim/process -run 'TestIdle$' -v -timeout 3h
 //
-// LASTRESULT
+// Last result, 1 minute on a busy machine with two cores, by cgroups of version
+// 1: 1.79 MB at the start, 1.10 MB a day from then on, which is 4.7 MB with the
+// start counted twice; 0.045 % of a core, 1.4 wake-ups a second, 53 MiB.
 func TestIdle(t *testing.T) {
 	window, err := time.ParseDuration(os.Getenv("RUSHLIGHT_IDLE"))
 	if err != nil {
@@ -383,5 +385,5 @@ func TestIdle(t *testing.T) {
 	<-time.After(6 * time.Minute)
 	begin := d.cost(t).bytes - before
 	t.Logf("the first 6 minutes: %.2f MB", float64(begin)/1e6)
-	d.rest(t, window, 4*begin)
+	d.rest(t, window, 2*begin)
 }

@@ -21,12 +21,13 @@ import (
 // sides, in the same order, each author's in the order of writing.
 // RUSHLIGHT_KILL_SEED repeats a run; RUSHLIGHT_KILL_MESSAGES sets its length.
 func TestKill9(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	if s, err := strconv.ParseUint(os.Getenv("RUSHLIGHT_KILL_SEED"), 10, 64); err == nil {
 		seed = s
 	}
 	t.Logf("seed %d", seed)
-	total := 2000
+	total := 1000
 	if n, err := strconv.Atoi(os.Getenv("RUSHLIGHT_KILL_MESSAGES")); err == nil {
 		total = n
 	} else if testing.Short() {

@@ -13,12 +13,16 @@ import (
 )
 
 // soon is within what a message must arrive once its recipient can be reached
-// again.
-const soon = 5 * time.Second
+// again, on a machine that does much else; package world measures it.
+const soon = 30 * time.Second
+
+// never is within what nothing arrives that has no way to.
+const never = 8 * time.Second
 
 // TestComesBack checks that what was sent to somebody who was away goes out by
 // itself when they are back, and when both were away.
 func TestComesBack(t *testing.T) {
+	t.Parallel()
 	a, b := newDaemon(t, "ann"), newDaemon(t, "bob")
 	befriend(t, a, b)
 	say := func(from, to *daemon, text string) {
@@ -53,6 +57,7 @@ func TestComesBack(t *testing.T) {
 // local network can tell them where the other went. It needs root and Debian's
 // iproute2, for network namespaces.
 func TestMovesOnTheLAN(t *testing.T) {
+	t.Parallel()
 	lan := newLAN(t, "rl-ann", "rl-bob")
 	a := startDaemon(t, &daemon{space: lan[0]}, "ann")
 	b := startDaemon(t, &daemon{space: lan[1]}, "bob")
@@ -87,6 +92,7 @@ func TestMovesOnTheLAN(t *testing.T) {
 // TestMovesWithoutLAN is the control of [TestMovesOnTheLAN]: with the local
 // network left alone nothing arrives.
 func TestMovesWithoutLAN(t *testing.T) {
+	t.Parallel()
 	lan := newLAN(t, "rl-cy", "rl-di")
 	a := startDaemon(t, &daemon{space: lan[0], flags: []string{"--no-lan"}}, "ann")
 	b := startDaemon(t, &daemon{space: lan[1], flags: []string{"--no-lan"}}, "bob")
@@ -99,7 +105,7 @@ func TestMovesWithoutLAN(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.start()
-	if a.drains(soon) {
+	if a.drains(never) {
 		t.Error("delivered although nobody knew where: the LAN test proves nothing")
 	}
 }

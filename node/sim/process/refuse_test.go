@@ -20,6 +20,7 @@ import (
 // TestEveryText sends texts of all of Unicode, up to the longest there is, and
 // compares them byte for byte. One byte more is refused.
 func TestEveryText(t *testing.T) {
+	t.Parallel()
 	a, b := newDaemon(t, "ann"), newDaemon(t, "bob")
 	befriend(t, a, b)
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -67,6 +68,7 @@ func TestEveryText(t *testing.T) {
 // nothing, reading works, and with room again everything goes on. It needs
 // root, for a small file system.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	disk := t.TempDir()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to mount a small file system")
@@ -148,6 +150,7 @@ func (d *daemon) moveTo(dir string) {
 // TestDamagedProfile changes one byte in every kind of file of a profile. The
 // program says what is wrong and exits with 1, or has lost nothing.
 func TestDamagedProfile(t *testing.T) {
+	t.Parallel()
 	a, b := newDaemon(t, "ann"), newDaemon(t, "bob")
 	befriend(t, a, b)
 	for range 30 {

@@ -96,6 +96,7 @@ func (c *citizen) questions() string {
 // dies, and another; everybody who is left gets another address; and all start
 // cold. Whoever had contacts has them still, and no name server was asked.
 func TestShutdown(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, "relay0", "relay1", "relay2", "a", "b", "c", "d")
 	by := map[string]*citizen{}
 	for _, c := range w.all {

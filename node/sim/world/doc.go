@@ -13,13 +13,23 @@
 //	RUSHLIGHT_SIM_TABLE=1000 go test ./node/sim/world -run TestLookups -v -timeout 40m
 //
 // Last result with 100 nodes and 50 ms from anywhere to anywhere: first record
-// p50 100 ms, p99 200 ms; after half of the nodes have vanished all are found,
-// p50 100 ms, p99 400 ms; who begins then joins in 450 ms (p50).
+// p50 100 ms, p99 400 ms; after half of the nodes have vanished all are found,
+// p50 100 ms, p99 400 ms; who begins then joins in 450 ms (p50). With 300: p50
+// 200 ms, p99 400 ms, and after half have vanished the same; a client had up to
+// 195 connections then.
 //
-// With 1,000 nodes it does not pass yet. Clients that begin after half of the
-// nodes have vanished find all records, p50 400 ms, p99 700 ms, and join in
-// 700 ms (p50). Clients that had put and searched some twenty records each in
-// less than a minute did not find 40 of 100 records, and 17 of 100 after half
-// had vanished (p99 3.2 s). Each had by then called most of the network; that
-// the host's 256 connections are the reason is likely and not shown.
+// With 1,000 nodes clients that had put and searched some twenty records each
+// in less than a minute did not find 40 of 100 records. They had called most of
+// the network and so used up the 256 connections of a desktop: further calls
+// failed, to nodes that live, which the hash table then forgot. A host for
+// questions has more connections since, and lets go of them sooner; the run with
+// 1,000 has not been repeated.
+//
+// TestShutdown is a third of its full size, which is
+//
+//	RUSHLIGHT_SIM_FULL=1 go test ./node/sim/world -run 'TestShutdown$' -v -timeout 40m
+//
+// Last result at full size: 29 of 60 live, 45 pairs; all 41 that have a path
+// talk, p50 1 s, p99 22 s. At a third of that size seeds 1 to 10 pass
+// (RUSHLIGHT_SIM_SEED), the last after 27 s.
 package world

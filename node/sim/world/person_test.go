@@ -23,6 +23,7 @@ type person struct {
 	dir     string
 	account string
 	profile host.Profile
+	cap     int64    // bytes a day for what serves no message; 0 is none
 	roots   []string // nodes of the hash table that the person was told of
 
 	node *node.Node // nil while switched off
@@ -51,7 +52,7 @@ func (p *person) start() {
 		Dir: p.dir, Root: root, Name: fmt.Sprint("person ", p.n), NewIdentity: &code, NoLAN: true,
 		Listen:  []string{fmt.Sprintf("/ip4/%v/udp/%d/quic-v1", p.w.air.addrOf(p.n).Addr(), port)},
 		Host:    p.w.air.on(p.n, &p.left),
-		Profile: p.profile, Bootstrap: p.roots,
+		Profile: p.profile, Bootstrap: p.roots, IdleCap: p.cap,
 		Store: storeOptions(), Logger: slog.New(logged{p.w, p.n}),
 	})
 	p.w.must(err)

@@ -145,6 +145,7 @@ func TestLookups(t *testing.T) {
 	if raceEnabled {
 		t.Skip("too slow with the race detector")
 	}
+	t.Parallel()
 	servers := tableSize(t)
 	if testing.Short() {
 		servers = 40

@@ -63,6 +63,7 @@ func simulate(t *testing.T, n int, f func(w *world)) {
 // devices are switched on for the first time.
 func simulateAs(t *testing.T, n int, dress func(p *person), f func(w *world)) {
 	t.Helper()
+	t.Parallel() // each has a time of its own
 	seed := seedOf(t)
 	base := tempDir(t)
 	began := time.Now()
