@@ -205,8 +205,10 @@ func TestContactsTellEachOther(t *testing.T) {
 	if _, err := eve.exchange(ctx, pair{guess, eve.h.ID(), b.h.ID()}, own, nil); err == nil {
 		t.Error("a stranger was answered")
 	}
-	for _, body := range [][]byte{nil, {1}, make([]byte, askHead), make([]byte, askHead+100),
-		make([]byte, hintsLimit(frameAsk)), make([]byte, hintsLimit(frameAsk)+1)} {
+	for _, body := range [][]byte{
+		nil, {1}, make([]byte, askHead), make([]byte, askHead+100),
+		make([]byte, hintsLimit(frameAsk)), make([]byte, hintsLimit(frameAsk)+1),
+	} {
 		s, err := eve.h.Libp2p().NewStream(network.WithNoDial(ctx, ""), b.h.ID(), ProtocolHints)
 		if err != nil {
 			t.Fatal(err)
