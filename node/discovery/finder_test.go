@@ -12,6 +12,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"rushlight/node/host"
 	"rushlight/protocol/beacon"
@@ -71,6 +72,7 @@ type somebody struct {
 	known    map[identity.AccountID][]identity.Hint
 	invites  [][32]byte
 	waits    bool
+	more     []identity.Hint // addresses besides those of the host
 	found    chan identity.AccountID
 }
 
@@ -123,7 +125,9 @@ func (s *somebody) hintsNow() (out []identity.Hint) {
 		addr, id := peer.SplitAddr(a)
 		out = append(out, identity.Hint{Peer: []byte(id), Addr: addr.Bytes()})
 	}
-	return out
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(out, s.more...)
 }
 
 // pairUp makes two people contacts.
@@ -182,6 +186,25 @@ func TestContactsTellEachOther(t *testing.T) {
 	if !sameHints(a.Hints(b.account), b.hintsNow()) || !sameHints(b.Hints(a.account), a.hintsNow()) {
 		t.Error("they know other addresses than they have")
 	}
+	// A new address, as of a circuit, is told at once to whoever is there.
+	id := a.h.ID()
+	circuit := identity.Hint{Peer: []byte(id), Addr: ma.StringCast("/ip4/5.5.5.5/tcp/1/p2p/" + b.h.ID().String() + "/p2p-circuit").Bytes()}
+	a.mu.Lock()
+	a.more = []identity.Hint{circuit}
+	a.mu.Unlock()
+	a.Changed()
+	eventually(t, func() bool { return sameHints(b.Hints(a.account), a.hintsNow()) })
+	// Control: who has gone is not.
+	a.Gone(b.account)
+	a.mu.Lock()
+	a.more = nil
+	a.mu.Unlock()
+	a.Changed()
+	eventually(t, func() bool { a.Finder.mu.Lock(); defer a.Finder.mu.Unlock(); return len(a.hints) == len(a.hintsNow()) })
+	if sameHints(b.Hints(a.account), a.hintsNow()) {
+		t.Error("control: told without being there")
+	}
+
 	a.restart()
 	a.Finder.mu.Lock()
 	r := a.friends[b.account]
