@@ -34,6 +34,9 @@ func (w *world) check() error {
 		switch covered := !from.gone || n.kept(w); {
 		case to.gone:
 		case shown[n.label] == 0 && covered:
+			if !from.gone {
+				from.explain(to)
+			}
 			return fmt.Errorf("NothingLost: %s is not with its recipient (its author's device is gone: %v)", n.label, from.gone)
 		case shown[n.label] == 0:
 			w.count["lost with their author, as nobody kept them"]++

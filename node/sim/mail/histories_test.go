@@ -45,7 +45,7 @@ func summary(count map[string]int) string {
 // TestHistories is the guarantee G1 over seeded histories. RUSHLIGHT_MAIL_SEEDS
 // sets how many, RUSHLIGHT_MAIL_SEED the first.
 func TestHistories(t *testing.T) {
-	n := uint64(60)
+	n := uint64(40)
 	if testing.Short() || raceEnabled {
 		n = 8
 	}

@@ -23,7 +23,7 @@ type history struct {
 // newHistory brings some people together once, and leaves them to their
 // relays.
 func newHistory(w *world) *history {
-	h := &history{w: w, kill: []int{0, 0, 5, 30}[w.rng.IntN(4)], steps: 25 + w.rng.IntN(30)}
+	h := &history{w: w, kill: []int{0, 0, 2, 5}[w.rng.IntN(4)], steps: 25 + w.rng.IntN(30)}
 	w.watchAcks = true
 	people := 2
 	if w.chance(20) {

@@ -29,6 +29,7 @@ type relay struct {
 
 	dead bool // for good
 	down bool // for now
+	full bool // its disk
 	lies lies
 	fell time.Time // when it last lost what it had acknowledged
 
@@ -51,17 +52,23 @@ type lies struct {
 	keep     int  // trims that are acknowledged and not done
 	refuse   int  // deposits refused for no reason
 	busy     int  // answers that never come
+	lost     int  // requests that never arrive
 }
 
 func (l lies) honest() bool { return l == lies{} }
 
 func (w *world) newRelay() *relay {
-	r := &relay{w: w, n: len(w.relays), dir: w.newDir(), archive: map[uint64][]wire.Env{}}
+	r := &relay{w: w, n: len(w.relays), dir: w.newDir()}
+	r.begin()
+	w.relays = append(w.relays, r)
+	return r
+}
+
+func (r *relay) begin() {
+	r.archive = map[uint64][]wire.Env{}
 	suite.Random(r.seed[:])
 	r.key = [32]byte(ed25519.NewKeyFromSeed(r.seed[:]).Public().(ed25519.PublicKey))
 	r.open()
-	w.relays = append(w.relays, r)
-	return r
 }
 
 func (r *relay) open() {
@@ -160,6 +167,7 @@ type post struct {
 func (r *relay) deposit(all []*post) {
 	var queued []*post
 	results := make(chan struct{}, len(all))
+	lostAnswers := 0 // belongs to the shelf's writer, until all results are here
 	for _, x := range all {
 		m, err := wire.ParseDeposit(x.frame[4:])
 		r.w.must(err)
@@ -167,6 +175,12 @@ func (r *relay) deposit(all []*post) {
 		large := len(m.Envelope) == envelope.L.Size()
 		lies := r.lies
 		switch {
+		case r.w.chance(lies.lost):
+			r.w.count["requests lost"]++
+			continue
+		case r.full:
+			x.err = &wire.Err{Code: wire.CodeFull, RetryAfter: 3600}
+			continue
 		case r.w.chance(lies.refuse):
 			x.err = &wire.Err{Code: []wire.Code{wire.CodeBusy, wire.CodeSpent, wire.CodeFull, wire.CodeExpired}[r.w.rng.IntN(4)], RetryAfter: 60}
 			continue
@@ -195,7 +209,9 @@ func (r *relay) deposit(all []*post) {
 			Ticket: ticket, Envelope: m.Envelope, Object: wire.Object(m.Envelope), TTL: m.TTL, Receipt: true,
 			Done: func(d *shelf.Deposit, err error) {
 				switch {
-				case err != nil || silent:
+				case err != nil:
+				case silent:
+					lostAnswers++
 				case d.Answer.Refused != nil:
 					x.err = d.Answer.Refused
 				default:
@@ -211,6 +227,9 @@ func (r *relay) deposit(all []*post) {
 	}
 	for range queued {
 		<-results
+	}
+	if lostAnswers > 0 {
+		r.w.count["answers lost"] += lostAnswers
 	}
 	synctest.Wait()
 }
