@@ -185,5 +185,6 @@ func (n *Node) withTyping(ctx context.Context, fn func(api.Event) error, watch f
 		})
 	})
 	done.Go(func() { _ = n.followTransfers(ctx, one) })
+	done.Go(func() { _ = n.watchNetwork(ctx, one) }) // as above
 	return watch(ctx, one)
 }

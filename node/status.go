@@ -27,7 +27,7 @@ func (n *Node) Status(context.Context) (api.Status, error) {
 	}
 	reach, idle := n.host.Reach(), n.host.Upkeep()
 	return api.Status{
-		Ready: ready, Reachability: reach.Word, Why: reach.Why, Transports: n.host.Transports(),
+		Ready: ready, Text: n.network().Text, Reachability: reach.Word, Why: reach.Why, Transports: n.host.Transports(),
 		Addrs: n.Addrs(), Peers: n.delivery.Stats().Contacts,
 		DHT:    api.DHTStatus{Enabled: true, Peers: n.finder.Status().Size},
 		Relays: n.relays(), Connections: n.connections(),

@@ -38,7 +38,7 @@ func printStatus(w io.Writer, s api.Status) {
 	if s.Why != "" {
 		reach += ": " + s.Why
 	}
-	rows := []row{{"ready", yesNo(s.Ready)}, {"reachability", reach}, {"transports", listOr(s.Transports, "none")}}
+	rows := []row{{"ready", yesNo(s.Ready)}, {"network", s.Text}, {"reachability", reach}, {"transports", listOr(s.Transports, "none")}}
 	for i, addr := range s.Addrs {
 		name := "addresses"
 		if i > 0 {
@@ -63,7 +63,7 @@ func printStatus(w io.Writer, s api.Status) {
 		row{"contacts", fmt.Sprint(s.Contacts)},
 		row{"unread", fmt.Sprint(s.Unread)},
 		row{"connections", connectionsText(s.Connections)},
-		row{"network", fmt.Sprintf("%s in, %s out", byteText(s.Bytes.In), byteText(s.Bytes.Out))},
+		row{"traffic", fmt.Sprintf("%s in, %s out", byteText(s.Bytes.In), byteText(s.Bytes.Out))},
 		row{"cpu", fmt.Sprintf("%.1f s", s.CPU)},
 		row{"last day", fmt.Sprintf("%s in, %s out, %.1f s cpu in %.1f h", byteText(s.Day.In), byteText(s.Day.Out), s.Day.CPU, s.Day.Hours)},
 		row{"idle traffic", idleText(s.Idle)},

@@ -34,6 +34,7 @@ type Status struct {
 	Version      string       `json:"version"`
 	Locked       bool         `json:"locked,omitempty"` // the keys are forgotten until unlock
 
+	Text        string           `json:"text"`       // how it is connected, in words
 	Why         string           `json:"why"`        // why that is the reachability, in words
 	Transports  List[string]     `json:"transports"` // quic, tcp, websocket, circuit, or socks
 	Day         Usage            `json:"day"`        // the last 24 hours, or since start if that is less
@@ -344,6 +345,8 @@ type Typing struct {
 type Network struct {
 	Reachability string `json:"reachability"`
 	Peers        int    `json:"peers"`
+	Relays       int    `json:"relays"` // where mail waits or that pass on calls
+	Text         string `json:"text"`   // the same in words
 }
 
 // CheckReport is the outcome of checking the store.

@@ -53,7 +53,7 @@ func TestWatch(t *testing.T) {
 	var last uint64
 	err = c.Watch(t.Context(), 5, func(n uint64) {
 		last = n
-		more <- Event{At: ms, Type: EventNetwork, Network: &Network{"public", 2}}
+		more <- Event{At: ms, Type: EventNetwork, Network: &Network{"public", 2, 1, "t"}}
 	}, func(e Event, raw json.RawMessage) error {
 		got = append(got, string(raw))
 		if e.Type == EventNetwork {
@@ -67,7 +67,7 @@ func TestWatch(t *testing.T) {
 	want := []string{
 		`{"seq":6,"at":"2023-11-14T22:13:20.123Z","type":"state","state":{"id":"` + msgID + `","conversation":"` + bob + `","state":"read"}}`,
 		`{"seq":7,"at":"2023-11-14T22:13:20.123Z","type":"state","state":{"id":"` + msgID + `","conversation":"` + bob + `","state":"read"}}`,
-		`{"at":"2023-11-14T22:13:20.123Z","type":"network","network":{"reachability":"public","peers":2}}`,
+		`{"at":"2023-11-14T22:13:20.123Z","type":"network","network":{"reachability":"public","peers":2,"relays":1,"text":"t"}}`,
 	}
 	if last != 7 || strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("last %d, events\n%s", last, strings.Join(got, "\n"))
