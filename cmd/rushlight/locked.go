@@ -104,6 +104,29 @@ func (a *app) until(ctx context.Context, done func(api.Status) bool) error {
 	}
 }
 
+// lockWhenIdle calls lock when the profile wasn't used for so long.
+func lockWhenIdle(ctx context.Context, after time.Duration, lastUse func() time.Time, lock func()) {
+	start := time.Now()
+	for {
+		last := lastUse()
+		if last.Before(start) {
+			last = start
+		}
+		left := time.Until(last.Add(after))
+		if left <= 0 {
+			lock()
+			return
+		}
+		t := time.NewTimer(left)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
+	}
+}
+
 // lockedSince returns the time that a process before this one has locked at.
 func lockedSince() (time.Time, bool) {
 	ms, err := strconv.ParseInt(os.Getenv(lockedEnv), 10, 64)

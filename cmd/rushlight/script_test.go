@@ -90,6 +90,7 @@ func runScripts(t *testing.T, dir string) {
 			"empty":   awaitText(false),
 			"shows":   awaitText(true),
 			"echoed":  awaitEcho,
+			"locks":   awaitLock,
 		},
 	})
 }
@@ -239,6 +240,20 @@ func awaitEcho(ts *testscript.TestScript, _ bool, args []string) {
 		var r struct{ Messages []api.Message }
 		return c.Call(ctx, "read", map[string]any{"who": args[1], "peek": true}, &r) == nil &&
 			slices.ContainsFunc(r.Messages, func(m api.Message) bool { return !m.Mine && m.Text == args[2] })
+	})
+}
+
+// locks DIR waits until the profile is locked.
+func awaitLock(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	poll(ts, "the profile is locked", func(ctx context.Context) bool {
+		c, err := api.Dial(ctx, dir)
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		var s api.Status
+		return c.Call(ctx, "status", nil, &s) == nil && s.Locked
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"rushlight/node/api"
 	"rushlight/node/door"
@@ -37,6 +38,11 @@ func (u upFlags) settings() (settings, error) {
 	if s.page != "" && !door.IsLoopback(s.page) {
 		return s, errPageAddr
 	}
+	after, err := api.ParseTimer(u.lockAfter)
+	if err != nil || after != 0 && time.Duration(after) < time.Second {
+		return s, api.Errorf(api.CodeBadDuration, "that is not a time after which to lock").WithHint("at least 1s, such as 15m; off is never")
+	}
+	s.lockAfter = time.Duration(after)
 	if s.signalCLI = u.signalCLI; s.signalCLI != "" && !door.IsLoopback(s.signalCLI) {
 		return s, errSignalAddr
 	}

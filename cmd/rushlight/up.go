@@ -35,6 +35,7 @@ type upFlags struct {
 	name       string
 	page       string
 	signalCLI  string
+	lockAfter  string
 	noPage     bool
 	noOpen     bool
 }
@@ -54,6 +55,7 @@ func addUpFlags(cmd *cobra.Command) *upFlags {
 	f.StringVar(&u.name, "name", "", "first run: the name your contacts see until they choose one")
 	f.StringVar(&u.page, "page", defaultPage, "address of the page on this machine; port 0 is chosen once and kept")
 	f.StringVar(&u.signalCLI, "signal-cli", "", "address on this machine for programs written for signal-cli; anybody who can connect is let in (default: none)")
+	f.StringVar(&u.lockAfter, "lock-after", "off", "lock the profile when nobody has used it for so long, such as 15m")
 	f.BoolVar(&u.noPage, "no-page", false, "don't serve the page")
 	f.BoolVar(&u.noOpen, "no-open", false, "don't open the page in a browser")
 	return u
@@ -224,6 +226,9 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 				stop(err)
 			}
 		})
+	}
+	if s.lockAfter > 0 {
+		doors.Go(func() { lockWhenIdle(ctx, s.lockAfter, srv.LastUse, func() { stop(errLock) }) })
 	}
 	if s.signalCLI != "" {
 		sln, err := door.Listen(ctx, s.signalCLI)

@@ -1,9 +1,32 @@
 package api
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // whileLocked are the methods that a locked profile answers.
 var whileLocked = map[string]bool{"version": true, "status": true, "unlock": true, "wipe": true, "shutdown": true}
+
+// inUse are the methods that somebody who uses the profile calls. What programs
+// do with their tokens doesn't count, nor what a page asks by itself.
+var inUse = map[string]bool{
+	"active": true, "send": true, "read": true, "markRead": true, "search": true, "react": true, "edit": true, "unsend": true,
+	"delete": true, "conversation": true, "timer": true, "draft": true, "sendTyping": true, "invite": true, "add": true,
+	"rename": true, "remove": true, "approve": true, "decline": true, "block": true, "unblock": true, "verify": true,
+}
+
+// LastUse is when somebody last used the profile; zero is never.
+func (s *Server) LastUse() time.Time {
+	if ms := s.used.Load(); ms != 0 {
+		return time.UnixMilli(ms)
+	}
+	return time.Time{}
+}
+
+func (c *conn) active(_ context.Context, params []byte) (any, error) {
+	return none{}, decode(params, new(none))
+}
 
 var errLocked = Errorf(CodeLocked, "the profile is locked").WithHint("unlock it with: rushlight unlock")
 

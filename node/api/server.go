@@ -34,6 +34,7 @@ type Server struct {
 	Unlock func(ctx context.Context, passphrase []byte) error
 	Backup func(ctx context.Context, r BackupRequest) (Backup, error) // nil: it is refused
 	Rights Rights                                                     // nil: links and tokens are refused
+	used   atomic.Int64                                               // when somebody last used the profile, in Unix milliseconds
 	Logger *slog.Logger                                               // nil: silent
 }
 

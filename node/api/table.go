@@ -91,6 +91,7 @@ func init() {
 		"revokeToken": {(*conn).revokeToken, 0, revokeTokenParams{}, revokeTokenResult{}, "Ends a token, and what is done with it."},
 
 		"confirmClock": {(*conn).confirmClock, 0, none{}, confirmClockResult{}, "Says that the system's clock is right."},
+		"active":       {(*conn).active, 0, none{}, none{}, "Says that somebody is there, so that the profile isn't locked by itself."},
 		"lock":         {(*conn).lock, 0, none{}, lockResult{}, "Forgets the keys until the profile is unlocked."},
 		"unlock":       {(*conn).unlock, 0, unlockParams{}, unlockResult{}, "Unlocks a locked profile."},
 		"wipe":         {(*conn).wipe, 0, wipeParams{}, wipeResult{}, "Destroys this profile."},
