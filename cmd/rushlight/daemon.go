@@ -47,7 +47,8 @@ type settings struct {
 	idleCap    int64
 	noLAN      bool
 	name       string
-	page       string        // address of the page; empty is none
+	page       string // address of the page; empty is none
+	notify     string
 	lockAfter  time.Duration // lock when unused for so long; 0 is never
 	signalCLI  string        // address for programs written for signal-cli; empty is none
 	open       bool          // in a browser, if there is one

@@ -54,7 +54,8 @@ var users = map[string][]string{
 	// It makes the page out of its sources, which is no part of the program.
 	"github.com/evanw/esbuild": {"rushlight/node/web/internal/bundle"},
 	// They lock the profile, the store and the key wheel.
-	"github.com/gofrs/flock": {"rushlight/cmd/rushlight", "rushlight/storage", "rushlight/storage/keyfile/wheel"},
+	"github.com/gen2brain/beeep": {"rushlight/cmd/rushlight"},
+	"github.com/gofrs/flock":     {"rushlight/cmd/rushlight", "rushlight/storage", "rushlight/storage/keyfile/wheel"},
 	// node passes a simulation's network on to node/host.
 	"github.com/libp2p/go-libp2p": {"rushlight/node/delivery", "rushlight/node", "rushlight/node/discovery", "rushlight/node/files", "rushlight/node/host", "rushlight/node/mailbox", "rushlight/node/post"},
 	// The distributed hash table, and the interfaces of its store and its

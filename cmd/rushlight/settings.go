@@ -38,6 +38,11 @@ func (u upFlags) settings() (settings, error) {
 	if s.page != "" && !door.IsLoopback(s.page) {
 		return s, errPageAddr
 	}
+	switch s.notify = u.notify; s.notify {
+	case notifyOff, notifyPlain, notifyContent:
+	default:
+		return s, api.Errorf(api.CodeUsage, "that is not a kind of notification").WithHint("it is plain, content or off")
+	}
 	after, err := api.ParseTimer(u.lockAfter)
 	if err != nil || after != 0 && time.Duration(after) < time.Second {
 		return s, api.Errorf(api.CodeBadDuration, "that is not a time after which to lock").WithHint("at least 1s, such as 15m; off is never")

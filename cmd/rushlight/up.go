@@ -36,6 +36,7 @@ type upFlags struct {
 	page       string
 	signalCLI  string
 	lockAfter  string
+	notify     string
 	noPage     bool
 	noOpen     bool
 }
@@ -55,6 +56,7 @@ func addUpFlags(cmd *cobra.Command) *upFlags {
 	f.StringVar(&u.name, "name", "", "first run: the name your contacts see until they choose one")
 	f.StringVar(&u.page, "page", defaultPage, "address of the page on this machine; port 0 is chosen once and kept")
 	f.StringVar(&u.signalCLI, "signal-cli", "", "address on this machine for programs written for signal-cli; anybody who can connect is let in (default: none)")
+	f.StringVar(&u.notify, "notify", notifyPlain, "desktop notifications: plain (that there is a message), content (what it says) or off")
 	f.StringVar(&u.lockAfter, "lock-after", "off", "lock the profile when nobody has used it for so long, such as 15m")
 	f.BoolVar(&u.noPage, "no-page", false, "don't serve the page")
 	f.BoolVar(&u.noOpen, "no-open", false, "don't open the page in a browser")
@@ -224,6 +226,13 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 		doors.Go(func() {
 			if err := p.serve(ctx, srv, s.logger); err != nil {
 				stop(err)
+			}
+		})
+	}
+	if s.notify != notifyOff && a.canOpen() {
+		doors.Go(func() {
+			if err := notify(ctx, d, s.notify, desktop); err != nil && ctx.Err() == nil {
+				s.logger.Info("desktop notifications don't work here", "err", err)
 			}
 		})
 	}
