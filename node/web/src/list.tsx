@@ -169,7 +169,8 @@ export function MessageList({ with: who }: { with: string }) {
             const tab = e.key === stop ? 0 : -1
             if (e.p) return <PendingItem key={e.key} of={e.p} tab={tab} />
             const m = e.m, last = before?.m
-            const newDay = !last ? part.from + i === 0 : !sameDay(last.sent, m.sent)
+            // What comes before the first one that is loaded isn't known yet.
+            const newDay = !last ? part.from + i === 0 && conversation.complete.value : !sameDay(last.sent, m.sent)
             const follows = !newDay && !!last && last.from === m.from && last.kind === m.kind && m.id !== divider &&
               Date.parse(m.sent) - Date.parse(last.sent) < 5 * 60_000
             return <MessageItem key={e.key} of={m} tab={tab} newDay={newDay} divider={m.id === divider} follows={follows} flash={m.id === flash} />
