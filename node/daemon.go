@@ -162,6 +162,7 @@ func (n *Node) Block(ctx context.Context, who string) (api.Contact, error) {
 	if id, perr := identity.ParseAccountID(c.ID); err == nil && perr == nil {
 		n.delivery.Hangup(id)
 		err = n.finder.Forget(ctx, id)
+		n.engine.BeaconChanged()
 	}
 	return c, err
 }
@@ -202,7 +203,9 @@ func (n *Node) Remove(ctx context.Context, who string) error {
 	}
 	err = n.engine.Remove(ctx, c.Account)
 	n.delivery.Hangup(c.Account)
-	return apiError(errors.Join(err, n.finder.Forget(ctx, c.Account)))
+	err = errors.Join(err, n.finder.Forget(ctx, c.Account))
+	n.engine.BeaconChanged()
+	return apiError(err)
 }
 
 // Verify implements api.Daemon.

@@ -11,6 +11,7 @@ import (
 	"rushlight/node/engine"
 	"rushlight/node/files"
 	"rushlight/node/host"
+	"rushlight/protocol/beacon"
 	"rushlight/protocol/identity"
 	"rushlight/storage"
 )
@@ -38,7 +39,16 @@ func (n *Node) newFinder() (err error) {
 		Invites:   n.openInvites,
 		Found:     func(a identity.AccountID) { n.delivery.Hope(a) },
 		Logger:    n.log,
+		Mailboxes: n.engine.BeaconRelays,
+		FoundRelays: func(ctx context.Context, a identity.AccountID, relays []beacon.Relay, made time.Time) {
+			if err := n.engine.FoundRelays(ctx, a, relays, made); err != nil {
+				n.log.Debug("taking relays from a beacon", "err", err)
+			}
+		},
 	})
+	if err == nil {
+		n.engine.SetHooks(engine.Hooks{Beacon: n.finder.Reads, Relays: n.finder.Changed})
+	}
 	return err
 }
 

@@ -74,6 +74,11 @@ type FinderConfig struct {
 	// Found is told that a contact has other addresses than before, which
 	// [Finder.Hints] has. It must not block.
 	Found func(identity.AccountID)
+	// Mailboxes are the relays at which mail for this device waits; nil is none.
+	Mailboxes func() []beacon.Relay
+	// FoundRelays is told which relays a contact's beacon names, and when it was
+	// made. Nil is nobody.
+	FoundRelays func(ctx context.Context, a identity.AccountID, relays []beacon.Relay, made time.Time)
 	// Logger receives what the person running the node should know; nil
 	// discards it.
 	Logger *slog.Logger
@@ -97,6 +102,7 @@ type Finder struct {
 	owner    *beacon.Owner
 	made     time.Time // when this device's addresses last changed
 	hints    []identity.Hint
+	relays   []beacon.Relay
 	friends  map[identity.AccountID]*record.Friend
 	dirty    map[identity.AccountID]bool
 	told     map[peer.ID]telling
@@ -155,6 +161,12 @@ func NewFinder(cfg FinderConfig) (*Finder, error) {
 	}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
+	}
+	if f.cfg.Mailboxes == nil {
+		f.cfg.Mailboxes = func() []beacon.Relay { return nil }
+	}
+	if f.cfg.FoundRelays == nil {
+		f.cfg.FoundRelays = func(context.Context, identity.AccountID, []beacon.Relay, time.Time) {}
 	}
 	if err := f.load(); err != nil {
 		return nil, fmt.Errorf("reading what is known of others: %w", err)
@@ -263,6 +275,23 @@ func (f *Finder) HeardRelay(key [32]byte, addr []byte) {
 	}
 }
 
+// Reads says by what a contact's beacon is read, which it has told through a
+// relay. It does not block.
+func (f *Finder) Reads(a identity.AccountID, reader [64]byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.friends[a]
+	if r == nil {
+		r = &record.Friend{Account: a}
+		f.friends[a] = r
+	}
+	if r.Reader != reader {
+		r.Reader = reader
+		f.dirty[a] = true
+		f.ring()
+	}
+}
+
 // Forget drops what is known of somebody who is no contact any more, and
 // changes the keys of this device's beacon: others are told when next they are
 // there.
@@ -368,11 +397,11 @@ func (f *Finder) begin(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	now, hints, vouched := time.Now(), f.cfg.Hints(), f.vouches()
+	now, hints, relays, vouched := time.Now(), f.cfg.Hints(), f.cfg.Mailboxes(), f.vouches()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.open, f.born = true, now
-	f.hints, f.vouched, f.made = hints, vouched, now
+	f.hints, f.relays, f.vouched, f.made = hints, relays, vouched, now
 	f.pub.next = now.Add(settle + rand.N(settle))
 	return nil
 }
@@ -384,7 +413,7 @@ func (f *Finder) act(ctx context.Context, now time.Time) time.Duration {
 	f.changed = false
 	f.mu.Unlock()
 	if changed {
-		f.look(now, f.cfg.Hints(), f.vouches())
+		f.look(now, f.cfg.Hints(), f.cfg.Mailboxes(), f.vouches())
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -453,10 +482,14 @@ func (f *Finder) greet(ctx context.Context, n arrival) {
 
 // look takes note of what has changed with this device, tells contacts that
 // are there, and puts the beacon again.
-func (f *Finder) look(now time.Time, hints []identity.Hint, vouched [][32]byte) {
+func (f *Finder) look(now time.Time, hints []identity.Hint, relays []beacon.Relay, vouched [][32]byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	moved := !sameHints(hints, f.hints)
+	if !sameRelays(relays, f.relays) {
+		f.relays = relays
+		f.rev++
+	}
 	if moved || !slices.Equal(vouched, f.vouched) {
 		f.rev++
 	}

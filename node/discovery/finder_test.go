@@ -74,6 +74,8 @@ type somebody struct {
 	waits    bool
 	more     []identity.Hint // addresses besides those of the host
 	found    chan identity.AccountID
+	relays   []beacon.Relay
+	named    chan []beacon.Relay // by a contact's beacon
 }
 
 func newSomebody(t *testing.T, serve bool) *somebody {
@@ -81,6 +83,7 @@ func newSomebody(t *testing.T, serve bool) *somebody {
 	s := &somebody{
 		t: t, h: onLoopback(t), store: &inMemory{by: map[string][]byte{}},
 		known: map[identity.AccountID][]identity.Hint{}, found: make(chan identity.AccountID, 16),
+		named: make(chan []beacon.Relay, 16),
 	}
 	suite.Random(s.account[:])
 	s.begin(serve)
@@ -94,10 +97,14 @@ func (s *somebody) begin(serve bool) {
 		Host: s.h, Serve: serve, Store: s.store,
 		Fresh: func() (*host.Host, error) { return Fresh(host.Config{}) },
 		Hints: s.hintsNow, Found: func(a identity.AccountID) { s.found <- a },
-		Contacts: func() []PairSecret { s.mu.Lock(); defer s.mu.Unlock(); return slices.Clone(s.contacts) },
-		Known:    func(a identity.AccountID) []identity.Hint { s.mu.Lock(); defer s.mu.Unlock(); return s.known[a] },
-		Waits:    func(identity.AccountID) bool { s.mu.Lock(); defer s.mu.Unlock(); return s.waits },
-		Invites:  func() [][32]byte { s.mu.Lock(); defer s.mu.Unlock(); return slices.Clone(s.invites) },
+		Contacts:  func() []PairSecret { s.mu.Lock(); defer s.mu.Unlock(); return slices.Clone(s.contacts) },
+		Known:     func(a identity.AccountID) []identity.Hint { s.mu.Lock(); defer s.mu.Unlock(); return s.known[a] },
+		Waits:     func(identity.AccountID) bool { s.mu.Lock(); defer s.mu.Unlock(); return s.waits },
+		Mailboxes: func() []beacon.Relay { s.mu.Lock(); defer s.mu.Unlock(); return s.relays },
+		FoundRelays: func(_ context.Context, _ identity.AccountID, relays []beacon.Relay, _ time.Time) {
+			s.named <- relays
+		},
+		Invites: func() [][32]byte { s.mu.Lock(); defer s.mu.Unlock(); return slices.Clone(s.invites) },
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -346,6 +353,45 @@ func TestFoundInTheTable(t *testing.T) {
 	a.restart()
 	if all, well := a.servers.health(); all != 1 || well != 1 {
 		t.Errorf("%d servers remembered, %d well", all, well)
+	}
+}
+
+// Relays are found in the table by a contact who has never met the owner: it
+// was told by what the beacon is read through a relay that has died since.
+func TestRelaysFoundInTheTable(t *testing.T) {
+	server, a, b := newSomebody(t, true), newSomebody(t, false), newSomebody(t, false)
+	for _, x := range []*somebody{a, b} {
+		x.servers.heard(infoOf(server.h))
+	}
+	pairUp(a, b)
+	want := beacon.Relay{Key: [32]byte{1}, Addrs: [][]byte{{4, 127, 0, 0, 1, 6, 0, 1}}, Request: [32]byte{2}}
+	b.mu.Lock()
+	b.relays = []beacon.Relay{want}
+	b.mu.Unlock()
+	b.Changed()
+	eventually(t, func() bool { return b.Status().Copies > 0 && server.Status().Held >= beacon.Places })
+	b.Finder.mu.Lock()
+	reader := readerBytes(b.owner.Reader())
+	b.Finder.mu.Unlock()
+	a.Reads(b.account, reader)
+	a.mu.Lock()
+	a.waits = true
+	a.mu.Unlock()
+	a.Missed(b.account)
+	deadline := time.After(time.Minute)
+	for found := false; !found; {
+		select {
+		case got := <-a.named:
+			found = sameRelays(got, []beacon.Relay{want})
+		case <-deadline:
+			t.Fatal("not found")
+		}
+	}
+	a.restart()
+	a.Finder.mu.Lock()
+	defer a.Finder.mu.Unlock()
+	if r := a.friends[b.account]; r == nil || r.Reader != reader {
+		t.Error("by what the beacon is read is forgotten")
 	}
 }
 

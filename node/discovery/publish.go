@@ -120,10 +120,10 @@ type task struct {
 // device's own places has.
 func (f *Finder) putAll(ctx context.Context, now time.Time) (copies int, err error) {
 	f.mu.Lock()
-	owner, body, full := f.owner, bodyOf(f.hints), f.pub.full
+	owner, body, full := f.owner, bodyOf(f.hints, f.relays), f.pub.full
 	f.mu.Unlock()
 	invites := f.cfg.Invites()
-	if len(body.Peers) == 0 || len(f.cfg.Contacts()) == 0 && len(invites) == 0 {
+	if len(body.Peers)+len(body.Relays) == 0 || len(f.cfg.Contacts()) == 0 && len(invites) == 0 {
 		return enoughCopies, nil // there is nothing to say, or nobody to read it
 	}
 	var tasks []task

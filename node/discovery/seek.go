@@ -99,6 +99,9 @@ func (f *Finder) seek(ctx context.Context, a identity.AccountID, q *quest) bool 
 	reader, since := readerOf(r.Reader), r.Made
 	f.mu.Unlock()
 	if body, made, ok := f.read(ctx, reader, beacon.Places, time.UnixMilli(since)); ok {
+		if len(body.Relays) > 0 {
+			f.cfg.FoundRelays(ctx, a, body.Relays, made)
+		}
 		return f.learn(a, hintsOf(body), made.UnixMilli())
 	}
 	hints, made := f.askAround(ctx, a, reader.Secret, q)
@@ -312,9 +315,15 @@ func readerBytes(r beacon.Reader) (b [64]byte) {
 	return b
 }
 
-// bodyOf is what a beacon says of addresses.
-func bodyOf(hints []identity.Hint) *beacon.Body {
-	b := &beacon.Body{}
+func sameRelays(a, b []beacon.Relay) bool {
+	return slices.EqualFunc(a, b, func(a, b beacon.Relay) bool {
+		return a.Key == b.Key && a.Request == b.Request && slices.EqualFunc(a.Addrs, b.Addrs, bytes.Equal)
+	})
+}
+
+// bodyOf is what a beacon says of addresses and relays.
+func bodyOf(hints []identity.Hint, relays []beacon.Relay) *beacon.Body {
+	b := &beacon.Body{Relays: relays}
 	for _, h := range hints {
 		if len(h.Addr) == 0 {
 			continue

@@ -80,6 +80,7 @@ type Engine struct {
 	erased   chan struct{} // has a token when keys were destroyed
 	refusals refusals
 	own      own
+	hooks    Hooks
 	// withdrawals has a token when something is to be deleted at a relay.
 	withdrawals bell
 	queued      atomic.Int64 // outbox entries not yet acknowledged

@@ -23,8 +23,9 @@ type device struct {
 	ahead      time.Duration // of its clock
 	compactors *int
 	*engine.Engine
-	stop context.CancelFunc
-	done chan error
+	stop  context.CancelFunc
+	hooks engine.Hooks
+	done  chan error
 }
 
 func newDevice(t testing.TB, name string) *device {
@@ -57,6 +58,7 @@ func (d *device) start() {
 		d.t.Fatal(err)
 	}
 	d.Engine = e
+	e.SetHooks(d.hooks)
 	ctx, cancel := context.WithCancel(context.Background())
 	d.stop, d.done = cancel, make(chan error, 1)
 	go func() { d.done <- e.Run(ctx) }()

@@ -60,6 +60,9 @@ func (t *txn) provision(a identity.AccountID, resend bool) error {
 				return err
 			}
 			p = &message.Relays{Set: set, Stamps: make([]message.RelayStamps, len(ready))}
+			if p.Beacon, _, err = t.ownBeacon(); err != nil {
+				return err
+			}
 		}
 		p.Resend = resend
 		if err := t.tell(a, p); err != nil {
@@ -84,7 +87,11 @@ func (t *txn) relaysPacket(g *record.Given) (p *message.Relays, before []byte, e
 		return nil, nil, err
 	}
 	ready := t.ready()
-	news := g.Seq != seq
+	reader, told, err := t.ownBeacon()
+	if err != nil {
+		return nil, nil, err
+	}
+	news := g.Seq != seq || g.Beacon != told
 	out := &message.Relays{Stamps: make([]message.RelayStamps, len(ready))}
 	var now []record.GivenRelay
 	for i, r := range ready {
@@ -116,7 +123,7 @@ func (t *txn) relaysPacket(g *record.Given) (p *message.Relays, before []byte, e
 	if !news {
 		return nil, before, nil
 	}
-	g.Seq = seq
+	g.Seq, g.Beacon, out.Beacon = seq, told, reader
 	out.Set, err = t.signedSet()
 	return out, before, err
 }
@@ -231,8 +238,8 @@ func (t *txn) learnRelays(a identity.AccountID, d identity.DeviceID, m *message.
 	}
 	now := *old
 	now.Account, now.Device = a, d
-	if newer := old.Device != d || set.Seq >= old.Seq; newer {
-		now.Seq, now.Relays = set.Seq, nil
+	if newer := old.Device != d || set.Seq >= old.Seq && int64(min(set.Issued, 1<<62)) >= old.Issued; newer {
+		now.Seq, now.Relays, now.Issued = set.Seq, nil, int64(min(set.Issued, 1<<62))
 		for _, r := range set.Relays {
 			x := record.Place{Key: r.Key, Addrs: r.Addrs, Lane: r.Lane}
 			if k := slices.IndexFunc(old.Relays, func(o record.Place) bool { return o.Key == r.Key }); k >= 0 {
@@ -255,6 +262,9 @@ func (t *txn) learnRelays(a identity.AccountID, d identity.DeviceID, m *message.
 		if err := t.repost(a); err != nil {
 			return err
 		}
+	}
+	if len(m.Beacon) > 0 && t.e.hooks.Beacon != nil {
+		t.after = append(t.after, func() { t.e.hooks.Beacon(a, [64]byte(m.Beacon)) })
 	}
 	t.wake[a] = struct{}{}
 	return t.putPlaces(&now)

@@ -308,7 +308,12 @@ func (t *txn) issue() error {
 	if err != nil {
 		return err
 	}
-	t.after = append(t.after, func() { t.e.provisionAll() })
+	t.after = append(t.after, func() {
+		t.e.provisionAll()
+		if t.e.hooks.Relays != nil {
+			t.e.hooks.Relays()
+		}
+	})
 	return t.put(record.IssueKey(), (&record.Issue{Seq: n + 1}).Marshal())
 }
 
@@ -346,10 +351,14 @@ func (t *txn) signedSet() ([]byte, error) {
 	}
 	s := &relayset.Set{Account: t.e.self.account, Device: t.e.self.id, Seq: n, Issued: uint64(t.now.Unix())}
 	for _, r := range t.ready() {
-		mb := ed25519.NewKeyFromSeed(r.Seed[:]).Public().(ed25519.PublicKey)
-		s.Relays = append(s.Relays, relayset.Relay{Key: r.Key, Addrs: r.Addrs, Lane: mailbox.LaneAddr([32]byte(mb), r.Nonce)})
+		s.Relays = append(s.Relays, relayset.Relay{Key: r.Key, Addrs: r.Addrs, Lane: mailbox.LaneAddr(mailboxKey(&r), r.Nonce)})
 	}
 	return s.Sign(t.e.self.device.Signing), nil
+}
+
+// mailboxKey is the public key of a mailbox.
+func mailboxKey(r *record.Relay) [32]byte {
+	return [32]byte(ed25519.NewKeyFromSeed(r.Seed[:]).Public().(ed25519.PublicKey))
 }
 
 // ready are the mailboxes that were made, and aren't given up.
@@ -475,9 +484,8 @@ func (e *Engine) inviteRelays(ctx context.Context) (out []identity.InviteRelay, 
 			if len(s) == 0 {
 				continue
 			}
-			mb := ed25519.NewKeyFromSeed(r.Seed[:]).Public().(ed25519.PublicKey)
 			out = append(out, identity.InviteRelay{
-				Key: r.Key, Addr: r.Addrs[0], Request: mailbox.LaneAddr([32]byte(mb), r.Nonce), Stamp: s[0].Stamp,
+				Key: r.Key, Addr: r.Addrs[0], Request: mailbox.LaneAddr(mailboxKey(&r), r.Nonce), Stamp: s[0].Stamp,
 			})
 		}
 		return nil

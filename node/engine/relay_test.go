@@ -21,6 +21,7 @@ type shelf struct {
 	mail  map[*device][][]byte
 	owner map[stamp.Stamp]*device
 	spent map[stamp.Stamp]bool
+	lanes *device              // whose requests it takes
 	came  map[string]time.Time // envelopes, by their beginnings
 }
 
@@ -104,6 +105,10 @@ func (r *shelf) ages(d *device) (out []time.Duration) {
 }
 
 func (r *shelf) take(l engine.Letter) uint8 {
+	if l.Lane != ([32]byte{}) && r.lanes != nil {
+		r.mail[r.lanes] = append(r.mail[r.lanes], l.Envelope)
+		return 0
+	}
 	switch o := r.owner[l.Stamp]; {
 	case o == nil:
 		return 2

@@ -224,10 +224,13 @@ func (r *relayProcess) load(streams, window int, stamps []stamp.Stamp, rate floa
 	for n, d := range ds {
 		wg.Go(func() {
 			slots := make(chan struct{}, window)
+			turn := time.NewTimer(0) // of the next deposit, at a rate
+			defer turn.Stop()
 			e := env(envelope.S)
 			for i := n; i < len(stamps); i += streams {
 				if rate > 0 {
-					time.Sleep(time.Until(begin.Add(time.Duration(float64(i) / rate * float64(time.Second)))))
+					turn.Reset(time.Until(begin.Add(time.Duration(float64(i) / rate * float64(time.Second)))))
+					<-turn.C
 				}
 				slots <- struct{}{}
 				e[40], e[41], e[42] = byte(i), byte(i>>8), byte(i>>16)
@@ -301,6 +304,8 @@ func syncTime(b *testing.B) time.Duration {
 	defer f.Close()
 	took := make([]time.Duration, 300)
 	buf := make([]byte, 128<<10)
+	pause := time.NewTicker(2 * time.Millisecond)
+	defer pause.Stop()
 	for i := range took {
 		begin := time.Now()
 		if _, err := f.Write(buf); err != nil {
@@ -310,7 +315,7 @@ func syncTime(b *testing.B) time.Duration {
 			b.Fatal(err)
 		}
 		took[i] = time.Since(begin)
-		time.Sleep(2 * time.Millisecond)
+		<-pause.C
 	}
 	slices.Sort(took)
 	return took[len(took)*99/100]
@@ -442,9 +447,11 @@ func BenchmarkMemory(b *testing.B) {
 						_, _ = box.Fetch(ctx, wire.Fetch{MaxBytes: 1, Wait: 600}, func(*wire.Env) error { return nil })
 					})
 				}
+				look := time.NewTicker(10 * time.Millisecond)
 				for r.report("").Parked < clients {
-					time.Sleep(10 * time.Millisecond)
+					<-look.C
 				}
+				look.Stop()
 				full := r.report("memory")
 				b.ReportMetric((float64(full.Heap)-float64(boxes.Heap))/clients/1024, "KiB/client")
 				b.ReportMetric(float64(full.Goroutines-boxes.Goroutines)/clients, "goroutines/client")

@@ -12,10 +12,10 @@ const (
 	MaxAddrs      = 8 // addresses, of all peers together
 	MaxRelays     = 5
 	MaxRelayAddrs = 3
+	MaxRelayAddr  = 64
 
-	maxPeer      = 64
-	maxAddr      = 128
-	maxRelayAddr = 64
+	maxPeer = 64
+	maxAddr = 128
 )
 
 const (
@@ -115,7 +115,7 @@ func ParseBody(b []byte) (*Body, error) {
 		case recordRelays:
 			for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
 				out.Relays = append(out.Relays, Relay{
-					Key: r.A32(), Addrs: readAddrs(r, MaxRelayAddrs, maxRelayAddr),
+					Key: r.A32(), Addrs: readAddrs(r, MaxRelayAddrs, MaxRelayAddr),
 					HopID: r.U32(), HopKey: r.A32(), Request: r.A32(),
 				})
 			}
@@ -160,7 +160,7 @@ func (b *Body) check(size int) error {
 			slices.ContainsFunc(b.Peers[:i], func(o Peer) bool { return slices.Equal(o.ID, p.ID) })
 	}
 	for _, r := range b.Relays {
-		bad = bad || len(r.Addrs) > MaxRelayAddrs || !sized(r.Addrs, maxRelayAddr)
+		bad = bad || len(r.Addrs) > MaxRelayAddrs || !sized(r.Addrs, MaxRelayAddr)
 	}
 	last := recordRelays
 	for _, o := range b.Other {

@@ -13,6 +13,8 @@ import (
 const (
 	MaxStamps = 512 // of one class for one relay
 	MaxAcks   = 30  // in one packet, which then fits envelope class S
+
+	beaconSize = 64
 )
 
 // Relays tells a contact where mail waits, and gives it stamps to pay with
@@ -23,6 +25,9 @@ type Relays struct {
 	// again: a relay has lost mail.
 	Resend bool
 	Stamps []RelayStamps // for each relay of the set, in its order
+	// Beacon is what reads the sender's beacon (spec §13.1): public key ‖ secret,
+	// or nothing.
+	Beacon []byte
 }
 
 // RelayStamps are stamps of the classes S, M and L.
@@ -81,7 +86,7 @@ func parseLow(content []byte) (*Low, error) {
 }
 
 func (p *Relays) append(w *wire.Writer) error {
-	if len(p.Set) > relayset.MaxSet || len(p.Stamps) > relayset.MaxRelays {
+	if len(p.Set) > relayset.MaxSet || len(p.Stamps) > relayset.MaxRelays || len(p.Beacon) != 0 && len(p.Beacon) != beaconSize {
 		return fmt.Errorf("%w: set of relays over its limit", wire.ErrMalformed)
 	}
 	w.Vec16(p.Set).Bool(p.Resend).U8(uint8(len(p.Stamps)))
@@ -96,6 +101,7 @@ func (p *Relays) append(w *wire.Writer) error {
 			}
 		}
 	}
+	w.Vec8(p.Beacon)
 	return nil
 }
 
@@ -120,6 +126,9 @@ func parseRelays(content []byte) (*Relays, error) {
 			}
 		}
 		p.Stamps = append(p.Stamps, one)
+	}
+	if p.Beacon = r.Vec8(beaconSize); len(p.Beacon) != 0 && len(p.Beacon) != beaconSize {
+		r.Fail("not a key of a beacon")
 	}
 	return p, r.Close()
 }

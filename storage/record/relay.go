@@ -155,6 +155,7 @@ type Given struct {
 	Seq    uint64 // number of the set that was told; 0 is none
 	Relays []GivenRelay
 	Spares [][32]byte // hashes of the bundles for new sessions that it holds
+	Beacon [16]byte   // hash of the keys of the beacon that it was told
 }
 
 // GivenRelay is what a contact was given for one relay.
@@ -190,7 +191,7 @@ func (g *Given) Marshal() []byte {
 	for _, h := range g.Spares {
 		w.Raw(h[:])
 	}
-	return w.Out()
+	return w.Raw(g.Beacon[:]).Out()
 }
 
 // ParseGiven decodes a [Given].
@@ -211,6 +212,7 @@ func ParseGiven(b []byte) (*Given, error) {
 	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
 		g.Spares = append(g.Spares, r.A32())
 	}
+	g.Beacon = r.A16()
 	return g, r.Close()
 }
 
