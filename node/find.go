@@ -47,7 +47,8 @@ func (n *Node) newFinder() (err error) {
 		},
 	})
 	if err == nil {
-		n.engine.SetHooks(engine.Hooks{Beacon: n.finder.Reads, Relays: n.finder.Changed})
+		n.engine.SetHooks(engine.Hooks{Beacon: n.finder.Reads, Relays: n.finder.Changed, Heard: n.finder.HeardRelay})
+		err = n.engine.HeardRelays(n.finder.HeardRelay)
 	}
 	return err
 }

@@ -53,6 +53,7 @@ func (n *Node) AddRelay(ctx context.Context, addrs []string, token string) (api.
 	var raw [][]byte
 	for _, a := range peers[0].Addrs {
 		raw = append(raw, a.Bytes())
+		n.finder.HeardRelay(key, a.Bytes())
 	}
 	if err := n.engine.AddRelay(ctx, key, raw, proof); err != nil {
 		return api.Mailbox{}, relayError(err)

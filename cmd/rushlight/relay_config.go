@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"path/filepath"
 
 	"github.com/BurntSushi/toml"
 
 	"rushlight/node/api"
+	"rushlight/node/discovery"
+	"rushlight/node/host"
 	"rushlight/node/mailbox"
 	protocol "rushlight/protocol/mailbox"
 	"rushlight/protocol/wire"
@@ -21,6 +25,9 @@ type relayFile struct {
 	Listen   []string `toml:"listen"`
 	Announce []string `toml:"announce"`
 	Status   string   `toml:"status"`
+
+	DHT       bool     `toml:"dht"`
+	Bootstrap []string `toml:"bootstrap"`
 
 	Hosting       string   `toml:"hosting"`
 	HostEffort    uint32   `toml:"host_effort"`
@@ -39,7 +46,7 @@ type relayFile struct {
 func relayDefaults() relayFile {
 	return relayFile{
 		Status: "127.0.0.1:9464", Hosting: "open", HostEffort: 1024, RequestEffort: 64, RequestSlots: 64,
-		TTLDays: 30, LeaseDays: 90, QuotaMiB: 32, DiskCapMiB: 10 << 10, MinFreeMiB: 512,
+		DHT: true, TTLDays: 30, LeaseDays: 90, QuotaMiB: 32, DiskCapMiB: 10 << 10, MinFreeMiB: 512,
 	}
 }
 
@@ -109,6 +116,10 @@ func (f relayFile) check() (c mailbox.RelayConfig, err error) {
 			return bad("listen has an address that can't be listened on; write it like /ip4/0.0.0.0/udp/4001/quic-v1")
 		}
 	}
+	bootstrap, err := host.ParsePeers(f.Bootstrap)
+	if err != nil {
+		return bad("bootstrap has an address that can't be read; write it like /ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3…")
+	}
 	listed := map[[32]byte]bool{}
 	for _, m := range f.Mailboxes {
 		key, err := wire.DecodeText(m)
@@ -130,6 +141,11 @@ func (f relayFile) check() (c mailbox.RelayConfig, err error) {
 			// A small relay has a small database.
 			MemTableSize: min(32<<20, max(4<<20, f.DiskCapMiB<<20/256)),
 		},
+	}
+	if f.DHT {
+		c.Beside = func(ctx context.Context, h *host.Host) error {
+			return discovery.ServeTable(ctx, h, bootstrap, slog.New(slog.DiscardHandler))
+		}
 	}
 	return c, nil
 }

@@ -19,6 +19,8 @@ type Hooks struct {
 	// Beacon is told by what the beacon of a contact is read: public key ‖
 	// secret.
 	Beacon func(a identity.AccountID, reader [64]byte)
+	// Heard is told of a relay of a contact.
+	Heard func(key [32]byte, addr []byte)
 	// Relays is told that this device's set of relays is another one.
 	Relays func()
 }
@@ -45,6 +47,27 @@ func (t *txn) ownBeacon() (reader []byte, mark [16]byte, err error) {
 	reader = slices.Concat(r.Public[:], r.Secret[:])
 	sum := sha256.Sum256(reader)
 	return reader, [16]byte(sum[:]), nil
+}
+
+// HeardRelays calls each for every relay that this device or a contact uses.
+func (e *Engine) HeardRelays(each func(key [32]byte, addr []byte)) error {
+	for _, r := range e.Mailboxes() {
+		for _, a := range r.Addrs {
+			each(r.Key, a)
+		}
+	}
+	return e.Remembered(record.PlacesPrefix(), func(v []byte) error {
+		p, err := record.ParsePlaces(v)
+		if err != nil {
+			return err
+		}
+		for _, r := range p.Relays {
+			for _, a := range r.Addrs {
+				each(r.Key, a)
+			}
+		}
+		return nil
+	})
 }
 
 // BeaconChanged tells contacts the new keys of this device's beacon, by and by.

@@ -263,6 +263,15 @@ func (t *txn) learnRelays(a identity.AccountID, d identity.DeviceID, m *message.
 			return err
 		}
 	}
+	if t.e.hooks.Heard != nil {
+		t.after = append(t.after, func() {
+			for _, r := range set.Relays {
+				for _, a := range r.Addrs {
+					t.e.hooks.Heard(r.Key, a)
+				}
+			}
+		})
+	}
 	if len(m.Beacon) > 0 && t.e.hooks.Beacon != nil {
 		t.after = append(t.after, func() { t.e.hooks.Beacon(a, [64]byte(m.Beacon)) })
 	}

@@ -37,6 +37,9 @@ type RelayConfig struct {
 	// Status is an address on loopback, such as 127.0.0.1:9464, at which
 	// /metrics and /status are served; empty is none.
 	Status string
+	// Beside, when not nil, runs on the relay's host beside it, until ctx ends:
+	// its part in the hash table.
+	Beside func(ctx context.Context, h *host.Host) error
 	// Logger receives what the operator should know; nil discards it.
 	Logger *slog.Logger
 }
@@ -137,6 +140,7 @@ type Relay struct {
 	keeper *Keeper
 	status net.Listener
 	ready  chan struct{}
+	beside func(context.Context, *host.Host) error
 }
 
 // drainTime is for how long a relay that stops tells everybody so.
@@ -154,7 +158,7 @@ func OpenRelay(ctx context.Context, cfg RelayConfig) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Relay{log: cfg.Logger, ready: make(chan struct{})}
+	r := &Relay{log: cfg.Logger, ready: make(chan struct{}), beside: cfg.Beside}
 	if err := r.open(ctx, cfg, keys); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -206,6 +210,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	var parts, shelfDone sync.WaitGroup
 	parts.Go(func() { fail(r.keeper.Run(run)) })
 	parts.Go(func() { fail(r.host.Run(run)) })
+	if r.beside != nil {
+		parts.Go(func() { fail(r.beside(run, r.host)) })
+	}
 	shelfCtx, shelfStop := context.WithCancel(context.WithoutCancel(ctx))
 	defer shelfStop()
 	shelfDone.Go(func() { fail(r.shelf.Run(shelfCtx)) })

@@ -1,0 +1,49 @@
+package discovery
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"rushlight/protocol/beacon"
+)
+
+// Relays alone are hash table enough: of two that know each other, each keeps
+// the beacons that were put by way of the other.
+func TestServeTable(t *testing.T) {
+	h1, h2 := onLoopback(t), onLoopback(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 2)
+	go func() { done <- ServeTable(ctx, h1, nil, slog.New(slog.DiscardHandler)) }()
+	go func() { done <- ServeTable(ctx, h2, []peer.AddrInfo{infoOf(h1)}, slog.New(slog.DiscardHandler)) }()
+	defer func() {
+		cancel()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	a, b := newSomebody(t, false), newSomebody(t, false)
+	a.servers.heard(infoOf(h1))
+	b.servers.heard(infoOf(h2))
+	pairUp(a, b)
+	b.mu.Lock()
+	b.relays = []beacon.Relay{{Key: [32]byte{1}}}
+	b.mu.Unlock()
+	b.Changed()
+	eventually(t, func() bool { return b.Status().Copies > 0 })
+	b.Finder.mu.Lock()
+	reader := readerBytes(b.owner.Reader())
+	b.Finder.mu.Unlock()
+	a.Reads(b.account, reader)
+	a.mu.Lock()
+	a.waits = true
+	a.mu.Unlock()
+	a.Missed(b.account)
+	if got := <-a.named; len(got) != 1 || got[0].Key != ([32]byte{1}) {
+		t.Errorf("found %v", got)
+	}
+}
