@@ -266,7 +266,8 @@ func (d *depositStream) close() {
 	}
 }
 
-// unsend deletes by a cure. It may read a whole mailbox, so few do at a time.
+// unsend deletes by a cure. It may read a whole mailbox, so few do at a time,
+// and owners don't wait for them.
 func (d *depositStream) unsend(m *wire.Unsend, size int) {
 	k := d.k
 	ticket, refused := k.shelf.OpenStamp(&m.Stamp)
@@ -275,13 +276,13 @@ func (d *depositStream) unsend(m *wire.Unsend, size int) {
 		return
 	}
 	select {
-	case k.readers <- struct{}{}:
+	case k.unsends <- struct{}{}:
 	default:
 		d.refuse(m.ID, size, &wire.Err{Code: wire.CodeBusy, RetryAfter: retryBusy})
 		return
 	}
 	err := k.shelf.Unsend(ticket.Handle, m.Object, m.Cure)
-	<-k.readers
+	<-k.unsends
 	if err != nil {
 		d.refuse(m.ID, size, refusal(err))
 		return

@@ -72,6 +72,7 @@ type Keeper struct {
 	relay   [32]byte
 	creates *rate.Limiter
 	readers chan struct{} // bounds how many windows are read at a time
+	unsends chan struct{} // bounds how many mailboxes are searched for what a sender takes back
 
 	draining atomic.Bool
 	stats    keeperStats
@@ -121,11 +122,11 @@ func NewKeeper(cfg Config) *Keeper {
 	return &Keeper{
 		cfg: cfg, log: cfg.Logger,
 		creates: rate.NewLimiter(10, 200),
-		readers: make(chan struct{}, 64),
-		live:    map[network.Stream]bool{},
-		peers:   map[peer.ID]*peerUse{},
-		parked:  map[uint64]*parked{},
-		due:     map[int64]*parked{},
+		readers: make(chan struct{}, 64), unsends: make(chan struct{}, 4),
+		live:   map[network.Stream]bool{},
+		peers:  map[peer.ID]*peerUse{},
+		parked: map[uint64]*parked{},
+		due:    map[int64]*parked{},
 	}
 }
 

@@ -485,6 +485,14 @@ func TestUnsend(t *testing.T) {
 	if got, _ := bob.fetch(r, 0, 0); len(got) != 0 {
 		t.Error("still there")
 	}
+	// Searches for what others take back keep no owner waiting.
+	for range cap(r.keeper.unsends) {
+		r.keeper.unsends <- struct{}{}
+	}
+	wantErr(t, d.Unsend(r.ctx(), &wire.Unsend{Stamp: st, Object: wire.Object(e), Cure: cure}), wire.CodeBusy)
+	if got, _ := bob.fetch(r, 0, 0); len(got) != 0 {
+		t.Error("still there")
+	}
 }
 
 // Each kind of hosting takes its own proof and no other.
