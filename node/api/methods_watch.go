@@ -16,8 +16,6 @@ type startWatchResult struct {
 // they follow as notifications of the method event, with the event as
 // parameters. If the watch ends by itself, the notification watchEnded with
 // the error tells. One connection has at most one watch.
-//
-//nolint:contextcheck // a watch outlives the request that starts it
 func (c *conn) startWatch(ctx context.Context, params []byte) (any, error) {
 	var p startWatchParams
 	if err := decode(params, &p); err != nil {

@@ -236,7 +236,9 @@ func TestContactsTellEachOther(t *testing.T) {
 		t.Error("a stranger was answered")
 	}
 	for _, body := range [][]byte{
-		nil, {1}, make([]byte, askHead), make([]byte, askHead+100),
+		nil,
+		{1},
+		make([]byte, askHead), make([]byte, askHead+100),
 		make([]byte, hintsLimit(frameAsk)), make([]byte, hintsLimit(frameAsk)+1),
 	} {
 		s, err := eve.h.Libp2p().NewStream(network.WithNoDial(ctx, ""), b.h.ID(), ProtocolHints)

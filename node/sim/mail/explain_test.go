@@ -25,7 +25,7 @@ func (p *person) explain(q *person) {
 		return tx.Scan(record.OutboxPrefix(tx, q.account), nil, false, func(k storage.Key, v []byte) (bool, error) {
 			o, err := record.ParseOutbox(v)
 			if err != nil {
-				return true, nil
+				return false, err
 			}
 			seq := record.OutboxSeq(k)
 			label := ""

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -78,7 +79,7 @@ func (c *crowd) burst(n int) {
 // visit lets somebody come online: fetch, acknowledge, deposit, and go.
 func (c *crowd) visit(p *person, kill int) {
 	for _, m := range p.eng.Mailboxes() {
-		if _, err := p.collect(c.w.relayOf(m.Key), kill); err == errKilled {
+		if _, err := p.collect(c.w.relayOf(m.Key), kill); errors.Is(err, errKilled) {
 			return
 		}
 	}

@@ -46,7 +46,6 @@ type world struct {
 // faults are the broken variants that the positive controls turn on.
 type faults struct {
 	trimFirst  bool // clients trim before they have committed
-	forgetful  bool // nobody deposits again
 	ackNothing bool // relays keep nothing and say they do, all of them
 }
 

@@ -12,8 +12,7 @@ import (
 
 func call(method, path, body string) *http.Response {
 	r, _ := http.NewRequest(method, os.Getenv("RUSHLIGHT_URL")+path, strings.NewReader(body))
-	r.Header.Set("Authorization", "Bearer "+os.Getenv("RUSHLIGHT_TOKEN"))
-	r.Header.Set("Content-Type", "application/json")
+	r.Header = http.Header{"Authorization": {"Bearer " + os.Getenv("RUSHLIGHT_TOKEN")}, "Content-Type": {"application/json"}}
 	res, err := http.DefaultClient.Do(r)
 	if err != nil || res.StatusCode >= 300 {
 		log.Fatal("the daemon doesn't answer, or refuses: ", err)
@@ -22,7 +21,9 @@ func call(method, path, body string) *http.Response {
 }
 
 func main() {
-	events := bufio.NewScanner(call("GET", "/api/v1/events?after="+os.Getenv("RUSHLIGHT_AFTER"), "").Body)
+	stream := call("GET", "/api/v1/events?after="+os.Getenv("RUSHLIGHT_AFTER"), "")
+	defer stream.Body.Close()
+	events := bufio.NewScanner(stream.Body)
 	events.Buffer(nil, 1<<20)
 	for events.Scan() {
 		data, _ := strings.CutPrefix(events.Text(), "data: ")
@@ -31,8 +32,8 @@ func main() {
 			continue
 		}
 		// The key keeps a message that comes again from being answered again.
-		b, _ := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": "send", "params": map[string]any{
-			"recipient": e.Message["from"], "message": e.Message["text"], "idempotencyKey": e.Message["id"]}})
+		params := map[string]any{"recipient": e.Message["from"], "message": e.Message["text"], "idempotencyKey": e.Message["id"]}
+		b, _ := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": "send", "params": params})
 		call("POST", "/api/v1/rpc", string(b)).Body.Close()
 	}
 }
