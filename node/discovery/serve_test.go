@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -42,8 +43,24 @@ func TestServeTable(t *testing.T) {
 	a.mu.Lock()
 	a.waits = true
 	a.mu.Unlock()
-	a.Missed(b.account)
-	if got := <-a.named; len(got) != 1 || got[0].Key != ([32]byte{1}) {
-		t.Errorf("found %v", got)
+	// What the tables don't know of each other yet, they know a little later;
+	// people would ask again after a minute.
+	deadline, again := time.After(time.Minute), time.NewTicker(2*time.Second)
+	defer again.Stop()
+	for {
+		a.Finder.mu.Lock()
+		delete(a.quests, b.account)
+		a.Finder.mu.Unlock()
+		a.Missed(b.account)
+		select {
+		case got := <-a.named:
+			if len(got) != 1 || got[0].Key != ([32]byte{1}) {
+				t.Errorf("found %v", got)
+			}
+			return
+		case <-again.C:
+		case <-deadline:
+			t.Fatal("not found in a minute")
+		}
 	}
 }
