@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"os"
 	"runtime"
 	"sync"
@@ -609,8 +610,14 @@ func TestHostileFrames(t *testing.T) {
 			t.Fatal(name, err)
 		}
 		buf := make([]byte, 1<<10)
+		if err := s.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
 		for err == nil {
 			_, err = s.Read(buf)
+		}
+		if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
+			t.Errorf("%s doesn't end the stream", name)
 		}
 		_ = s.Reset()
 	}

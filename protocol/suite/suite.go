@@ -102,9 +102,45 @@ func Sign(key ed25519.PrivateKey, l Label, fields ...[]byte) []byte {
 	return ed25519.Sign(key, Frame(l, fields...))
 }
 
-// Verify reports whether sig is the signature of the frame under key.
+// Verify reports whether sig is the signature of the frame under key. A key of
+// small order, for which signatures can be made without any secret, has none
+// (spec §2.2).
 func Verify(key ed25519.PublicKey, sig []byte, l Label, fields ...[]byte) bool {
-	return len(key) == ed25519.PublicKeySize && ed25519.Verify(key, Frame(l, fields...), sig)
+	return len(key) == ed25519.PublicKeySize && !smallOrder(key) && ed25519.Verify(key, Frame(l, fields...), sig)
+}
+
+// lowPoints are the y coordinates of the points of order 1, 2, 4 and 8, little
+// endian, and the two of them that have a second encoding.
+var lowPoints = [][32]byte{
+	{},
+	{1},
+	{
+		0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+		0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+	},
+	{
+		0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+		0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+	},
+	nearPrime(0xec), // -1
+	nearPrime(0xed), // 0 again
+	nearPrime(0xee), // 1 again
+}
+
+// nearPrime is 2^255 - 19 with another lowest byte.
+func nearPrime(low byte) (y [32]byte) {
+	for i := range y {
+		y[i] = 0xff
+	}
+	y[0], y[31] = low, 0x7f
+	return y
+}
+
+// smallOrder reports whether a public key is a point of small order.
+func smallOrder(key []byte) bool {
+	y := [32]byte(key)
+	y[31] &= 0x7f // the sign of x
+	return slices.Contains(lowPoints, y)
 }
 
 // Equal compares two secrets in time that depends on their lengths only.

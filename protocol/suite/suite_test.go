@@ -132,6 +132,40 @@ func TestSign(t *testing.T) {
 	}
 }
 
+// For a key of small order anybody has signatures of some messages: nothing is
+// accepted under one. The control is Ed25519 as the standard library has it,
+// which takes a signature of zeroes for one message in a few.
+func TestSmallOrderKeys(t *testing.T) {
+	p := [32]byte{}
+	for i := range p {
+		p[i] = 0xff
+	}
+	p[0], p[31] = 0xed, 0x7f
+	torsion, err := hex.DecodeString("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range [][]byte{make([]byte, 32), append([]byte{1}, make([]byte, 31)...), p[:], torsion} {
+		forged := 0
+		for i := range 200 {
+			msg := []byte{byte(i)}
+			// R is the key itself or the neutral point, and S is zero.
+			for _, r := range [][]byte{key, append([]byte{1}, make([]byte, 31)...)} {
+				sig := append(bytes.Clone(r), make([]byte, 32)...)
+				if ed25519.Verify(key, suite.Frame(labelA, msg), sig) {
+					forged++
+				}
+				if suite.Verify(key, sig, labelA, msg) {
+					t.Errorf("a signature under %x", key[:4])
+				}
+			}
+		}
+		if forged == 0 {
+			t.Errorf("control: nothing to forge under %x", key[:4])
+		}
+	}
+}
+
 func TestEqual(t *testing.T) {
 	if !suite.Equal([]byte{1, 2}, []byte{1, 2}) || suite.Equal([]byte{1, 2}, []byte{1, 3}) || suite.Equal([]byte{1}, []byte{1, 2}) {
 		t.Error("wrong answer")
