@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"rushlight/protocol/envelope"
 	"rushlight/protocol/mailbox"
+	"rushlight/protocol/stamp"
 	"rushlight/protocol/suite"
 	"rushlight/storage/keyfile/wheel"
 )
@@ -283,10 +285,18 @@ func TestDiskCap(t *testing.T) {
 	most := int64(0)
 	slots := make(chan struct{}, 256)
 	again := int64(0)
+	var mu sync.Mutex
+	var unspent []stamp.Stamp // of what was refused
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end) && (again == 0 || stored.Load() < 2*again); {
-		_, sts, err := s.Mint(h, envelope.S, 256)
-		if err != nil {
-			t.Fatal(err)
+		mu.Lock()
+		sts := unspent
+		unspent = nil
+		mu.Unlock()
+		if len(sts) == 0 {
+			var err error
+			if _, sts, err = s.Mint(h, envelope.S, 256); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for _, st := range sts {
 			ticket, _ := s.OpenStamp(&st)
@@ -299,6 +309,9 @@ func TestDiskCap(t *testing.T) {
 					stored.Add(1)
 				case d.Answer.Refused.Code == mailbox.CodeFull:
 					full.Add(1)
+					mu.Lock()
+					unspent = append(unspent, st)
+					mu.Unlock()
 				}
 				<-slots
 			}}); err != nil {
