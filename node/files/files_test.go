@@ -271,10 +271,12 @@ func TestStrangersLearnNothing(t *testing.T) {
 // Nobody can be reached: the file goes by mail, small ones unasked, and what
 // came is not sent again when one stops in between.
 func TestByMail(t *testing.T) {
-	a, b := newNode(t), newNode(t)
-	b.patience = 0
-	join := func() { a.e.mailbox, b.e.mailbox = b.Manager, a.Manager }
-	join()
+	a := newNode(t)
+	b := newNode(t, func(m *Manager) {
+		m.patience = 0
+		a.e.mailTo(m) // before it asks: what goes to the one before it is lost
+	})
+	b.e.mailTo(a.Manager)
 	small, large := message.ID{1}, message.ID{2}
 	content := random(8, 3<<20+17)
 	b.e.put(small, false, a.sealed(small, random(7, 300<<10), []byte("x"))...)
@@ -289,12 +291,6 @@ func TestByMail(t *testing.T) {
 	b.eventually(func() bool { h, _ := b.Have(large, 0); return h >= 1<<20 }, "some of it is here")
 	b.stop()
 	b.start()
-	b.patience = 0
-	b.e.mu.Lock()
-	a.e.mu.Lock()
-	join()
-	a.e.mu.Unlock()
-	b.e.mu.Unlock()
 	b.has(large, 0, content)
 	l, _ := file.NewLayout(uint64(len(content)))
 	parts := 0

@@ -101,6 +101,12 @@ func (e *memory) Mail(_ context.Context, _ identity.AccountID, packets ...messag
 	return nil
 }
 
+func (e *memory) mailTo(m *Manager) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.mailbox = m
+}
+
 func (e *memory) HasMailbox(identity.AccountID) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -144,10 +150,11 @@ func (e *memory) state(id message.ID, s record.MessageState) {
 	e.changed = make(chan struct{})
 }
 
+// put keeps a copy: the list stays the caller's.
 func (e *memory) put(id message.ID, mine bool, files ...message.File) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.all[id] = &engine.Attached{ID: id, Mine: mine, Files: files, Wishes: make([]record.FileWish, len(files))}
+	e.all[id] = &engine.Attached{ID: id, Mine: mine, Files: slices.Clone(files), Wishes: make([]record.FileWish, len(files))}
 	e.event(record.EventMessage, id)
 }
 
@@ -165,6 +172,7 @@ type node struct {
 	e     *memory
 	h     *host.Host
 	dir   string
+	set   []func(*Manager) // done to each manager before it runs
 	mu    sync.Mutex
 	there []peer.ID
 	stop  func()
@@ -181,9 +189,9 @@ const (
 	quicAny = "/ip4/127.0.0.1/udp/0/quic-v1"
 )
 
-func newNode(t testing.TB) *node {
+func newNode(t testing.TB, set ...func(*Manager)) *node {
 	t.Helper()
-	n := &node{t: t, e: newMemory(), dir: filepath.Join(t.TempDir(), "files")}
+	n := &node{t: t, e: newMemory(), dir: filepath.Join(t.TempDir(), "files"), set: set}
 	n.start()
 	return n
 }
@@ -204,6 +212,9 @@ func (n *node) start() {
 	}
 	n.h = h
 	n.Manager = New(Config{Dir: d, Host: h, Engine: n.e, Peers: n, Logger: testLog(n.t)})
+	for _, set := range n.set {
+		set(n.Manager)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(n.t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
