@@ -73,6 +73,7 @@ type somebody struct {
 	invites  [][32]byte
 	waits    bool
 	more     []identity.Hint // addresses besides those of the host
+	trusts   []peer.AddrInfo // strangers whose loopback addresses are called, too
 	found    chan identity.AccountID
 	relays   []beacon.Relay
 	named    chan []beacon.Relay // by a contact's beacon
@@ -95,7 +96,7 @@ func (s *somebody) begin(serve bool) {
 	s.t.Helper()
 	f, err := NewFinder(FinderConfig{
 		Host: s.h, Serve: serve, Store: s.store,
-		Fresh: func() (*host.Host, error) { return Fresh(host.Config{}) },
+		Fresh: s.asker,
 		Hints: s.hintsNow, Found: func(a identity.AccountID) { s.found <- a },
 		Contacts:  func() []PairSecret { s.mu.Lock(); defer s.mu.Unlock(); return slices.Clone(s.contacts) },
 		Known:     func(a identity.AccountID) []identity.Hint { s.mu.Lock(); defer s.mu.Unlock(); return s.known[a] },
@@ -112,6 +113,20 @@ func (s *somebody) begin(serve bool) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	s.Finder, s.cancel, s.done = f, cancel, make(chan error, 1)
 	go func() { s.done <- f.Run(ctx) }()
+}
+
+// asker makes a host for questions to strangers.
+func (s *somebody) asker() (*host.Host, error) {
+	h, err := Fresh(host.Config{})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.trusts {
+		h.Trust(p)
+	}
+	return h, nil
 }
 
 func (s *somebody) end() {
@@ -171,7 +186,12 @@ func meet(a, b *somebody) {
 
 func eventually(t *testing.T, cond func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(15 * time.Second)
+	within(t, 15*time.Second, cond)
+}
+
+func within(t *testing.T, d time.Duration, cond func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(d)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
