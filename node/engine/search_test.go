@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -108,12 +109,13 @@ func size(b testing.TB, name string, n int) int {
 //
 //	go test ./node/engine -run '^$' -bench Search -benchtime 3x
 //
-// On two shared cores: the first hit after 3 ms, and 3 µs of processor time a
-// message, which is 0.6 s for all, or half of that with both cores free.
+// On two cores: the first hit after 12 to 35 ms at worst, all in 0.6 s at the
+// median, and in up to 1.2 s while the database merges what was just written.
 func BenchmarkSearch(b *testing.B) {
 	n := size(b, "RUSHLIGHT_MESSAGES", 200_000)
 	d, other := filled(b, n)
-	var first, all time.Duration
+	var first time.Duration
+	var all []time.Duration
 	d.restart()
 	worked := cpuTime(b)
 	b.ResetTimer()
@@ -127,14 +129,16 @@ func BenchmarkSearch(b *testing.B) {
 		}); err != nil {
 			b.Fatal(err)
 		}
-		all = max(all, time.Since(began))
+		all = append(all, time.Since(began))
 		if found != n/1000 {
 			b.Fatal("found", found)
 		}
 	}
 	b.ReportMetric(float64((cpuTime(b)-worked).Microseconds())/1000/float64(b.N), "cpu-ms")
 	b.ReportMetric(float64(first.Microseconds())/1000, "first-ms")
-	b.ReportMetric(float64(all.Microseconds())/1000, "all-ms")
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "all-ms")
+	b.ReportMetric(float64(all[len(all)-1].Microseconds())/1000, "worst-ms")
 }
 
 // BenchmarkHistoryPage opens a page of 50 messages anywhere in a conversation of
