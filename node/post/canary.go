@@ -70,10 +70,10 @@ func (c *collector) plan(ctx context.Context) {
 		case <-t.C:
 		}
 		c.p.mu.Lock()
-		wake, late := c.p.idle[c.key], c.canary != nil
+		wake := c.p.idle[c.key]
 		c.planned = false
 		c.p.mu.Unlock()
-		if wake != nil && late {
+		if wake != nil { // to look whether it has come, and to plan the next
 			wake()
 		}
 	})
