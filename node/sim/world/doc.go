@@ -15,13 +15,13 @@
 // Last result with 100 nodes and 50 ms from anywhere to anywhere: first record
 // p50 100 ms, p99 400 ms; after half of the nodes have vanished all are found,
 // p50 100 ms, p99 400 ms; who begins then joins in 450 ms (p50). With 300: p50
-// 200 ms, p99 400 ms, and after half have vanished the same; a client had up to
+// 200 ms, p99 400 ms, and after half have vanished none was missed; a client had up to
 // 195 connections then.
 //
 // With 1,000 nodes clients that had put and searched some twenty records each
-// in less than a minute did not find 40 of 100 records. They had called most of
-// the network and so used up the 256 connections of a desktop: further calls
-// failed, to nodes that live, which the hash table then forgot. A host for
+// in less than a minute did not find 40 of 100 records. Probably they had called
+// most of the network and so used up the 256 connections of a desktop: further
+// calls fail, to nodes that live, which the hash table then forgets. A host for
 // questions has more connections since, and lets go of them sooner; the run with
 // 1,000 has not been repeated.
 //
