@@ -1,0 +1,115 @@
+package engine
+
+import (
+	"fmt"
+
+	"rushlight/protocol/handshake"
+	"rushlight/protocol/identity"
+	"rushlight/storage"
+	"rushlight/storage/record"
+)
+
+// reseal seals an entry anew before it is deposited once more, so that a relay
+// can't tell that two deposits are one message. What may not be sealed in the
+// session, since it wasn't compared after a start, keeps its bytes.
+func (t *txn) reseal(a identity.AccountID, seq uint64, o *record.Outbox, d *record.Posted) (uint64, *record.Outbox, error) {
+	s, err := t.current(a)
+	if err != nil || s == nil || !t.e.compared[s.ID] || o.Kind != record.OutboxSession {
+		return seq, o, err
+	}
+	packet, err := t.packetOf(o)
+	if err != nil || packet == nil {
+		return seq, o, err
+	}
+	c, err := t.chain(a)
+	if err != nil {
+		return seq, o, err
+	}
+	k := record.OutboxKey(t, a, seq)
+	leaf, _, err := t.LeafOf(k)
+	if err != nil {
+		return seq, o, err
+	}
+	expires := int64(0)
+	if _, until, err := t.Expiring(k); err != nil {
+		return seq, o, err
+	} else if !until.IsZero() {
+		expires = until.UnixMilli()
+	}
+	if err := t.leave(a, seq); err != nil {
+		return seq, o, err
+	}
+	next := &record.Outbox{Message: o.Message, Packet: o.Packet, Made: o.Made}
+	if _, err := t.seal(next, s, c, packet); err != nil {
+		return seq, o, err
+	}
+	n, err := t.putOutbox(a, c, next, expires, leaf)
+	if err != nil {
+		return seq, o, err
+	}
+	if x, err := t.index(o.Message); err != nil {
+		return seq, o, err
+	} else if x != nil {
+		x.Outbox = n
+		if err := t.put(record.IndexKey(o.Message), x.Marshal()); err != nil {
+			return seq, o, err
+		}
+	}
+	return n, next, t.putPosting(&record.Posted{Account: a, Seq: n, Rounds: d.Rounds})
+}
+
+// anew starts a new session with a contact from a bundle that it gave ahead
+// of need, when something waits that must not be sealed in the old one: since
+// the start nothing has shown that this profile is not older than it was (spec
+// §12.9).
+func (t *txn) anew(c *Contact, p *record.Places) error {
+	a := c.Account
+	s, err := t.current(a)
+	if err != nil || s != nil && t.e.compared[s.ID] || c.State != record.ContactApproved {
+		return err
+	}
+	chain, err := t.chain(a)
+	if err != nil {
+		return err
+	}
+	waits := false
+	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, chain.Pending), false, func(_ storage.Key, v []byte) (bool, error) {
+		o, err := record.ParseOutbox(v)
+		waits = err == nil && o.Kind == record.OutboxUnsealed
+		return err == nil && !waits, err
+	}); err != nil || !waits {
+		return err
+	}
+	card, err := identity.ParseCard(c.Card)
+	if err != nil {
+		return fmt.Errorf("reading a contact's card: %w", err)
+	}
+	for len(p.Spares) > 0 {
+		// The oldest first; each is tried once.
+		raw := p.Spares[0]
+		p.Spares = p.Spares[1:]
+		if err := t.putPlaces(p); err != nil {
+			return err
+		}
+		b, err := handshake.ParseBundle(raw)
+		if err != nil {
+			return fmt.Errorf("reading a bundle: %w", err)
+		}
+		g, err := t.generation(a)
+		if err != nil {
+			return err
+		}
+		f, keys, err := handshake.Renew(t.now, t.e.self.device, t.e.self.manifest, b, card.Manifest, handshake.NextGeneration(g))
+		if err != nil {
+			t.e.log.Debug("a bundle is of no use", "err", err)
+			continue
+		}
+		r, err := initiatorSession(keys)
+		if err != nil {
+			return err
+		}
+		t.after = append(t.after, func() { t.e.rekey.started(a, t.now) })
+		return t.launch(a, b, f, r, handshake.OpenerFor(nil, b.Hash()))
+	}
+	return nil
+}

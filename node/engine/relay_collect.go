@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"rushlight/node/delivery/parcel"
+	"rushlight/protocol/identity"
+	"rushlight/protocol/message"
+	"rushlight/storage"
+	"rushlight/storage/record"
+)
+
+// takeAcks takes acknowledgements that came by way of a relay.
+func (t *txn) takeAcks(s *session, m *message.Acks) error {
+	a := s.Account
+	c, err := t.chain(a)
+	if err != nil {
+		return err
+	}
+	type match struct {
+		seq uint64
+		mac [16]byte
+	}
+	var all []match
+	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, c.Pending), false, func(k storage.Key, v []byte) (bool, error) {
+		o, err := record.ParseOutbox(v)
+		if err != nil {
+			return false, fmt.Errorf("reading the outbox: %w", err)
+		}
+		for _, mac := range m.MACs {
+			if o.Kind == record.OutboxFirst || o.Kind == record.OutboxSession && o.MAC == mac {
+				all = append(all, match{record.OutboxSeq(k), mac})
+			}
+		}
+		return true, nil
+	}); err != nil {
+		return err
+	}
+	for _, x := range all {
+		if err := t.acked(a, parcel.Ack{Seq: x.seq, MAC: x.mac}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Collect takes envelopes that came to a mailbox at a relay, in order, and
+// commits them together. Each is at least as old as ages says; nil is unknown.
+// What is committed is to be trimmed; see [Engine.ReceiveBatch].
+func (e *Engine) Collect(ctx context.Context, relay [32]byte, envs [][]byte, ages []time.Duration) []Result {
+	out := make([]Result, len(envs))
+	steps := make([]*step, len(envs))
+	for i, env := range envs {
+		steps[i] = &step{cost: len(env) + 16<<10, run: func(t *txn) error {
+			if t.relay(relay) == nil {
+				return ErrUnknownRelay
+			}
+			if err := t.lookBehind(relay, env); err != nil {
+				return err
+			}
+			if i < len(ages) {
+				t.aged = ages[i]
+			}
+			r, err := t.receive(relay, identity.DeviceID{}, env)
+			if errors.Is(err, errBlockedMail) {
+				return nil
+			}
+			if err != nil || r.quiet && r.account == (identity.AccountID{}) {
+				return err
+			}
+			out[i].MAC = r.mac
+			return errors.Join(t.owe(r), t.spent(r.account, relay, len(env)))
+		}}
+	}
+	if err := e.doAll(ctx, steps); err != nil {
+		for i := range out {
+			out[i] = Result{Err: err}
+		}
+		return out
+	}
+	for i, s := range steps {
+		if s.err != nil {
+			out[i] = Result{Err: s.err}
+		}
+	}
+	return out
+}
+
+// Owes lists the contacts who wait for acknowledgements.
+func (e *Engine) Owes() (out []identity.AccountID, err error) {
+	err = e.Remembered(record.PlacesPrefix(), func(v []byte) error {
+		p, err := record.ParsePlaces(v)
+		if err == nil && len(p.Owed) > 0 {
+			out = append(out, p.Account)
+		}
+		return err
+	})
+	return out, err
+}
+
+// owe notes that an envelope is to be acknowledged.
+func (t *txn) owe(r received) error {
+	if r.quiet {
+		return nil
+	}
+	p, err := t.places(r.account)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(p.Owed, r.mac) || len(p.Owed) >= record.MaxOwed {
+		return nil // it comes again if this is forgotten
+	}
+	p.Owed = append(p.Owed, r.mac)
+	return t.putPlaces(p)
+}
+
+// Acknowledge sends a contact the acknowledgements that wait for it.
+func (e *Engine) Acknowledge(ctx context.Context, a identity.AccountID) error {
+	return e.do(ctx, 256<<10, func(t *txn) error {
+		p, err := t.places(a)
+		if c := t.contact(a); err != nil || c == nil || c.State == record.ContactBlocked || len(p.Owed) == 0 {
+			return err
+		}
+		all := p.Owed
+		p.Owed = nil
+		if err := t.putPlaces(p); err != nil {
+			return err
+		}
+		for chunk := range slices.Chunk(all, message.MaxAcks) {
+			if err := t.tell(a, &message.Acks{MACs: chunk}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// spent notes that a contact has used a stamp, and gives it new ones when they
+// run low.
+func (t *txn) spent(a identity.AccountID, relay [32]byte, size int) error {
+	g, err := t.given(a)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(g.Relays, func(x record.GivenRelay) bool { return x.Key == relay })
+	if i < 0 {
+		return nil
+	}
+	low := false
+	for class := range firstStamps {
+		if ClassOf(class).Size() == size && g.Relays[i].Left[class] > 0 {
+			g.Relays[i].Left[class]--
+			low = g.Relays[i].Left[class] < firstStamps[class]/2
+		}
+	}
+	if err := t.put(record.GivenKey(t, a), g.Marshal()); err != nil || !low {
+		return err
+	}
+	return t.provision(a, false)
+}
