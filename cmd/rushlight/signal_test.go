@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,14 @@ func TestSignalSDK(t *testing.T) {
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("node is not installed")
 	}
+	// Either the package, or where it was installed.
+	if installed := filepath.Join(sdk, "node_modules", "signal-sdk"); isDir(installed) {
+		sdk = installed
+	}
+	about, err := os.ReadFile(filepath.Join(sdk, "package.json"))
+	if err != nil || !bytes.Contains(about, []byte(`"name": "signal-sdk"`)) {
+		t.Fatalf("RUSHLIGHT_SIGNAL_SDK=%s is not where npm put signal-sdk", sdk)
+	}
 	here, err := filepath.Abs(filepath.Join("testdata", "signal"))
 	if err != nil {
 		t.Fatal(err)
@@ -34,4 +43,9 @@ func TestSignalSDK(t *testing.T) {
 			"ready": awaitReady, "capture": capture, "shows": awaitText(true),
 		},
 	})
+}
+
+func isDir(name string) bool {
+	i, err := os.Stat(name)
+	return err == nil && i.IsDir()
 }

@@ -24,12 +24,12 @@ export function App() {
     return () => { alive = false }
   }, [])
   return (
-    <Fragment>
+    <>
       <View state={state} />
       <Dialogs />
       <Toasts />
       <Announcer />
-    </Fragment>
+    </>
   )
 }
 

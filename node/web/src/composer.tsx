@@ -163,7 +163,7 @@ function mentionsOf(text: string): { start: number; length: number; who: string 
   names.sort((a, b) => b.name.length - a.name.length)
   const out = []
   for (const m of plainText.matchAll(/(^|\s)@/g)) {
-    const start = m.index + m[1].length
+    const start = m.index! + m[1].length
     const n = names.find((x) => x.name && plainText.startsWith(x.name, start + 1))
     if (n) out.push({ start, length: n.name.length + 1, who: n.who })
   }

@@ -1,5 +1,5 @@
 // Inviting somebody, and accepting an invite.
-import { Fragment, h } from "preact"
+import { h } from "preact"
 import { useState } from "preact/hooks"
 import { close } from "./dialog"
 import { Icon } from "./icons"
@@ -93,7 +93,7 @@ export function AddForm() {
         <textarea id="add-link" name="link" class="code" required rows={4} dir="ltr" spellcheck={false} autocomplete="off" placeholder="rushlight:…" aria-describedby="add-wrong" /></div>
       <div class="field"><label for="add-as">{t("add.as")}</label><input id="add-as" name="as" dir="auto" maxLength={64} autocomplete="off" /></div>
       <p id="add-wrong" role="alert" class="wrong">{wrong}</p>
-      <div class="buttons"><button class="primary" disabled={busy}>{busy ? <Fragment>{t("add.busy")}</Fragment> : t("add.yes")}</button></div>
+      <div class="buttons"><button class="primary" disabled={busy}>{t(busy ? "add.busy" : "add.yes")}</button></div>
     </form>
   )
 }

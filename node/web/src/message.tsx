@@ -53,10 +53,10 @@ function Content({ of: m }: { of: Message }) {
   if (m.kind === "newer") return <p class="text">{t("message.newer")}</p>
   const big = /^(\p{Extended_Pictographic}[\u200d\ufe0f\u{1f3fb}-\u{1f3ff}]*){1,3}$/u.test(m.text)
   return (
-    <Fragment>
+    <>
       {m.files.length > 0 && <ul class="files">{m.files.map((f, i) => <li key={i}><Icon name="file" /><Name of={f.name} /><span class="quiet">{bytes(f.size)}</span></li>)}</ul>}
       {m.text && <p class={big ? "text big" : "text"} dir="auto"><Body text={m.text} styles={m.styles} mentions={m.mentions} me={self.value?.account} /></p>}
-    </Fragment>
+    </>
   )
 }
 
@@ -220,13 +220,13 @@ function remove(m: Message): void {
 
 function DeleteMine({ of: m, here }: { of: Message; here: () => void }) {
   return (
-    <Fragment>
+    <>
       <p>{t("delete.text")}</p>
       <Menu items={[
         { label: t("delete.everyone"), icon: "trash", bad: true, do: () => tried(() => call("unsend", { id: m.id })) },
         { label: t("delete.here"), icon: "trash", do: here },
       ]} />
-    </Fragment>
+    </>
   )
 }
 

@@ -13,7 +13,7 @@ export function QR({ text, label }: { text: string; label: string }) {
   if (rows.length === 0) return <p class="quiet">{t("qr.none")}</p>
   let d = ""
   rows.forEach((row, y) => {
-    for (const m of row.matchAll(/1+/g)) d += `M${m.index + 4} ${y + 4}h${m[0].length}v1h-${m[0].length}z`
+    for (const m of row.matchAll(/1+/g)) d += `M${m.index! + 4} ${y + 4}h${m[0].length}v1h-${m[0].length}z`
   })
   const size = rows.length + 8
   return (

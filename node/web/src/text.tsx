@@ -24,7 +24,7 @@ export function Body({ text, styles, mentions, me }: { text: string; styles: Sty
       wrap: (c: ComponentChildren, key: number) => <span key={key} class={m.account === me ? "mention me" : "mention"}>{c}</span>,
     })),
   ].filter((r) => r.start < r.end && r.end <= text.length).sort((a, b) => a.start - b.start || b.end - a.end)
-  return <Fragment>{nest(text, 0, text.length, ranges)}</Fragment>
+  return <>{nest(text, 0, text.length, ranges)}</>
 }
 
 /** nest wraps what ranges say, a range inside another one inside it; of two
