@@ -276,7 +276,8 @@ func TestDamageUnchecked(t *testing.T) {
 	}) {
 		t.Fatal("no table has a live value")
 	}
-	bad, err := rawValues(t, broken)
+	// Badger alone may merge the tables, with the flip, into a sound one.
+	bad, err := rawValues(t, copyDir(t, broken))
 	if err != nil {
 		t.Fatal(err)
 	}
