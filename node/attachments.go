@@ -30,7 +30,7 @@ func (n *Node) newFiles() error {
 		return err
 	}
 	n.files = files.New(files.Config{
-		Dir: d, Host: n.host, Engine: n.engine, Peers: peersOf{n}, Logger: n.log, Prepare: new(preparer).prepare,
+		Dir: d, Host: n.host, Engine: n.engine, Peers: peersOf{n}, Logger: n.log, Prepare: n.preparer.prepare,
 		Wake: func(a identity.AccountID) { n.delivery.Wake(a) },
 	})
 	return nil
@@ -42,14 +42,19 @@ type peersOf struct{ *Node }
 func (p peersOf) Peers(a identity.AccountID) []peer.ID { return p.delivery.Peers(a) }
 
 // source is a file to be sent, and what is to be closed afterwards.
-func source(a api.Attachment) (files.Source, io.Closer, error) {
+func (n *Node) source(a api.Attachment) (src files.Source, c io.Closer, err error) {
+	if a.Upload != "" {
+		src, c, err = n.files.Staged(a.Upload)
+		src.Original, src.Full = a.Original, a.Full
+		return src, c, err
+	}
 	if a.Path == "" {
 		return files.Source{Name: filepath.Base(a.Name), Size: int64(len(a.Data)), ReaderAt: bytes.NewReader(a.Data), Original: a.Original, Full: a.Full}, io.NopCloser(nil), nil
 	}
 	if !filepath.IsAbs(a.Path) {
 		return files.Source{}, nil, api.Errorf(api.CodeUsage, "the path of a file to be sent must be absolute")
 	}
-	src, c, err := files.OpenSource(a.Path)
+	src, c, err = files.OpenSource(a.Path)
 	src.Original, src.Full = a.Original, a.Full
 	return src, c, err
 }
@@ -84,7 +89,7 @@ func (n *Node) attach(ctx context.Context, all []api.Attachment) ([]message.File
 	}
 	var in []files.Source
 	for _, a := range all {
-		src, c, err := source(a)
+		src, c, err := n.source(a)
 		if err != nil {
 			return nil, nil, apiError(err)
 		}
@@ -128,6 +133,7 @@ func (n *Node) filesJSON(v *engine.View) (out []api.File) {
 			ID: api.FileID(v.ID.String(), i), Name: f.Name, Type: f.Type, Size: int64(f.Size), SHA256: hexOf(f.SHA256),
 			Have: int64(have), State: string(state), Thumbnail: base64.StdEncoding.EncodeToString(f.Thumbnail),
 		}
+		j.SaveAs = files.SafeName(f.Name, n.files.Kind(v.ID, i))
 		if kind := n.files.Kind(v.ID, i); kind != "" && kind != f.Type {
 			j.Type, j.Claimed = kind, f.Type
 		}
@@ -211,6 +217,15 @@ func (n *Node) CancelTransfer(ctx context.Context, id string, nth int) error {
 	mid, err := message.ParseID(id)
 	if err == nil {
 		err = n.files.Cancel(ctx, mid, nth)
+	}
+	return apiError(err)
+}
+
+// ResumeTransfer implements api.Daemon.
+func (n *Node) ResumeTransfer(ctx context.Context, id string, nth int) error {
+	mid, err := message.ParseID(id)
+	if err == nil {
+		err = n.files.Want(ctx, mid, nth)
 	}
 	return apiError(err)
 }

@@ -213,6 +213,8 @@ var known = []struct {
 	{engine.ErrInviteExpired, expiredInvite},
 	{engine.ErrTooManyInvites, api.Errorf(api.CodeBusy, "too many invites are open").WithHint("wait until some are used or expire")},
 	{engine.ErrStopped, api.Errorf(api.CodeShuttingDown, "the daemon is stopping")},
+	{files.ErrNoUpload, api.Errorf(api.CodeNoFile, "there is no such upload any more").WithHint("send the file again")},
+	{files.ErrTaking, api.Errorf(api.CodeBusy, "too many files are taken in at once").WithHint("wait until some are there")},
 	{identity.ErrBadName, api.Errorf(api.CodeUsage, "that name is not allowed").WithHint("1 to 64 bytes, no control or direction characters, not shaped like an account id")},
 	{identity.ErrInviteTruncated, api.Errorf(api.CodeInviteDamaged, "the invite link is cut off").WithHint("copy all of it")},
 	{identity.ErrInviteAltered, api.Errorf(api.CodeInviteDamaged, "the invite link is damaged").WithHint("copy it again")},

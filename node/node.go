@@ -82,6 +82,7 @@ type Node struct {
 	finder   *discovery.Finder
 	post     *post.Post
 	files    *files.Manager
+	preparer preparer // of what is sent
 	started  time.Time
 	ready    chan struct{}
 	joins    joins

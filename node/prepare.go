@@ -57,11 +57,11 @@ func (p *preparer) prepare(ctx context.Context, src files.Source) (*files.Prepar
 		if err != nil {
 			return nil, err
 		}
-		return picture(src, pic, b, as)
+		return picture(src, pic, b, as, files.Encoded)
 	case opaque(kind):
 		return nil, unprepared(media.ErrUnknown)
 	}
-	return &files.Prepared{Content: io.NewSectionReader(src, 0, src.Size)}, nil
+	return &files.Prepared{Content: io.NewSectionReader(src, 0, src.Size), Change: files.Unchanged, Size: src.Size}, nil
 }
 
 // clean takes the metadata out, and scales a large picture.
@@ -83,10 +83,10 @@ func clean(src files.Source) (*files.Prepared, error) {
 			if err != nil {
 				return nil, err
 			}
-			return picture(src, pic, b, as)
+			return picture(src, pic, b, as, files.Scaled)
 		}
 	}
-	out := &files.Prepared{Name: neutral(src.Name, c.Type), Content: c.Reader()}
+	out := &files.Prepared{Name: neutral(src.Name, c.Type), Content: c.Reader(), Change: files.Cleaned, Size: c.Size()}
 	if err == nil {
 		if out.Thumbnail, err = pic.Thumbnail(); err != nil {
 			return nil, err
@@ -96,7 +96,7 @@ func clean(src files.Source) (*files.Prepared, error) {
 }
 
 // picture is one that was encoded anew.
-func picture(src files.Source, pic media.Picture, b []byte, as media.Type) (*files.Prepared, error) {
+func picture(src files.Source, pic media.Picture, b []byte, as media.Type, how files.Change) (*files.Prepared, error) {
 	small, err := pic.Thumbnail()
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func picture(src files.Source, pic media.Picture, b []byte, as media.Type) (*fil
 	if name == "" {
 		name = strings.TrimSuffix(src.Name, filepath.Ext(src.Name)) + ending[as]
 	}
-	return &files.Prepared{Name: name, Content: bytes.NewReader(b), Thumbnail: small}, nil
+	return &files.Prepared{Name: name, Content: bytes.NewReader(b), Thumbnail: small, Change: how, Size: int64(len(b))}, nil
 }
 
 var ending = map[media.Type]string{

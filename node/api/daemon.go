@@ -14,6 +14,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"math"
 	"time"
 )
@@ -145,6 +146,18 @@ type Daemon interface {
 	// CancelTransfer stops fetching a file, until somebody asks for it, and
 	// deletes what has come of it.
 	CancelTransfer(ctx context.Context, id string, file int) error
+
+	// ResumeTransfer asks for a file that was cancelled, or that is too large to
+	// be fetched unasked: CodeUnknownMessage, CodeFalseFile.
+	ResumeTransfer(ctx context.Context, id string, file int) error
+
+	// Upload takes in a file to be sent, under the name that it has there, and
+	// keeps it until it is sent, dropped, or the daemon ends: CodeUsage,
+	// CodeBusy, CodeDiskFull, and what r returned.
+	Upload(ctx context.Context, name string, r io.Reader) (Upload, error)
+
+	// DropUpload forgets a file that was taken in: CodeNoFile.
+	DropUpload(ctx context.Context, id string) error
 
 	// Attachment is a part of a file of a message that is here, of at most
 	// length bytes: CodeUnknownMessage, CodeNotHere.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -311,3 +312,14 @@ func (s *scripted) RemoveRelay(_ context.Context, peer string) error { return s.
 func (s *scripted) Mailboxes(context.Context) ([]Mailbox, error) {
 	return []Mailbox{{Peer: "12D3", State: MailboxOK}}, s.note(nil)
 }
+
+func (s *scripted) ResumeTransfer(_ context.Context, id string, file int) error {
+	return s.note(fmt.Sprintf("resume %s %d", id, file))
+}
+
+func (s *scripted) Upload(_ context.Context, name string, r io.Reader) (Upload, error) {
+	n, err := io.Copy(io.Discard, r)
+	return Upload{ID: msgID, Name: name, Size: n}, errors.Join(err, s.note("upload "+name))
+}
+
+func (s *scripted) DropUpload(_ context.Context, id string) error { return s.note("drop " + id) }

@@ -15,8 +15,9 @@ type Attachment struct {
 	Path     string // absolute
 	Name     string // with Data: what it is called
 	Data     []byte
-	Original bool // send it as it is, with what it tells of who made it
-	Full     bool // don't make a picture smaller
+	Upload   string // id of one that was taken in
+	Original bool   // send it as it is, with what it tells of who made it
+	Full     bool   // don't make a picture smaller
 }
 
 // SaveRequest puts files of a message where a person wants them.
@@ -69,8 +70,11 @@ const (
 )
 
 // attachment reads one as signal-cli takes it: a path, or
-// data:TYPE;filename=NAME;base64,DATA.
+// data:TYPE;filename=NAME;base64,DATA; or upload:ID.
 func attachment(s string, original, full bool) (Attachment, error) {
+	if id, ok := strings.CutPrefix(s, "upload:"); ok {
+		return Attachment{Upload: id, Original: original, Full: full}, checkUploadID(id)
+	}
 	rest, ok := strings.CutPrefix(s, "data:")
 	if !ok {
 		if s == "" || len(s) > maxPath {
@@ -184,6 +188,17 @@ func (c *conn) cancelTransfer(ctx context.Context, params []byte) (any, error) {
 		return nil, err
 	}
 	return none{}, c.Daemon.CancelTransfer(ctx, p.ID, p.File)
+}
+
+func (c *conn) resumeTransfer(ctx context.Context, params []byte) (any, error) {
+	var p cancelTransferParams
+	if err := decode(params, &p); err != nil {
+		return nil, err
+	}
+	if err := checkMessageID(p.ID); err != nil {
+		return nil, err
+	}
+	return none{}, c.Daemon.ResumeTransfer(ctx, p.ID, p.File)
 }
 
 type getAttachmentParams struct {

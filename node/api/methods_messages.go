@@ -213,6 +213,9 @@ func (c *conn) send(ctx context.Context, params []byte, before <-chan struct{}, 
 			ID: sent.ID, State: sent.State, Timestamp: sent.Timestamp,
 		})
 	}
+	if failed == nil {
+		c.dropUploads(ctx, p.files)
+	}
 	if out.ID == "" {
 		return nil, failed
 	}

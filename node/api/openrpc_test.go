@@ -54,6 +54,7 @@ var samples = map[string]string{
 	"updateContact":    `{"account":"","recipient":"bob","name":"rob"}`,
 	"addRelay":         `{"addr":"/ip4/1","token":"00"}`,
 	"cancelTransfer":   `{"id":"` + msgID + `","file":0}`,
+	"resumeTransfer":   `{"id":"` + msgID + `","file":0}`,
 	"getAttachment":    `{"account":"","id":"` + msgID + `-0","recipient":"bob","groupId":"","offset":0,"length":5}`,
 	"removeRelay":      `{"peer":"12D3"}`,
 	"createToken":      `{"name":"n","scopes":["read"],"conversation":"bob"}`,

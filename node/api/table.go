@@ -65,7 +65,8 @@ func init() {
 
 		"save":           {(*conn).save, 0, saveParams{}, saveResult{}, "Fetches files of a message and saves them on the daemon's machine; nothing is overwritten."},
 		"transfers":      {(*conn).transfers, reads, none{}, transfersResult{}, "Lists the files that are on their way, or wait for that."},
-		"cancelTransfer": {(*conn).cancelTransfer, 0, cancelTransferParams{}, none{}, "Stops fetching a file, until somebody saves it."},
+		"cancelTransfer": {(*conn).cancelTransfer, 0, cancelTransferParams{}, none{}, "Stops fetching a file, until somebody saves or resumes it."},
+		"resumeTransfer": {(*conn).resumeTransfer, 0, cancelTransferParams{}, none{}, "Fetches a file that was cancelled, or that is too large to be fetched unasked."},
 
 		"sendReaction":     {(*conn).sendReaction, sends | alone, sendReactionParams{}, signalResult{}, "Puts an emoji under a message that is named by author and time."},
 		"remoteDelete":     {(*conn).remoteDelete, sends | alone, remoteDeleteParams{}, signalResult{}, "Takes a message of one's own back that is named by its time."},

@@ -106,6 +106,7 @@ type place struct {
 	url    string
 	host   string
 	daemon *fake
+	serves api.Daemon // in place of daemon, when set
 	tokens *Tokens
 	path   string
 	key    *[32]byte
@@ -133,7 +134,11 @@ func (p *place) start() {
 	p.host = AddrOf(ln).String()
 	p.url = "http://" + p.host
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") })
-	d := &Door{Server: &api.Server{Daemon: p.daemon, Version: "v1"}, Tokens: p.tokens, Page: page}
+	var daemon api.Daemon = p.daemon
+	if p.serves != nil {
+		daemon = p.serves
+	}
+	d := &Door{Server: &api.Server{Daemon: daemon, Version: "v1"}, Tokens: p.tokens, Page: page}
 	done := make(chan error, 1)
 	go func() { done <- d.Serve(ctx, ln) }()
 	p.stop = sync.OnceFunc(func() {
@@ -175,7 +180,7 @@ func (p *place) do(method, path, body string, header ...string) (status int, tex
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if body != "" {
+	if body != "" { // other types replace it
 		r.Header.Set("Content-Type", "application/json")
 	}
 	for i := 0; i < len(header); i += 2 {

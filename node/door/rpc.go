@@ -147,6 +147,14 @@ func statusOf(e *api.Error) int {
 		return http.StatusBadRequest
 	case api.CodeNotAllowed:
 		return http.StatusForbidden
+	case api.CodeUnknownMessage, api.CodeNoFile:
+		return http.StatusNotFound
+	case api.CodeNotHere:
+		return http.StatusConflict
+	case api.CodeBusy:
+		return http.StatusTooManyRequests
+	case api.CodeDiskFull:
+		return http.StatusInsufficientStorage
 	case api.CodeGone:
 		return http.StatusGone
 	case api.CodeLocked:

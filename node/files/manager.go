@@ -89,7 +89,10 @@ type Manager struct {
 	changed   map[chan struct{}]struct{}
 	early     []carried // parts of files that aren't fetched yet
 	serving   int
-	importing int // messages whose files are being sealed
+	importing int                // messages whose files are being sealed, and files that are taken in
+	imports   int                // how often importing has begun to be more
+	taking    int                // of these, files that are taken in
+	staged    map[string]*staged // files that were, and belong to no message yet, by their ids
 	wg        sync.WaitGroup
 
 	served  atomic.Int64  // bytes of pieces sent in this run
@@ -131,7 +134,7 @@ func New(cfg Config) *Manager {
 		cfg: cfg, log: cfg.Logger, slow: 100 * time.Millisecond, patience: askAfter,
 		known: map[message.ID][]held{}, roots: map[file.Name]ref{},
 		in: map[ref]*fetch{}, out: map[upload]*progress{}, waiting: map[ref]struct{}{},
-		changed: map[chan struct{}]struct{}{},
+		changed: map[chan struct{}]struct{}{}, staged: map[string]*staged{},
 		running: make(chan struct{}, maxFetches), look: make(chan struct{}, 1),
 		asked: make(chan asked, 16),
 	}
@@ -169,6 +172,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		m.open = false
 		m.mu.Unlock()
 		m.wg.Wait()
+		m.unstageAll()
 	}()
 	watched := make(chan error, 1)
 	go func() { watched <- m.cfg.Engine.Watch(ctx, after, nil, m.event) }()
@@ -187,6 +191,7 @@ func (m *Manager) Run(ctx context.Context) error {
 			m.answer(ctx, a)
 		case <-tick.C:
 		case <-sweep.C:
+			m.unstageOld(time.Now())
 			if err := m.load(); err != nil {
 				return err
 			}
@@ -204,16 +209,23 @@ func (m *Manager) kick() {
 
 // load reads which files there are, and deletes what belongs to none.
 func (m *Manager) load() error {
+	m.mu.Lock()
+	before, busy := m.imports, m.importing > 0
+	m.mu.Unlock()
+	var stray []blob.Place
+	if err := m.cfg.Dir.List(func(p blob.Place, _ bool) { stray = append(stray, p) }); err != nil {
+		return err
+	}
 	all, err := m.cfg.Engine.Attached()
 	if err != nil {
 		return fmt.Errorf("files: reading which there are: %w", err)
 	}
-	places := map[blob.Place]bool{}
 	seen := map[message.ID]bool{}
 	for i := range all {
 		m.note(&all[i])
 		seen[all[i].ID] = true
 	}
+	places := map[blob.Place]bool{}
 	m.mu.Lock()
 	var gone []message.ID
 	for id, list := range m.known {
@@ -224,6 +236,11 @@ func (m *Manager) load() error {
 			gone = append(gone, id)
 		}
 	}
+	for _, s := range m.staged {
+		places[s.in.Key.Place()] = true
+	}
+	// What was sealed meanwhile may belong to a message that came after the list.
+	busy = busy || m.importing > 0 || m.imports != before
 	m.mu.Unlock()
 	for _, id := range gone {
 		// It may have come after the list was made.
@@ -233,21 +250,10 @@ func (m *Manager) load() error {
 			m.forget(id)
 		}
 	}
-	var stray []blob.Place
-	// What is made after this list isn't in it.
-	if err := m.cfg.Dir.List(func(p blob.Place, _ bool) {
-		if !places[p] {
-			stray = append(stray, p)
-		}
-	}); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	if m.importing > 0 {
-		stray = nil // some belong to a message that isn't there yet
-	}
-	m.mu.Unlock()
 	for _, p := range stray {
+		if busy || places[p] {
+			continue
+		}
 		if err := m.cfg.Dir.Remove(p); err != nil {
 			return err
 		}

@@ -79,7 +79,10 @@ func (m *Manager) Open(id message.ID, nth int) (*Opened, error) {
 	if nth < 0 || nth >= len(a.Files) {
 		return nil, engine.ErrUnknownMessage
 	}
-	f := a.Files[nth]
+	return m.openFile(a.Files[nth])
+}
+
+func (m *Manager) openFile(f message.File) (*Opened, error) {
 	if !m.cfg.Dir.Whole(f.Key.Place()) {
 		return nil, ErrNotHere
 	}
@@ -177,6 +180,21 @@ func (m *Manager) Fetch(ctx context.Context, id message.ID, nth int) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// Want asks for a file that isn't fetched, or isn't any more; it comes when it
+// does: engine.ErrUnknownMessage, [ErrFalse].
+func (m *Manager) Want(ctx context.Context, id message.ID, nth int) error {
+	switch _, s := m.Have(id, nth); s {
+	case "":
+		return engine.ErrUnknownMessage
+	case Failed:
+		return ErrFalse
+	case Done:
+		return nil
+	case Waiting, Running, Left, Cancelled:
+	}
+	return m.wish(ctx, id, nth, record.FileWanted)
 }
 
 func (m *Manager) wish(ctx context.Context, id message.ID, nth int, wish record.FileWish) error {

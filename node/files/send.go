@@ -20,6 +20,8 @@ type Source struct {
 	io.ReaderAt
 	Original bool // send it as it is
 	Full     bool // don't make a picture smaller
+
+	staged *staged // what it was taken in as, of one that was
 }
 
 // Prepared is what is sent in place of a file.
@@ -29,7 +31,20 @@ type Prepared struct {
 	Content   io.Reader
 	Thumbnail []byte // at most message.MaxThumbnail bytes; nil: none
 	Rest      []wire.Record
+	Change    Change
+	Size      int64 // of the content
 }
+
+// Change is what was made of a file that is sent.
+type Change string
+
+// The changes.
+const (
+	Unchanged Change = "none"    // nothing is known to be in it that tells of who made it
+	Cleaned   Change = "cleaned" // that was taken out
+	Scaled    Change = "scaled"  // and a picture made smaller
+	Encoded   Change = "encoded" // a picture was written anew, in another format
+)
 
 // Prepare makes of a file what is sent. An error means that it isn't sent.
 type Prepare func(ctx context.Context, src Source) (*Prepared, error)
@@ -43,12 +58,13 @@ var (
 // Seal takes files in, so that a message can name them. done must be called
 // once: with true when it was sent; otherwise nothing is left of them.
 func (m *Manager) Seal(ctx context.Context, all []Source) (out []message.File, done func(sent bool), err error) {
-	m.mu.Lock()
-	m.importing++
-	m.mu.Unlock()
+	m.beginImport()
 	done = func(sent bool) {
-		if !sent {
-			for i := range out {
+		for i := range out {
+			switch {
+			case all[i].adopts(&out[i]):
+				m.adopted(all[i].staged, sent)
+			case !sent:
 				_ = m.cfg.Dir.Remove(out[i].Key.Place()) // swept up later
 			}
 		}
@@ -67,10 +83,18 @@ func (m *Manager) Seal(ctx context.Context, all []Source) (out []message.File, d
 	return out, done, nil
 }
 
-func (m *Manager) seal(ctx context.Context, src Source) (*message.File, error) {
-	p := &Prepared{Content: io.NewSectionReader(src, 0, src.Size)}
+// beginImport keeps what is sealed from being swept up before it belongs to a
+// message.
+func (m *Manager) beginImport() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.importing++
+	m.imports++
+}
+
+func (m *Manager) seal(ctx context.Context, src Source) (f *message.File, err error) {
+	p := &Prepared{Content: io.NewSectionReader(src, 0, src.Size), Change: Unchanged}
 	if m.cfg.Prepare != nil && !src.Original {
-		var err error
 		if p, err = m.cfg.Prepare(ctx, src); err != nil {
 			return nil, err
 		}
@@ -82,9 +106,16 @@ func (m *Manager) seal(ctx context.Context, src Source) (*message.File, error) {
 		return nil, err
 	}
 	head := &sniffer{r: p.Content}
-	in, err := m.cfg.Dir.Import(ctx, head)
-	if err != nil {
-		return nil, err
+	if src.staged != nil && p.Type == "" {
+		if p.Type, err = src.Kind(); err != nil {
+			return nil, err
+		}
+	}
+	in := m.adopt(src.staged, p.Change) // it was sealed when it was taken in, and nobody has the key
+	if in == nil {
+		if in, err = m.cfg.Dir.Import(ctx, head); err != nil {
+			return nil, err
+		}
 	}
 	if p.Type == "" {
 		p.Type = Kind(head.head)
