@@ -42,7 +42,7 @@ func editMessageCommand(a *app) *cobra.Command {
 }
 
 func addMarkdown(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVar(to, "markdown", false, "**bold**, *italic*, ~~struck~~, `code` and ||spoiler|| are styles")
+	cmd.Flags().BoolVar(to, "markdown", false, "**bold**, *italic*, ~~struck~~, 'code' in backquotes and ||spoiler|| are styles")
 }
 
 func unsendCommand(a *app) *cobra.Command {

@@ -16,17 +16,19 @@ import (
 
 func readCommand(a *app) *cobra.Command {
 	var (
-		limit        int
-		before       string
-		unread, peek bool
+		limit             int
+		before            string
+		unread, peek, ids bool
 	)
 	cmd := &cobra.Command{
 		Use:   "read WHO",
 		Short: "Show the messages of a conversation",
 		Long: `Show the messages of a conversation, oldest first. What is shown counts as read,
-unless --peek is given.`,
+unless --peek is given. --ids shows in front of each the id by which other
+commands know it: edit, unsend, delete, react, save and send --reply.`,
 		Example: `  rushlight read bob
   rushlight read bob --unread
+  rushlight read bob --limit 5 --ids
   rushlight read bob --limit 20 --peek`,
 		Args:              exactly("WHO"),
 		ValidArgsFunction: a.completeWho,
@@ -44,6 +46,9 @@ unless --peek is given.`,
 			return a.print(r, func(w io.Writer) {
 				now := time.Now()
 				for _, m := range r.Messages {
+					if ids {
+						fmt.Fprintf(w, "%s ", m.ID)
+					}
 					printMessage(w, m, now)
 				}
 			})
@@ -54,6 +59,7 @@ unless --peek is given.`,
 	f.StringVar(&before, "before", "", "show what is older than the message of this id")
 	f.BoolVar(&unread, "unread", false, "show only what you have not read")
 	f.BoolVar(&peek, "peek", false, "leave it unread")
+	f.BoolVar(&ids, "ids", false, "show the id of each message")
 	return cmd
 }
 
@@ -62,6 +68,8 @@ func printMessage(w io.Writer, m api.Message, now time.Time) {
 	name, text := clean(m.FromName), contentText(m)
 	var marks []string
 	switch {
+	case m.Mine && m.Deleted:
+		name = "me"
 	case m.Mine:
 		name, marks = "me", append(marks, m.State)
 	case name == "":

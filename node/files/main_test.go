@@ -252,14 +252,15 @@ func (n *node) meet(others ...*node) {
 
 func (n *node) eventually(ok func() bool, what string) {
 	n.t.Helper()
-	for end := time.Now().Add(60 * time.Second); ; {
-		if ok() {
-			return
-		}
-		if time.Now().After(end) {
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(time.Minute)
+	for !ok() {
+		select {
+		case <-look.C:
+		case <-late:
 			n.t.Fatalf("not within a minute: %s", what)
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
 }
 
