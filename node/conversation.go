@@ -22,7 +22,9 @@ func (n *Node) compose(to identity.AccountID, r api.SendRequest, attached []mess
 	if r.Forward != "" {
 		return s, n.forward(&s, r.Forward)
 	}
-	s.Text, s.Styles, s.Mentions, err = n.marked(r.Text, r.Markdown, r.Mentions)
+	if s.Text, s.Styles, s.Mentions, err = n.marked(r.Text, r.Markdown, r.Mentions); err == nil {
+		s.Preview, err = shown(s.Text, r.Preview)
+	}
 	return s, err
 }
 
@@ -40,7 +42,7 @@ func (n *Node) forward(s *engine.Send, id string) error {
 	if err := mayForward(v); err != nil {
 		return err
 	}
-	s.Text, s.Styles, s.Forwarded = v.Text, v.Styles, true
+	s.Text, s.Styles, s.Preview, s.Forwarded = v.Text, v.Styles, v.Preview, true
 	if v.Expires.IsZero() {
 		return nil
 	}
@@ -102,7 +104,7 @@ func (n *Node) contentJSON(m *api.Message, v *engine.View) {
 		m.Kind = api.KindTimer
 		m.Timer = &api.Timers{Expires: api.Duration(v.Timer.Expiry), Burn: api.Duration(v.Timer.Burn)}
 	}
-	m.Edited, m.Deleted, m.Forwarded = v.Edited, v.Deleted, v.Forwarded
+	m.Edited, m.Deleted, m.Forwarded, m.Preview = v.Edited, v.Deleted, v.Forwarded, previewJSON(v)
 	for _, r := range v.Reactions {
 		m.Reactions = append(m.Reactions, api.Reaction{Emoji: r.Emoji, From: r.From.String()})
 	}
@@ -176,7 +178,18 @@ func (n *Node) Edit(ctx context.Context, r api.EditRequest) error {
 	if err != nil {
 		return err
 	}
-	return apiError(n.engine.Edit(ctx, mid, text, styles, mentions))
+	to := engine.Amended{Text: text, Styles: styles, Mentions: mentions}
+	if to.Preview, err = shown(text, r.Preview); err != nil {
+		return err
+	}
+	if r.Preview == nil {
+		v, err := n.engine.Message(mid)
+		if err != nil {
+			return apiError(err)
+		}
+		to.Preview = stays(v, text)
+	}
+	return apiError(n.engine.Amend(ctx, mid, to))
 }
 
 // React implements api.Daemon.

@@ -219,6 +219,7 @@ var known = []struct {
 	{identity.ErrInviteTruncated, api.Errorf(api.CodeInviteDamaged, "the invite link is cut off").WithHint("copy all of it")},
 	{identity.ErrInviteAltered, api.Errorf(api.CodeInviteDamaged, "the invite link is damaged").WithHint("copy it again")},
 	{message.ErrFiles, api.Errorf(api.CodeUsage, "a message has at most %d files", message.MaxFiles)},
+	{message.ErrPreview, api.Errorf(api.CodeUsage, "a preview has a title, and is of an https link in the text")},
 	{message.ErrFileName, api.Errorf(api.CodeUsage, "a file needs a name of at most %d bytes, without control characters", message.MaxFileName)},
 	{files.ErrNotFile, api.Errorf(api.CodeNoFile, "that is not a file").WithHint("pack a folder into an archive to send it")},
 	{files.ErrNoFile, api.Errorf(api.CodeNoFile, "there is no such file, or the daemon can't read it")},

@@ -26,6 +26,7 @@ import (
 	"rushlight/node/files"
 	"rushlight/node/host"
 	"rushlight/node/post"
+	"rushlight/node/preview"
 	"rushlight/protocol/identity"
 	"rushlight/storage"
 )
@@ -83,6 +84,7 @@ type Node struct {
 	post     *post.Post
 	files    *files.Manager
 	preparer preparer // of what is sent
+	looker   *looker
 	started  time.Time
 	ready    chan struct{}
 	joins    joins
@@ -99,6 +101,7 @@ func Open(cfg Config) (*Node, error) {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	n.joins.init()
+	n.looker = newLooker(preview.Options{})
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}

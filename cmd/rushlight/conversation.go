@@ -145,6 +145,9 @@ func contentText(m api.Message) string {
 	case m.Deleted:
 		text = "(taken back)"
 	}
+	if m.Preview != nil {
+		text += " " + previewText(m.Preview)
+	}
 	for _, f := range m.Files {
 		text = strings.TrimSpace(text + " " + fileText(f))
 	}

@@ -182,7 +182,7 @@ func newRoot(a *app) *cobra.Command {
 		editCommand(a, "decline", "Forget somebody who asked", "Declined."),
 		editCommand(a, "block", "Take nothing more from a contact; they are not told", "Blocked."),
 		editCommand(a, "unblock", "Undo block", "Unblocked."),
-		sendCommand(a), readCommand(a), saveCommand(a), transfersCommand(a), watchCommand(a), deleteCommand(a), clockCommand(a),
+		sendCommand(a), previewCommand(a), settingsCommand(a), readCommand(a), saveCommand(a), transfersCommand(a), watchCommand(a), deleteCommand(a), clockCommand(a),
 		editMessageCommand(a), unsendCommand(a), reactCommand(a), timerCommand(a), conversationsCommand(a), conversationCommand(a), searchCommand(a),
 		lockCommand(a), unlockCommand(a), passphraseCommand(a), wipeCommand(a),
 		backupCommand(a), restoreCommand(a),

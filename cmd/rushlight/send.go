@@ -21,6 +21,7 @@ func sendCommand(a *app) *cobra.Command {
 		markdown       bool
 		files          []string
 		original, full bool
+		preview        bool
 	)
 	cmd := &cobra.Command{
 		Use:   "send WHO [TEXT|-]",
@@ -42,7 +43,11 @@ then be left out. The daemon takes a copy, encrypted, and gives it to the other
 side whenever both are online, going on where it stopped. What pictures, films,
 sound and PDF files tell of where, when, by whom and with what they were made is
 taken out first, and large pictures are made smaller; --original sends them as
-they are, --full-size in their own size.`,
+they are, --full-size in their own size.
+
+--preview asks for the page of the first link in the text, now and by this device,
+and sends its title, a few words and a small picture with the message. What is
+sent is shown; "rushlight preview URL" shows it without sending.`,
 		Example: `  rushlight send bob "See you at 8"
   rushlight send bob "Call me" --wait delivered --timeout 1m
   rushlight send bob "Yes" --reply 0123456789abcdef0123456789abcdef
@@ -66,7 +71,15 @@ they are, --full-size in their own size.`,
 				if len(args) > 1 || len(files) > 0 {
 					return api.Errorf(api.CodeUsage, "a forwarded message has no text of its own")
 				}
+				if preview {
+					return api.Errorf(api.CodeUsage, "a forwarded message keeps the preview it has")
+				}
 				o.params["forward"] = forward
+			}
+			if preview {
+				if err := a.look(cmd.Context(), o.params); err != nil {
+					return err
+				}
 			}
 			if reply != "" {
 				o.params["replyTo"] = reply
@@ -86,6 +99,7 @@ they are, --full-size in their own size.`,
 	f.StringVar(&forward, "forward", "", "id of a message to send on, in place of a text")
 	f.StringArrayVar(&files, "file", nil, "send the file of this name; may be given several times")
 	f.BoolVar(&original, "original", false, "send files as they are, with all they tell of who made them")
+	f.BoolVar(&preview, "preview", false, "send a preview of the first link with it")
 	f.BoolVar(&full, "full-size", false, "don't make large pictures smaller")
 	addMarkdown(cmd, &markdown)
 	timers.add(f)

@@ -173,6 +173,13 @@ type Daemon interface {
 	// lock is held while it runs.
 	Watch(ctx context.Context, after uint64, started func(last uint64), fn func(Event) error) error
 
+	// Look makes the preview of a link, which is not sent with it by itself:
+	// CodeNoPreview, CodeNotAllowed when previews are off.
+	Look(ctx context.Context, req LookRequest) (Preview, error)
+
+	// Settings changes, and returns, what the person wants of the profile.
+	Settings(ctx context.Context, req SettingsRequest) (Settings, error)
+
 	// Check verifies every invariant of the store.
 	Check(ctx context.Context) (CheckReport, error)
 }
@@ -232,6 +239,7 @@ type SendRequest struct {
 	Forward  string // id of a message whose text is sent instead of Text
 	Markdown bool   // Text has marks for styles
 	Mentions []MentionRequest
+	Preview  *PreviewRequest // of a link in Text; nil: none
 
 	// Entered, when not nil, is to be called once, as soon as the message's
 	// place in the order of messages is fixed (it waits to be committed). The

@@ -44,6 +44,7 @@ type signalData struct {
 	Quote       *signalQuote   `json:"quote,omitempty"`
 	Mentions    []signalPerson `json:"mentions,omitempty"`
 	Attachments []signalFile   `json:"attachments,omitempty"`
+	Previews    []signalLink   `json:"previews,omitempty"`
 	Reaction    *signalMark    `json:"reaction,omitempty"`
 	Delete      *signalGone    `json:"remoteDelete,omitempty"`
 }
@@ -66,6 +67,12 @@ type signalFile struct {
 	ContentType string `json:"contentType"`
 	Filename    string `json:"filename"`
 	Size        int64  `json:"size"`
+}
+
+type signalLink struct {
+	URL         string `json:"url"`
+	Title       string `json:"title"`
+	Description string `json:"description"`
 }
 
 type signalMark struct {
@@ -173,6 +180,9 @@ func (c *conn) dataMessage(ctx context.Context, m *Message) (*signalData, error)
 	}
 	for _, f := range m.Files {
 		d.Attachments = append(d.Attachments, signalFile{f.ID, f.Type, f.Name, f.Size})
+	}
+	if p := m.Preview; p != nil {
+		d.Previews = []signalLink{{p.URL, p.Title, p.Description}}
 	}
 	for _, x := range m.Mentions {
 		uuid, err := c.uuid(ctx, x.Account)

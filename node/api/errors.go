@@ -68,6 +68,7 @@ const (
 	CodeExists           = "exists"            // there is a file of that name, which stays
 	CodeNotHere          = "not_here"          // the file has not come yet
 	CodeFalseFile        = "false_file"        // it is not what the message says
+	CodeNoPreview        = "no_preview"        // there is nothing to show of a link, or it can't be reached
 	CodeInternal         = "internal"          // anything unexpected
 )
 

@@ -166,6 +166,14 @@ func (s *scripted) Transfers(context.Context) ([]Transfer, error) {
 	return []Transfer{{ID: msgID, Name: "a", State: TransferRunning, Direction: TransferIn}}, s.note("transfers")
 }
 
+func (s *scripted) Look(_ context.Context, r LookRequest) (Preview, error) {
+	return Preview{URL: r.URL, Title: "T", Description: "D", Host: "example.org", Image: "aGk="}, s.note(r)
+}
+
+func (s *scripted) Settings(_ context.Context, r SettingsRequest) (Settings, error) {
+	return Settings{Previews: r.Previews != nil && *r.Previews}, s.note(r)
+}
+
 func (s *scripted) CancelTransfer(_ context.Context, id string, file int) error {
 	return s.note(fmt.Sprintf("cancel %s %d", id, file))
 }
@@ -196,7 +204,7 @@ func (s *scripted) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	}
 	return Sent{ID: msgID, State: StateQueued, Timestamp: ms, To: bob, ToUUID: bobUUID}, s.note(SendRequest{
 		To: req.To, Text: req.Text, IdempotencyKey: req.IdempotencyKey, Expires: req.Expires, Burn: req.Burn,
-		ReplyTo: req.ReplyTo, Forward: req.Forward, Markdown: req.Markdown, Mentions: req.Mentions, Files: req.Files,
+		ReplyTo: req.ReplyTo, Forward: req.Forward, Markdown: req.Markdown, Mentions: req.Mentions, Files: req.Files, Preview: req.Preview,
 	})
 }
 

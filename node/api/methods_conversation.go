@@ -12,6 +12,10 @@ type EditRequest struct {
 	Text     string
 	Markdown bool
 	Mentions []MentionRequest
+
+	// Preview is of a link in Text. Nil leaves the preview there is, as long as
+	// its link stays; one without a link takes it away.
+	Preview *PreviewRequest
 }
 
 // MentionRequest is a part of a text, in UTF-16 code units, that names somebody.
@@ -54,6 +58,7 @@ type editMessageParams struct {
 	Message  string           `json:"message" rpc:"required"`
 	Markdown bool             `json:"markdown"`
 	Mentions []MentionRequest `json:"mentions"`
+	Preview  *previewParams   `json:"preview"` // none: the one there is stays with its link; with an empty url it goes
 }
 
 type editMessageResult struct {
@@ -74,7 +79,13 @@ func (c *conn) editMessage(ctx context.Context, params []byte) (any, error) {
 	if err := checkMentions(p.Mentions); err != nil {
 		return nil, err
 	}
-	return editMessageResult{p.ID}, c.Daemon.Edit(ctx, EditRequest{ID: p.ID, Text: p.Message, Markdown: p.Markdown, Mentions: p.Mentions})
+	shown, err := p.Preview.request()
+	if err != nil {
+		return nil, err
+	}
+	return editMessageResult{p.ID}, c.Daemon.Edit(ctx, EditRequest{
+		ID: p.ID, Text: p.Message, Markdown: p.Markdown, Mentions: p.Mentions, Preview: shown,
+	})
 }
 
 type unsendResult struct {

@@ -56,6 +56,12 @@ type sendParams struct {
 	Original    bool      `json:"original"` // send files as they are, with their metadata
 	FullSize    bool      `json:"fullSize"` // don't make pictures smaller
 
+	Preview            *previewParams `json:"preview"` // of a link in the message, as the method preview gives it
+	PreviewURL         string         `json:"previewUrl"`
+	PreviewTitle       string         `json:"previewTitle"`
+	PreviewDescription string         `json:"previewDescription"`
+	PreviewImage       string         `json:"previewImage"` // data:image/jpeg;base64,DATA
+
 	// What is answered, as signal-cli says it; replyTo says it by id.
 	QuoteTimestamp int64     `json:"quoteTimestamp"`
 	QuoteAuthor    string    `json:"quoteAuthor"`
@@ -63,6 +69,7 @@ type sendParams struct {
 	GroupID        OneOrMany `json:"groupId"`
 
 	files []Attachment
+	shown *PreviewRequest
 }
 
 // SendResult is the outcome of send: the first recipient's message in our own
@@ -127,8 +134,11 @@ func decodeSend(params []byte) (sendParams, error) {
 	if p.files, err = attachments(append(p.Attachments, p.Attachment...), p.Original, p.FullSize); err != nil {
 		return p, err
 	}
+	if p.shown, err = p.preview(); err != nil {
+		return p, err
+	}
 	if p.Forward != "" {
-		if p.Message != "" || len(p.files) > 0 {
+		if p.Message != "" || len(p.files) > 0 || p.shown != nil {
 			return p, Errorf(CodeUsage, "a forwarded message has no text of its own")
 		}
 		return p, checkMessageID(p.Forward)
@@ -183,7 +193,7 @@ func (c *conn) send(ctx context.Context, params []byte, before <-chan struct{}, 
 		req := SendRequest{
 			To: to, Text: p.Message, IdempotencyKey: p.IdempotencyKey,
 			Expires: (*time.Duration)(p.Expires), Burn: (*time.Duration)(p.Burn),
-			ReplyTo: p.ReplyTo, Forward: p.Forward, Markdown: p.Markdown, Mentions: p.Mentions, Files: p.files,
+			ReplyTo: p.ReplyTo, Forward: p.Forward, Markdown: p.Markdown, Mentions: p.Mentions, Files: p.files, Preview: p.shown,
 		}
 		if p.QuoteTimestamp != 0 && p.QuoteAuthor != "" && p.ReplyTo == "" {
 			// What can't be found is answered without a quote, as there.

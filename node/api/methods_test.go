@@ -73,6 +73,24 @@ func TestShapes(t *testing.T) {
 			SendRequest{To: "bob", Files: []Attachment{{Path: "/a", Original: true}, {Name: "b c", Data: []byte("hi"), Original: true}}},
 		},
 		{
+			"send", `{"recipient":"bob","message":"https://x.org","preview":{"url":"https://x.org","title":"T","host":"x.org","image":"aGk="}}`,
+			`{"id":"` + msgID + `","state":"queued","timestamp":1700000000123,"results":[{"recipientAddress":{"uuid":"` + bobUUID +
+				`","number":null,"username":null},"type":"SUCCESS","id":"` + msgID + `","state":"queued","timestamp":1700000000123}]}`,
+			SendRequest{To: "bob", Text: "https://x.org", Preview: &PreviewRequest{URL: "https://x.org", Title: "T", Image: []byte("hi")}},
+		},
+		{
+			"send", `{"recipient":"bob","message":"https://x.org","previewUrl":"https://x.org","previewTitle":"T","previewDescription":"D","previewImage":"data:image/jpeg;base64,aGk="}`,
+			`{"id":"` + msgID + `","state":"queued","timestamp":1700000000123,"results":[{"recipientAddress":{"uuid":"` + bobUUID +
+				`","number":null,"username":null},"type":"SUCCESS","id":"` + msgID + `","state":"queued","timestamp":1700000000123}]}`,
+			SendRequest{To: "bob", Text: "https://x.org", Preview: &PreviewRequest{URL: "https://x.org", Title: "T", Description: "D", Image: []byte("hi")}},
+		},
+		{
+			"preview", `{"url":"https://x.org"}`, `{"url":"https://x.org","title":"T","description":"D","host":"example.org","image":"aGk="}`,
+			LookRequest{URL: "https://x.org"},
+		},
+		{"settings", `{"previews":true}`, `{"previews":true}`, SettingsRequest{Previews: new(true)}},
+		{"settings", `{}`, `{"previews":false}`, SettingsRequest{}},
+		{
 			"save", `{"id":"` + msgID + `","file":1,"path":"/tmp"}`, `{"files":[{"file":1,"path":"/tmp/a.txt","type":"text/plain","size":3}]}`,
 			SaveRequest{ID: msgID, File: 1, Path: "/tmp"},
 		},
@@ -86,6 +104,10 @@ func TestShapes(t *testing.T) {
 		{"delete", `{"id":"` + msgID + `"}`, `{"deleted":true}`, "delete " + msgID},
 		{"unsend", `{"id":"` + msgID + `"}`, `{"id":"` + msgID + `"}`, "unsend " + msgID},
 		{"edit", `{"id":"` + msgID + `","message":"new","markdown":true}`, `{"id":"` + msgID + `"}`, EditRequest{ID: msgID, Text: "new", Markdown: true}},
+		{
+			"edit", `{"id":"` + msgID + `","message":"new","preview":{"url":""}}`, `{"id":"` + msgID + `"}`,
+			EditRequest{ID: msgID, Text: "new", Preview: &PreviewRequest{Image: []byte{}}},
+		},
 		{"react", `{"id":"` + msgID + `","emoji":"👍"}`, `{"id":"` + msgID + `"}`, "react " + msgID + " 👍"},
 		{
 			"timer", `{"who":"bob","expires":"1h","burn":"off"}`, `{"expires":"1h","burn":null}`,

@@ -63,6 +63,9 @@ func init() {
 		"watch":         {(*conn).startWatch, reads | alone, startWatchParams{}, startWatchResult{}, "Events follow as notifications of the method event, from after on, or from now."},
 		"unwatch":       {(*conn).stopWatch, reads | alone, none{}, stopWatchResult{}, "Ends watch."},
 
+		"preview":  {(*conn).preview, sends, lookParams{}, Preview{}, "Looks up what there is to show of a link, to be given to send."},
+		"settings": {(*conn).settings, 0, settingsParams{}, Settings{}, "Changes, and shows, what the person wants of the profile."},
+
 		"save":           {(*conn).save, 0, saveParams{}, saveResult{}, "Fetches files of a message and saves them on the daemon's machine; nothing is overwritten."},
 		"transfers":      {(*conn).transfers, reads, none{}, transfersResult{}, "Lists the files that are on their way, or wait for that."},
 		"cancelTransfer": {(*conn).cancelTransfer, 0, cancelTransferParams{}, none{}, "Stops fetching a file, until somebody saves or resumes it."},

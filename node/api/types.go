@@ -257,13 +257,6 @@ type File struct {
 	Thumbnail string `json:"thumbnail,omitempty"` // a small JPEG, in base64
 }
 
-// Preview is a link preview made by the sender.
-type Preview struct {
-	URL         string `json:"url"`
-	Title       string `json:"title"`
-	Description string `json:"description"`
-}
-
 // Event types that have a Seq.
 const (
 	EventMessage = "message" // a message arrived, or was sent by this account

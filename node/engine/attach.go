@@ -150,11 +150,25 @@ func (t *txn) reactions(target message.ID) (*record.Reactions, error) {
 // Errors: [ErrUnknownMessage], [ErrNotYours], [ErrNoChange], [ErrTooMany], and
 // those of [Engine.Send].
 func (e *Engine) Edit(ctx context.Context, id message.ID, text string, styles []message.Style, mentions []message.Mention) error {
-	b := &message.Body{Type: message.TypeEdit, Target: id, Text: text, Styles: styles, Mentions: mentions}
-	if _, err := b.Marshal(); err != nil {
+	return e.Amend(ctx, id, Amended{Text: text, Styles: styles, Mentions: mentions})
+}
+
+// Amended is what a message says after an edit.
+type Amended struct {
+	Text     string
+	Styles   []message.Style
+	Mentions []message.Mention
+	Preview  *message.Preview // of a link in Text; nil is none
+}
+
+// Amend is [Engine.Edit] with all that a text may have with it.
+func (e *Engine) Amend(ctx context.Context, id message.ID, to Amended) error {
+	b := &message.Body{Type: message.TypeEdit, Target: id, Text: to.Text, Styles: to.Styles, Mentions: to.Mentions, Preview: to.Preview}
+	enc, err := b.Marshal()
+	if err != nil {
 		return err
 	}
-	return e.do(ctx, 5*len(text)+16384, func(t *txn) error { return t.sendAbout(b) })
+	return e.do(ctx, 5*len(enc)+16384, func(t *txn) error { return t.sendAbout(b) })
 }
 
 // React puts an emoji under a message, in place of the one before; an empty one

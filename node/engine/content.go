@@ -37,7 +37,7 @@ func (t *txn) content(v *View, m *message.Message, x *record.Index) error {
 		return nil
 	}
 	v.Text, v.Styles, v.Mentions, v.ReplyTo, v.Forwarded, v.Edited = b.Text, b.Styles, b.Mentions, b.ReplyTo, b.Forwarded, x.Edited
-	v.Files = b.Files
+	v.Files, v.Preview = b.Files, b.Preview
 	if b.Type == message.TypeTimer {
 		v.Timer = &b.Timer
 	}
@@ -65,7 +65,7 @@ func (t *txn) newest(id message.ID, m *message.Message, x *record.Index) (*messa
 	if err != nil {
 		return nil, err
 	}
-	b.Text, b.Styles, b.Mentions = n.Text, n.Styles, n.Mentions
+	b.Text, b.Styles, b.Mentions, b.Preview = n.Text, n.Styles, n.Mentions, n.Preview
 	return b, nil
 }
 

@@ -106,6 +106,16 @@ func (s *story) attach(n int) *message.File {
 	return f
 }
 
+// linked is a text with a link in it, and a preview that has the canary in all
+// its parts.
+func (s *story) linked(n int) (string, *message.Preview) {
+	const link = "https://example.org/"
+	text := s.text(n) + " " + link
+	p := message.PreviewOf(text, link)
+	p.Title, p.Description, p.Image = s.text(n), s.text(n), []byte(s.text(n))
+	return text, p
+}
+
 // opened returns which canaries are in files whose keys are in b.
 func (s *story) opened(b []byte) (out []int) {
 	// Records 5 and 6 of a file, each of 32 bytes (spec §15.3).
@@ -173,6 +183,9 @@ func tell(t *testing.T, dir string, n int, changed func(), seized func(s *story)
 		t.Helper()
 		msg := engine.Send{To: to.Account(), Text: s.text(len(s.all)), Life: l}
 		of := s.attach(len(s.all))
+		if of == nil {
+			msg.Text, msg.Preview = s.linked(len(s.all))
+		}
 		if of != nil {
 			msg.Files = []message.File{*of}
 		}

@@ -28,6 +28,7 @@ type View struct {
 	Received time.Time
 	Text     string
 	Files    []message.File
+	Preview  *message.Preview // of a link in Text; nil is none
 	Styles   []message.Style
 	Mentions []message.Mention
 	Newer    bool              // of a kind that this version does not know

@@ -40,6 +40,7 @@ type Send struct {
 	Styles    []message.Style
 	Mentions  []message.Mention
 	Files     []message.File // with them, the text may be empty
+	Preview   *message.Preview
 
 	// Entered, if set, is called once the message's place among all messages
 	// is fixed.
@@ -50,7 +51,7 @@ type Send struct {
 func (s *Send) body(life message.Lifetime) ([]byte, error) {
 	return (&message.Body{
 		Type: s.kind(), Text: s.Text, Lifetime: life, ReplyTo: s.ReplyTo, Forwarded: s.Forwarded, Styles: s.Styles, Mentions: s.Mentions,
-		Files: s.Files,
+		Files: s.Files, Preview: s.Preview,
 	}).Salted().Marshal()
 }
 

@@ -85,6 +85,10 @@ func meta(z *html.Tokenizer, more bool) (kind, content string) {
 	return kind, content
 }
 
+// Line is a text as a preview shows it: one line of at most so many characters
+// that can't look like anything else.
+func Line(s string, most int) string { return plain(s, most, false) }
+
 // plain makes one line of text without anything that could make it look like
 // what it isn't: control characters and those that turn its direction go.
 func plain(s string, most int, escaped bool) string {

@@ -35,7 +35,7 @@ const (
 	MaxRedirects = 3
 	MaxPage      = 512 << 10 // bytes of a page that are read
 	MaxFetched   = 2 << 20   // bytes of a picture that are read
-	MaxImage     = 64 << 10  // bytes of a preview's picture
+	MaxImage     = 12 << 10  // bytes of a preview's picture: a message with it stays small
 	MaxURL       = 2048
 )
 

@@ -38,19 +38,21 @@ const (
 	recordEmoji    uint16 = 10
 	recordTimer    uint16 = 11
 	recordFiles    uint16 = 12
-	recordLast            = recordFiles
+	recordPreview  uint16 = 13
+	recordLast            = recordPreview
 )
 
 // mayHold and mustHold are the records of each type of body, a bit for each.
 var (
 	always  = bit(recordSalt) | bit(recordExpiry) | bit(recordBurn)
 	mayHold = map[Type]uint16{
-		TypeText:     always | bit(recordText) | bit(recordReply) | bit(recordForward) | bit(recordStyles) | bit(recordMentions),
-		TypeEdit:     always | bit(recordText) | bit(recordStyles) | bit(recordMentions) | bit(recordTarget),
+		TypeText: always | bit(recordText) | bit(recordReply) | bit(recordForward) | bit(recordStyles) | bit(recordMentions) |
+			bit(recordPreview),
+		TypeEdit:     always | bit(recordText) | bit(recordStyles) | bit(recordMentions) | bit(recordTarget) | bit(recordPreview),
 		TypeReaction: always | bit(recordTarget) | bit(recordEmoji),
 		TypeTimer:    always | bit(recordTimer),
 		TypeFiles: always | bit(recordText) | bit(recordReply) | bit(recordForward) | bit(recordStyles) | bit(recordMentions) |
-			bit(recordFiles),
+			bit(recordFiles) | bit(recordPreview),
 	}
 	mustHold = map[Type]uint16{
 		TypeText:     bit(recordText),
@@ -98,6 +100,7 @@ type Body struct {
 	Emoji     string         // reaction; empty takes it back
 	Timer     Lifetime       // timer: of later messages
 	Files     []File         // files
+	Preview   *Preview       // text, edit, files; nil is none
 	// Rest are the records this version does not know, all of a type above
 	// those it does.
 	Rest []wire.Record
@@ -161,6 +164,9 @@ func (b *Body) check() error {
 	if err := checkFiles(b.Files); err != nil {
 		return err
 	}
+	if err := b.Preview.check(b.Text); err != nil {
+		return err
+	}
 	if err := b.Timer.Check(); err != nil {
 		return err
 	}
@@ -168,7 +174,8 @@ func (b *Body) check() error {
 }
 
 // Marshal encodes the body. Errors: [ErrEmpty], [ErrTooLong], [ErrNotText],
-// [ErrEmoji], [ErrExpiry], [ErrBurn], [ErrUnknownType], or what is malformed.
+// [ErrEmoji], [ErrPreview], [ErrExpiry], [ErrBurn], [ErrUnknownType], or what is
+// malformed.
 func (b *Body) Marshal() ([]byte, error) {
 	may, known := mayHold[b.Type]
 	if !known {
@@ -177,7 +184,7 @@ func (b *Body) Marshal() ([]byte, error) {
 	if err := b.check(); err != nil {
 		return nil, err
 	}
-	n := 256 + len(b.Text) + 9*len(b.Styles) + 40*len(b.Mentions)
+	n := 256 + len(b.Text) + 9*len(b.Styles) + 40*len(b.Mentions) + b.Preview.size()
 	for i := range b.Files {
 		n += 160 + len(b.Files[i].Name) + len(b.Files[i].Type) + len(b.Files[i].Thumbnail)
 	}
@@ -207,6 +214,7 @@ func (b *Body) Marshal() ([]byte, error) {
 	put(recordTimer, b.Type == TypeTimer, wire.NewWriter(nil).
 		U32(uint32(b.Timer.Expiry/time.Second)).U32(uint32(b.Timer.Burn/time.Second)).Out())
 	put(recordFiles, len(b.Files) > 0, marshalFiles(b.Files))
+	put(recordPreview, b.Preview != nil, b.Preview.marshal())
 	for _, rec := range b.Rest {
 		if rec.Type <= recordLast {
 			return nil, fmt.Errorf("encoding a body: %w: known record among the unknown", wire.ErrMalformed)
@@ -293,6 +301,10 @@ func (b *Body) take(rec wire.Record) bool {
 	case recordFiles:
 		b.Files = readFiles(r)
 		return r.Close() == nil && len(b.Files) > 0
+	case recordPreview:
+		var err error
+		b.Preview, err = readPreview(r)
+		return err == nil
 	}
 	return false
 }

@@ -24,6 +24,7 @@ const (
 	FamilyJoin         = 0x14 // account pseudonym[16]: an invite accepted, not yet answered
 	FamilyAnswered     = 0x15 // hash of a first flight's envelope[32]
 	FamilyNode         = 0x16 // one record: what the network side keeps
+	FamilySettings     = 0x17 // one record: what the person wants of the profile
 	FamilySession      = 0x20 // account pseudonym[16] ‖ device pseudonym[16] ‖ session id[16]
 	FamilyWindow       = 0x22 // device pseudonym[16]
 	FamilyChain        = 0x23 // account pseudonym[16]
