@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -28,6 +29,8 @@ import (
 
 func TestMain(m *testing.M) {
 	keyfile.RunChildIfAsked() // the child is this binary too
+	// Scripts wait most of the time: more of them at once than processors.
+	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	testscript.Main(m, map[string]func(){
 		"rushlight": func() {
 			hashing = keyfile.TestParams
@@ -114,7 +117,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // poll calls done until it is true.
 func poll(ts *testscript.TestScript, what string, done func(ctx context.Context) bool) {
