@@ -49,9 +49,10 @@ type settings struct {
 	name       string
 	page       string // address of the page; empty is none
 	notify     string
-	lockAfter  time.Duration // lock when unused for so long; 0 is never
-	signalCLI  string        // address for programs written for signal-cli; empty is none
-	open       bool          // in a browser, if there is one
+	lockAfter  time.Duration   // lock when unused for so long; 0 is never
+	signalCLI  string          // address for programs written for signal-cli; empty is none
+	open       bool            // in a browser, if there is one
+	said       map[string]bool // which of the flags were given that preferences heed
 	logger     *slog.Logger
 }
 

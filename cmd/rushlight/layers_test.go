@@ -71,6 +71,7 @@ var users = map[string][]string{
 	"github.com/tailscale/peercred":        {"rushlight/node/api"},
 	"github.com/zalando/go-keyring":        {"rushlight/cmd/rushlight"},
 	"google.golang.org/protobuf":           {"rushlight/storage"}, // reads Badger's own files
+	"github.com/makiuchi-d/gozxing":        {"rushlight/node/api"},
 	"rsc.io/qr":                            {"rushlight/cmd/rushlight", "rushlight/node/api"},
 }
 

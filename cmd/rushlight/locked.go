@@ -104,25 +104,29 @@ func (a *app) until(ctx context.Context, done func(api.Status) bool) error {
 	}
 }
 
-// lockWhenIdle calls lock when the profile wasn't used for so long.
-func lockWhenIdle(ctx context.Context, after time.Duration, lastUse func() time.Time, lock func()) {
+// lockWhenIdle calls lock when the profile wasn't used for as long as after
+// says; that can change, then the channel is closed that it returns.
+func lockWhenIdle(ctx context.Context, after func() (time.Duration, <-chan struct{}), lastUse func() time.Time, lock func()) {
 	start := time.Now()
-	for {
-		last := lastUse()
-		if last.Before(start) {
-			last = start
+	for ctx.Err() == nil {
+		limit, changed := after()
+		var due <-chan time.Time // never
+		if limit > 0 {
+			last := lastUse()
+			if last.Before(start) {
+				last = start
+			}
+			left := time.Until(last.Add(limit))
+			if left <= 0 {
+				lock()
+				return
+			}
+			due = time.After(left)
 		}
-		left := time.Until(last.Add(after))
-		if left <= 0 {
-			lock()
-			return
-		}
-		t := time.NewTimer(left)
 		select {
-		case <-t.C:
+		case <-due:
+		case <-changed:
 		case <-ctx.Done():
-			t.Stop()
-			return
 		}
 	}
 }

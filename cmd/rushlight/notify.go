@@ -9,14 +9,6 @@ import (
 	"rushlight/node/api"
 )
 
-// What --notify can be. What a notification says, whoever passes by can read,
-// and the desktop may keep it: so it says nothing unless asked to.
-const (
-	notifyOff     = "off"
-	notifyPlain   = "plain"
-	notifyContent = "content"
-)
-
 // notifyEvery is how often a desktop is bothered at most.
 const notifyEvery = 2 * time.Second
 
@@ -26,13 +18,18 @@ func desktop(title, text string) error {
 	return beeep.Notify(title, text, "")
 }
 
-// notify shows that messages have come, until ctx ends or the desktop doesn't
-// take it. Muted conversations are left out.
-func notify(ctx context.Context, d api.Daemon, how string, show func(title, text string) error) error {
+// notify shows that messages have come, as somebody wants that at the time,
+// until ctx ends or the desktop doesn't take it. Muted conversations are left
+// out.
+func notify(ctx context.Context, d api.Daemon, how func() string, show func(title, text string) error) error {
 	var last time.Time
 	return d.Watch(ctx, api.FromNow, nil, func(e api.Event) error {
 		m := e.Message
 		if m == nil || m.Mine || time.Since(last) < notifyEvery {
+			return nil
+		}
+		how := how()
+		if how == api.NotifyOff {
 			return nil
 		}
 		// Who was removed meanwhile needs no notification.
@@ -40,7 +37,7 @@ func notify(ctx context.Context, d api.Daemon, how string, show func(title, text
 			return nil //nolint:nilerr // as said
 		}
 		last = time.Now()
-		if how == notifyContent && m.Kind == api.KindText {
+		if how == api.NotifyContent && m.Kind == api.KindText {
 			return show(clean(m.FromName), clean(m.Text))
 		}
 		return show("Rushlight", "New message")

@@ -43,12 +43,13 @@ func TestNotify(t *testing.T) {
 		{Typing: &api.Typing{}},
 	}}
 	for how, want := range map[string][]string{
-		notifyPlain:   {"Rushlight: New message"},
-		notifyContent: {"Bob: secret"},
+		api.NotifyPlain:   {"Rushlight: New message"},
+		api.NotifyContent: {"Bob: secret"},
+		api.NotifyOff:     nil,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var got []string
-			if err := notify(t.Context(), d, how, func(title, text string) error {
+			if err := notify(t.Context(), d, func() string { return how }, func(title, text string) error {
 				got = append(got, title+": "+text)
 				return nil
 			}); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,15 +58,17 @@ func (a *app) look(ctx context.Context, params map[string]any) error {
 }
 
 func settingsCommand(a *app) *cobra.Command {
-	var previews string
+	var previews, lockAfter, notify string
 	cmd := &cobra.Command{
 		Use:   "settings",
 		Short: "Show or change what holds for the whole profile",
-		Long: `Show or change what holds for the whole profile.
+		Long: `Show or change what holds for the whole profile, on this device.
 
 --previews says whether links may be looked up for previews, by the page and by
-"send --preview": on, as it is at first, or off.`,
-		Example: "  rushlight settings --previews off",
+"send --preview": on, as it is at first, or off. --lock-after says when the
+profile locks itself, --notify what notifications of the desktop say; "up" with
+the same flags decides otherwise while it runs.`,
+		Example: "  rushlight settings --previews off\n  rushlight settings --lock-after 15m --notify content",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			params := map[string]any{}
@@ -76,15 +79,31 @@ func settingsCommand(a *app) *cobra.Command {
 			default:
 				return api.Errorf(api.CodeUsage, "--previews is on or off")
 			}
-			var s api.Settings
+			if lockAfter != "" {
+				params["lockAfter"] = lockAfter
+			}
+			if notify != "" {
+				params["notify"] = notify
+			}
+			var s struct {
+				api.Settings
+				api.Choices
+			}
 			if err := a.call(cmd.Context(), "settings", params, &s); err != nil {
 				return err
 			}
 			return a.print(s, func(w io.Writer) {
 				fmt.Fprintf(w, "Previews of links: %s\n", map[bool]string{true: "on", false: "off"}[s.Previews])
+				after := "never"
+				if s.LockAfter != 0 {
+					after = "after " + api.FormatDuration(time.Duration(s.LockAfter))
+				}
+				fmt.Fprintf(w, "Locks itself: %s\nNotifications: %s\n", after, s.Notify)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&previews, "previews", "", "on or off")
+	cmd.Flags().StringVar(&lockAfter, flagLockAfter, "", "a duration such as 15m, or off")
+	cmd.Flags().StringVar(&notify, flagNotify, "", "plain, content or off")
 	return cmd
 }

@@ -22,6 +22,8 @@ const torSOCKS = "127.0.0.1:9050"
 // defaultIdleCap is what an idle device may cost in bytes a day, both ways.
 const defaultIdleCap = 5_000_000
 
+var errLockAfter = api.Errorf(api.CodeBadDuration, "that is not a time after which to lock").WithHint("at least 1s, such as 15m; off is never")
+
 // settings checks what up was told.
 func (u upFlags) settings() (settings, error) {
 	s := settings{
@@ -38,16 +40,14 @@ func (u upFlags) settings() (settings, error) {
 	if s.page != "" && !door.IsLoopback(s.page) {
 		return s, errPageAddr
 	}
-	switch s.notify = u.notify; s.notify {
-	case notifyOff, notifyPlain, notifyContent:
-	default:
-		return s, api.Errorf(api.CodeUsage, "that is not a kind of notification").WithHint("it is plain, content or off")
-	}
 	after, err := api.ParseTimer(u.lockAfter)
-	if err != nil || after != 0 && time.Duration(after) < time.Second {
-		return s, api.Errorf(api.CodeBadDuration, "that is not a time after which to lock").WithHint("at least 1s, such as 15m; off is never")
+	if err != nil {
+		return s, errLockAfter
 	}
-	s.lockAfter = time.Duration(after)
+	s.lockAfter, s.notify, s.said = time.Duration(after), u.notify, u.said()
+	if err := (api.Choices{LockAfter: after, Notify: s.notify}).Check(); err != nil {
+		return s, err
+	}
 	if s.signalCLI = u.signalCLI; s.signalCLI != "" && !door.IsLoopback(s.signalCLI) {
 		return s, errSignalAddr
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"rushlight/node/api"
 	"rushlight/node/door"
@@ -39,11 +40,22 @@ type upFlags struct {
 	notify     string
 	noPage     bool
 	noOpen     bool
+	given      *pflag.FlagSet
+}
+
+// said tells which of the flags were given that somebody can also choose while
+// the daemon runs.
+func (u upFlags) said() map[string]bool {
+	said := map[string]bool{}
+	for _, name := range []string{flagLockAfter, flagNotify} {
+		said[name] = u.given != nil && u.given.Changed(name)
+	}
+	return said
 }
 
 func addUpFlags(cmd *cobra.Command) *upFlags {
-	u := &upFlags{}
 	f := cmd.Flags()
+	u := &upFlags{given: f}
 	f.StringVar(&u.profile, "profile", "desktop", "desktop, relay (a public server) or hidden (everything through Tor)")
 	f.StringVar(&u.socks, "socks", "", "SOCKS5 proxy of a hidden profile (default 127.0.0.1:9050)")
 	f.StringArrayVar(&u.listen, "listen", nil, "address to listen on, a multiaddr; may be given several times")
@@ -56,8 +68,8 @@ func addUpFlags(cmd *cobra.Command) *upFlags {
 	f.StringVar(&u.name, "name", "", "first run: the name your contacts see until they choose one")
 	f.StringVar(&u.page, "page", defaultPage, "address of the page on this machine; port 0 is chosen once and kept")
 	f.StringVar(&u.signalCLI, "signal-cli", "", "address on this machine for programs written for signal-cli; anybody who can connect is let in (default: none)")
-	f.StringVar(&u.notify, "notify", notifyPlain, "desktop notifications: plain (that there is a message), content (what it says) or off")
-	f.StringVar(&u.lockAfter, "lock-after", "off", "lock the profile when nobody has used it for so long, such as 15m")
+	f.StringVar(&u.notify, flagNotify, api.NotifyPlain, "desktop notifications: plain (that there is a message), content (what it says) or off; given here, the page's setting doesn't count")
+	f.StringVar(&u.lockAfter, flagLockAfter, "off", "lock the profile when nobody has used it for so long, such as 15m; given here, the page's setting doesn't count")
 	f.BoolVar(&u.noPage, "no-page", false, "don't serve the page")
 	f.BoolVar(&u.noOpen, "no-open", false, "don't open the page in a browser")
 	return u
@@ -183,6 +195,10 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 	defer stop(nil)
 	key := d.DoorKey()
 	p, err := openPage(ctx, a.dir, s.page, &key)
+	var prefs *preferences
+	if err == nil {
+		prefs, err = openPreferences(a.dir, s)
+	}
 	var ln net.Listener
 	if err == nil {
 		ln, err = api.Listen(ctx, a.dir)
@@ -204,6 +220,7 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 	srv := &api.Server{
 		Daemon: d, Version: versionText(), Logger: s.logger, Rights: p.rights(),
 		Shutdown: func() { stop(nil) }, Lock: func() { stop(errLock) }, Recovery: shownOnce(code),
+		Choose: prefs.change,
 		Backup: func(_ context.Context, r api.BackupRequest) (api.Backup, error) {
 			b, err := writeBackup(d, r.Path, []byte(r.Passphrase), r.Expiring)
 			return b, explain(err)
@@ -229,16 +246,14 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 			}
 		})
 	}
-	if s.notify != notifyOff && a.canOpen() {
+	if a.canOpen() {
 		doors.Go(func() {
-			if err := notify(ctx, d, s.notify, desktop); err != nil && ctx.Err() == nil {
+			if err := notify(ctx, d, prefs.notify, desktop); err != nil && ctx.Err() == nil {
 				s.logger.Info("desktop notifications don't work here", "err", err)
 			}
 		})
 	}
-	if s.lockAfter > 0 {
-		doors.Go(func() { lockWhenIdle(ctx, s.lockAfter, srv.LastUse, func() { stop(errLock) }) })
-	}
+	doors.Go(func() { lockWhenIdle(ctx, prefs.lockAfter, srv.LastUse, func() { stop(errLock) }) })
 	if s.signalCLI != "" {
 		sln, err := door.Listen(ctx, s.signalCLI)
 		if err != nil {

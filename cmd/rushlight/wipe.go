@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -124,5 +125,5 @@ func wipeSlots(dir string) error {
 // wipeFiles removes what is left of a profile without keys.
 func wipeFiles(dir string) error {
 	forgetKeyring(dir)
-	return errors.Join(door.Forget(dir), storage.Wipe(storeDir(dir)), os.RemoveAll(keyDir(dir)))
+	return errors.Join(door.Forget(dir), os.RemoveAll(filepath.Join(dir, preferencesFile)), storage.Wipe(storeDir(dir)), os.RemoveAll(keyDir(dir)))
 }

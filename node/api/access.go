@@ -22,6 +22,8 @@ type Grant struct {
 	// Conversation, when not empty, is the account id of the contact to whose
 	// conversation everything is confined.
 	Conversation string
+	// Page says that it is the page: it reads also when nobody looks at it.
+	Page bool
 }
 
 // Owner is the grant of whoever owns the profile.

@@ -26,7 +26,7 @@ func (c *conn) Assign(_ context.Context, name string) jrpc2.Handler {
 	if c.Daemon == nil && known && !whileLocked[name] {
 		return handler(func(context.Context, []byte) (any, error) { return nil, errLocked })
 	}
-	if inUse[name] && c.grant.Has(ScopeAdmin) {
+	if inUse[name] && c.grant.Has(ScopeAdmin) && !(c.grant.Page && byItself[name]) {
 		c.used.Store(time.Now().UnixMilli())
 	}
 	if name == "send" {

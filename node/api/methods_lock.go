@@ -9,12 +9,16 @@ import (
 var whileLocked = map[string]bool{"version": true, "status": true, "unlock": true, "wipe": true, "shutdown": true}
 
 // inUse are the methods that somebody who uses the profile calls. What programs
-// do with their tokens doesn't count, nor what a page asks by itself.
+// do with their tokens doesn't count.
 var inUse = map[string]bool{
 	"active": true, "send": true, "read": true, "markRead": true, "search": true, "react": true, "edit": true, "unsend": true,
 	"delete": true, "conversation": true, "timer": true, "draft": true, "sendTyping": true, "invite": true, "add": true,
 	"rename": true, "remove": true, "approve": true, "decline": true, "block": true, "unblock": true, "verify": true,
 }
+
+// byItself are those of them that a page calls by itself. It calls active when
+// somebody is there.
+var byItself = map[string]bool{"read": true, "markRead": true}
 
 // LastUse is when somebody last used the profile; zero is never.
 func (s *Server) LastUse() time.Time {

@@ -1,26 +1,10 @@
 package api
 
-import (
-	"context"
-
-	"rsc.io/qr"
-)
-
-// maxQR bounds what is drawn as a QR code, in bytes.
-const maxQR = 2048
-
-// QR is a QR code: a string of 0 and 1 a row, 1 is dark, without a margin.
-type QR struct {
-	Rows List[string] `json:"rows"`
-}
+import "context"
 
 // Recovery is the code that a new profile shows once.
 type Recovery struct {
 	Code string `json:"code"`
-}
-
-type qrParams struct {
-	Text string `json:"text"`
 }
 
 type recoveryParams struct {
@@ -29,31 +13,6 @@ type recoveryParams struct {
 
 type setNameParams struct {
 	Name string `json:"name"`
-}
-
-func (c *conn) qr(_ context.Context, params []byte) (any, error) {
-	var p qrParams
-	if err := decode(params, &p); err != nil {
-		return nil, err
-	}
-	if p.Text == "" || len(p.Text) > maxQR {
-		return nil, Errorf(CodeUsage, "a QR code holds 1 to %d bytes", maxQR)
-	}
-	code, err := qr.Encode(p.Text, qr.L)
-	if err != nil {
-		return nil, Errorf(CodeUsage, "the text is too long for a QR code")
-	}
-	var out QR
-	for y := range code.Size {
-		row := make([]byte, code.Size)
-		for x := range row {
-			if row[x] = '0'; code.Black(x, y) {
-				row[x] = '1'
-			}
-		}
-		out.Rows = append(out.Rows, string(row))
-	}
-	return out, nil
 }
 
 // recovery gives the recovery code of a profile that was made since the daemon

@@ -1,27 +1,6 @@
 package api
 
-import (
-	"strings"
-	"testing"
-)
-
-// A QR code is as large as its version says, with a finder in its corner.
-func TestQR(t *testing.T) {
-	c := &conn{Server: &Server{}}
-	v, err := c.qr(t.Context(), []byte(`{"text":"RUSHLIGHT"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := v.(QR).Rows
-	if len(rows) != 21 || rows[0][:8] != "11111110" || rows[1][:8] != "10000010" {
-		t.Errorf("rows: %q", rows)
-	}
-	for _, bad := range []string{`{}`, `{"text":""}`, `{"text":"` + strings.Repeat("x", maxQR+1) + `"}`, `{"txt":"a"}`} {
-		if _, err := c.qr(t.Context(), []byte(bad)); err == nil {
-			t.Errorf("%.20s: no error", bad)
-		}
-	}
-}
+import "testing"
 
 // The recovery code is there until it was confirmed.
 func TestRecovery(t *testing.T) {
@@ -41,5 +20,30 @@ func TestRecovery(t *testing.T) {
 	}
 	if _, err := c.recovery(t.Context(), []byte(`{}`)); err == nil {
 		t.Error("it is still there")
+	}
+}
+
+// What somebody does counts as use; what a page asks by itself doesn't, nor a
+// program with a token.
+func TestUse(t *testing.T) {
+	page := Grant{Scopes: Owner.Scopes, Page: true}
+	for _, c := range []struct {
+		grant  Grant
+		method string
+		use    bool
+	}{
+		{Owner, "read", true},
+		{page, "read", false},
+		{page, "markRead", false},
+		{page, "status", false},
+		{page, "active", true},
+		{page, "send", true},
+		{Grant{Scopes: []string{ScopeRead, ScopeSend}}, "send", false},
+	} {
+		k := &conn{Server: &Server{Daemon: &scripted{}}, Daemon: &scripted{}, grant: c.grant, lastSend: make(chan struct{})}
+		k.Assign(t.Context(), c.method)
+		if got := !k.LastUse().IsZero(); got != c.use {
+			t.Errorf("%s by %+v counts: %v", c.method, c.grant, got)
+		}
 	}
 }

@@ -107,15 +107,3 @@ func (c *conn) preview(ctx context.Context, params []byte) (any, error) {
 	}
 	return c.Daemon.Look(ctx, LookRequest(p))
 }
-
-type settingsParams struct {
-	Previews *bool `json:"previews"`
-}
-
-func (c *conn) settings(ctx context.Context, params []byte) (any, error) {
-	var p settingsParams
-	if err := decode(params, &p); err != nil {
-		return nil, err
-	}
-	return c.Daemon.Settings(ctx, SettingsRequest(p))
-}

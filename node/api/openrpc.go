@@ -90,6 +90,7 @@ var (
 		reflect.TypeFor[Time]():           moment,
 		reflect.TypeFor[Duration]():       span,
 		reflect.TypeFor[Timer]():          lifetime,
+		reflect.TypeFor[[]byte]():         {"type": "string", "contentEncoding": "base64"},
 		reflect.TypeFor[NullString]():     {"type": []string{"string", "null"}},
 		reflect.TypeFor[OneOrMany]():      oneOrAll,
 		reflect.TypeFor[OneOrManyTimes](): anyTimes,

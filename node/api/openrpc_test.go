@@ -3,8 +3,10 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"image/color"
 	"maps"
 	"slices"
 	"strings"
@@ -31,7 +33,7 @@ var samples = map[string]string{
 		`"replyTo":"` + msgID + `","forward":"","markdown":true,"mentions":[{"start":0,"length":1,"who":"bob"}],` +
 		`"preview":{"url":"https://x.org","title":"T","description":"D","host":"x.org","image":"aGk="},"previewUrl":"","previewTitle":"","previewDescription":"","previewImage":""}`,
 	"preview":          `{"url":"https://x.org","text":""}`,
-	"settings":         `{"previews":true}`,
+	"settings":         `{"previews":true,"lockAfter":"15m","notify":"plain"}`,
 	"wait":             `{"id":"` + msgID + `","state":"read","timeout":"5s"}`,
 	"read":             `{"who":"bob","limit":3,"before":"` + msgID + `","after":"","around":"","unread":true,"peek":true}`,
 	"markRead":         `{"ids":["` + msgID + `"]}`,
@@ -192,7 +194,11 @@ func TestOpenRPC(t *testing.T) {
 	for _, m := range d.Methods {
 		t.Run(m.Name, func(t *testing.T) {
 			sample := samples[m.Name]
-			if sample == "" {
+			switch {
+			case m.Name == "readQR":
+				picture := asPNG(t, drawQR(t, "RUSHLIGHT", 4, 0, 0, color.Black, color.White))
+				sample = `{"image":"` + base64.StdEncoding.EncodeToString(picture) + `"}`
+			case sample == "":
 				sample = "{}"
 			}
 			var given map[string]any
@@ -260,7 +266,7 @@ func rawCall(t *testing.T, method, params string) map[string]any {
 			<-ctx.Done()
 			return ctx.Err()
 		}},
-		Version: "v1", Rights: givesRights{}, Shutdown: func() {}, Lock: func() {}, Recovery: func(bool) string { return "code" }, Wipe: func() error { return nil },
+		Version: "v1", Rights: givesRights{}, Shutdown: func() {}, Lock: func() {}, Choose: func(r ChoicesRequest) (Choices, error) { return r.On(Choices{Notify: NotifyPlain}) }, Recovery: func(bool) string { return "code" }, Wipe: func() error { return nil },
 		Unlock: func(context.Context, []byte) error { return nil },
 		Backup: func(context.Context, BackupRequest) (Backup, error) { return Backup{Contacts: 1}, nil },
 	}

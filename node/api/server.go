@@ -29,6 +29,9 @@ type Server struct {
 	Wipe     func() error // called by wipe; nil: it is refused
 	// Recovery is the recovery code of a new profile, empty once it was confirmed.
 	Recovery func(confirmed bool) string
+	// Choose changes what somebody has chosen for this device, and tells all of
+	// it; nil: there is nothing to choose.
+	Choose func(r ChoicesRequest) (Choices, error)
 	// Unlock opens a locked profile, or says why not. It may keep nothing of
 	// the passphrase.
 	Unlock func(ctx context.Context, passphrase []byte) error
@@ -36,6 +39,8 @@ type Server struct {
 	Rights Rights                                                     // nil: links and tokens are refused
 	used   atomic.Int64                                               // when somebody last used the profile, in Unix milliseconds
 	Logger *slog.Logger                                               // nil: silent
+
+	reading sync.Mutex // of readQR
 }
 
 // Serve accepts connections until ctx ends, lets requests in flight finish for

@@ -64,7 +64,7 @@ func init() {
 		"unwatch":       {(*conn).stopWatch, reads | alone, none{}, stopWatchResult{}, "Ends watch."},
 
 		"preview":  {(*conn).preview, sends, lookParams{}, Preview{}, "Looks up what there is to show of a link, to be given to send."},
-		"settings": {(*conn).settings, 0, settingsParams{}, Settings{}, "Changes, and shows, what the person wants of the profile."},
+		"settings": {(*conn).settings, 0, settingsParams{}, settingsResult{}, "Changes, and shows, what the person wants of the profile, and on this device."},
 
 		"save":           {(*conn).save, 0, saveParams{}, saveResult{}, "Fetches files of a message and saves them on the daemon's machine; nothing is overwritten."},
 		"transfers":      {(*conn).transfers, reads, none{}, transfersResult{}, "Lists the files that are on their way, or wait for that."},
@@ -88,6 +88,7 @@ func init() {
 		"setName":  {(*conn).setName, 0, setNameParams{}, Self{}, "Changes the name that contacts see until they choose one."},
 		"recovery": {(*conn).recovery, 0, recoveryParams{}, Recovery{}, "The recovery code of a new profile, until it is confirmed."},
 		"qr":       {(*conn).qr, 0, qrParams{}, QR{}, "Draws a QR code: a string of 0 and 1 a row, without a margin."},
+		"readQR":   {(*conn).readQR, 0, readQRParams{}, readQRResult{}, "Reads the QR code in a picture, a PNG or JPEG in base64."},
 
 		"page":        {(*conn).page, 0, none{}, pageResult{}, "Makes a link that opens the page once, within a minute."},
 		"createToken": {(*conn).createToken, 0, createTokenParams{}, createTokenResult{}, "Makes a token, which is shown only now."},

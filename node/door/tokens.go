@@ -250,7 +250,7 @@ func (t *Tokens) Session(token string) *Session {
 		}
 		return &Session{
 			ID: e.ID, Revoked: t.ended[e.ID],
-			Grant: api.Grant{Scopes: e.what.Scopes, Conversation: e.what.Conversation},
+			Grant: api.Grant{Scopes: e.what.Scopes, Conversation: e.what.Conversation, Page: e.Kind == KindPage},
 		}
 	}
 	return nil

@@ -31,7 +31,7 @@ var (
 var pictures = flag.String("pictures", "", "folder for pictures of the page")
 
 // patience is how long anything may take on a slow machine.
-const patience = 45 * time.Second
+const patience = 60 * time.Second
 
 func TestMain(m *testing.M) {
 	keyfile.RunChildIfAsked()

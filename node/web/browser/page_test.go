@@ -265,14 +265,7 @@ func (p *page) picture(name string) {
 	if *pictures == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	b, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
-	if err != nil {
-		p.t.Error(err)
-		return
-	}
-	if err := os.WriteFile(filepath.Join(*pictures, name+".png"), b, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(*pictures, name+".png"), p.shot(), 0o644); err != nil {
 		p.t.Error(err)
 	}
 }

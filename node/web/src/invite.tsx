@@ -1,11 +1,11 @@
 // Inviting somebody, and accepting an invite.
 import { h } from "preact"
-import { useState } from "preact/hooks"
+import { useRef, useState } from "preact/hooks"
 import { close } from "./dialog"
 import { Icon } from "./icons"
 import { t } from "./lang"
-import { said, tell, tried } from "./notice"
-import { QR } from "./qr"
+import { announce, said, tell, tried } from "./notice"
+import { QR, readQR } from "./qr"
 import { call, Failure } from "./rpc"
 import { current, refreshChats, refreshContacts } from "./store"
 import { seconds, span, whole } from "./time"
@@ -66,17 +66,18 @@ export function Shown({ of: i }: { of: Invite }) {
   )
 }
 
-/** AddForm accepts an invite. */
+/** AddForm accepts an invite, as a link or as a picture of its QR code. */
 export function AddForm() {
   const [busy, setBusy] = useState(false)
   const [wrong, setWrong] = useState("")
+  const [link, setLink] = useState("")
   const add = async (e: SubmitEvent) => {
     e.preventDefault()
     const form = new FormData(e.currentTarget as HTMLFormElement)
     setBusy(true)
     setWrong("")
     try {
-      const r = await call<{ contact: Contact }>("add", { link: String(form.get("link")).trim(), as: String(form.get("as")).trim() })
+      const r = await call<{ contact: Contact }>("add", { link: link.trim(), as: String(form.get("as")).trim() })
       await Promise.all([refreshContacts(), refreshChats()])
       close()
       current.value = r.contact.id
@@ -86,14 +87,51 @@ export function AddForm() {
     }
     setBusy(false)
   }
+  const look = async (picture: File) => {
+    setBusy(true)
+    setWrong("")
+    try {
+      setLink(await readQR(picture))
+      announce(t("add.picture.done"))
+    } catch (f) {
+      setWrong(f instanceof Failure && f.code !== "usage" ? said(f) : t("add.picture.none"))
+    }
+    setBusy(false)
+  }
+  const paste = (e: ClipboardEvent) => {
+    const picture = pictureIn(e.clipboardData?.files)
+    if (!picture) return
+    e.preventDefault()
+    look(picture)
+  }
   return (
-    <form onSubmit={add}>
+    <form onSubmit={add} onPaste={paste}>
       <p>{t("add.text")}</p>
       <div class="field"><label for="add-link">{t("invite.link")}</label>
-        <textarea id="add-link" name="link" class="code" required rows={4} dir="ltr" spellcheck={false} autocomplete="off" placeholder="rushlight:…" aria-describedby="add-wrong" /></div>
+        <textarea id="add-link" name="link" class="code" required rows={4} dir="ltr" spellcheck={false} autocomplete="off" placeholder="rushlight:…" aria-describedby="add-wrong"
+          value={link} onInput={(e) => setLink(e.currentTarget.value)} /></div>
+      <FromPicture busy={busy} chosen={look} />
       <div class="field"><label for="add-as">{t("add.as")}</label><input id="add-as" name="as" dir="auto" maxLength={64} autocomplete="off" /></div>
       <p id="add-wrong" role="alert" class="wrong">{wrong}</p>
       <div class="buttons"><button class="primary" disabled={busy}>{t(busy ? "add.busy" : "add.yes")}</button></div>
     </form>
   )
 }
+
+/** FromPicture chooses a picture of a QR code. */
+function FromPicture({ busy, chosen }: { busy: boolean; chosen: (picture: File) => void }) {
+  const input = useRef<HTMLInputElement>(null)
+  return (
+    <div class="buttons start">
+      <input ref={input} id="add-picture" type="file" accept="image/*" hidden onChange={(e) => {
+        const picture = pictureIn(e.currentTarget.files)
+        e.currentTarget.value = ""
+        if (picture) chosen(picture)
+      }} />
+      <button type="button" disabled={busy} onClick={() => input.current!.click()}><Icon name="qr" />{t("add.picture")}</button>
+      <span class="quiet">{t("add.picture.how")}</span>
+    </div>
+  )
+}
+
+const pictureIn = (files: FileList | null | undefined): File | undefined => [...files ?? []].find((f) => f.type.startsWith("image/"))

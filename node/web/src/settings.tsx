@@ -1,6 +1,6 @@
 // Who one is, how the page looks, how the network is, and the lock.
 import { h } from "preact"
-import { useEffect } from "preact/hooks"
+import { useEffect, useState } from "preact/hooks"
 import { Ask, close, show } from "./dialog"
 import { Icon } from "./icons"
 import { languages, t } from "./lang"
@@ -9,6 +9,8 @@ import { tell, tried } from "./notice"
 import { enterSends, theme, tongue } from "./prefs"
 import { call } from "./rpc"
 import { refreshStatus, self, status } from "./store"
+import { seconds, span } from "./time"
+import type { Choices } from "./types"
 
 export function Settings({ at }: { at?: string }) {
   useEffect(() => { refreshStatus() }, [])
@@ -100,11 +102,37 @@ function Network() {
   )
 }
 
+const notices = ["plain", "content", "off"]
+const idle = ["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
+
+/** Locking is when this profile locks itself, and what the desktop is told. */
 function Locking() {
+  const [now, setNow] = useState<Choices | null>(null)
+  const set = (what: object) => tried(async () => {
+    setNow(await call<Choices>("settings", what))
+    if (Object.keys(what).length > 0) tell(t("saved"))
+  })
+  useEffect(() => { set({}) }, [])
   const lock = () => { close(); tried(() => call("lock")) }
+  const fixed = (name: string) => now !== null && now.fixed.includes(name)
+  const times = now && now.lockAfter !== "off" && !idle.includes(now.lockAfter) ? [...idle, now.lockAfter] : idle
   return (
     <section>
-      <h3>{t("lock.title")}</h3>
+      <h3>{t("settings.device")}</h3>
+      {now && (
+        <div class="fields">
+          <div class="field"><label for="notify">{t("settings.notify")}</label>
+            <select id="notify" value={now.notify} disabled={fixed("notify")} aria-describedby={fixed("notify") ? "fixed" : undefined} onChange={(e) => set({ notify: e.currentTarget.value })}>
+              {notices.map((x) => <option value={x} selected={x === now.notify}>{t(`settings.notify.${x}`)}</option>)}
+            </select></div>
+          <div class="field"><label for="lock-after">{t("settings.lock")}</label>
+            <select id="lock-after" value={now.lockAfter} disabled={fixed("lockAfter")} aria-describedby={fixed("lockAfter") ? "fixed" : undefined} onChange={(e) => set({ lockAfter: e.currentTarget.value })}>
+              <option value="off" selected={now.lockAfter === "off"}>{t("settings.lock.never")}</option>
+              {times.map((x) => <option value={x} selected={x === now.lockAfter}>{t("settings.lock.after", { time: span(seconds(x)) })}</option>)}
+            </select></div>
+        </div>
+      )}
+      {now && now.fixed.length > 0 && <p id="fixed" class="quiet">{t("settings.fixed")}</p>}
       <p>{t("lock.text")}</p>
       <div class="buttons start">
         <button type="button" onClick={() => show(t("lock.title"), <Ask text={t("lock.ask")} yes={t("lock.yes")} act={lock} />)}><Icon name="lock" />{t("lock.yes")}</button>

@@ -36,6 +36,17 @@ export function start(): void {
   connect(begin, hear, () => { seq = undefined; begin() })
   setInterval(() => { if (!document.hidden) refreshStatus() }, 30_000)
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshStatus() })
+  for (const what of ["keydown", "pointerdown", "wheel"]) addEventListener(what, there, { capture: true, passive: true })
+}
+
+let used = 0
+const tellUse = 20_000 // ms; a profile that locks itself does so no sooner than after a minute, if chosen here
+
+/** there tells the daemon that somebody uses the page, so that it isn't locked. */
+function there(): void {
+  if (Date.now() - used < tellUse || !loaded.value) return
+  used = Date.now()
+  call("active").catch(() => {})
 }
 
 async function begin(): Promise<void> {

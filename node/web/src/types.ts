@@ -25,6 +25,8 @@ export interface Message {
   styles: Style[]; mentions: Mention[]; timer: Timers | null
 }
 
+export interface Choices { lockAfter: string; notify: string; fixed: string[] }
+
 export interface Draft { text: string; replyTo: string | null }
 
 export interface Chat {

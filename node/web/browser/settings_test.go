@@ -1,0 +1,104 @@
+//go:build linux
+
+package browser_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"rushlight/node/api"
+)
+
+// What is chosen in the settings holds in the daemon, and after its restart,
+// except for what the command line says.
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	d := confirmed(t, "Ann")
+	p := openPage(t, d)
+	holds := func() (s api.Choices) {
+		t.Helper()
+		d.call("settings", struct{}{}, &s)
+		return s
+	}
+	shows := func(notify, lock string) {
+		t.Helper()
+		p.press("Settings")
+		p.wait(`document.querySelector("#notify")?.value === ` + quote(notify) + ` && document.querySelector("#lock-after").value === ` + quote(lock))
+	}
+	shows("plain", "off")
+	p.choose("#notify", "content")
+	p.choose("#lock-after", "15m")
+	until(t, "the daemon has both", func() bool {
+		s := holds()
+		return s.Notify == api.NotifyContent && time.Duration(s.LockAfter) == 15*time.Minute
+	})
+	p.reload()
+	shows("content", "15m")
+
+	d.stop()
+	d.start("--lock-after", "1h", "--notify", "off")
+	p.wait(`document.querySelector(".shell")`)
+	p.reload()
+	shows("off", "1h")
+	if !get[bool](p, `document.querySelector("#notify").disabled && document.querySelector("#lock-after").disabled`) {
+		t.Error("what the command line says can be chosen")
+	}
+	p.says("was said when Rushlight was started")
+	d.stop()
+	d.start()
+	p.wait(`document.querySelector(".shell")`)
+	p.reload()
+	shows("content", "15m")
+	if s := holds(); s.Notify != api.NotifyContent || len(s.Fixed) > 0 {
+		t.Errorf("%+v", s)
+	}
+
+	// The page says that somebody is there, and a profile that nobody uses locks
+	// itself.
+	p.press("Close")
+	p.listen()
+	if get[bool](p, tells("active")) {
+		t.Error("somebody is there, who isn't")
+	}
+	p.keys(tab)
+	p.wait(tells("active"))
+	d.call("settings", map[string]string{"lockAfter": "3s"}, nil)
+	p.says("Rushlight is locked")
+	p.calm()
+}
+
+// An invite can be accepted as a picture of its QR code, chosen or pasted; a
+// picture of something else is not one.
+func TestInvitePicture(t *testing.T) {
+	t.Parallel()
+	ann, bob := confirmed(t, "Ann"), confirmed(t, "Bob")
+	a, b := openPage(t, ann), openPage(t, bob)
+	a.press("Invite somebody")
+	a.press("Make an invite")
+	a.wait(`document.querySelector("svg.qr")`)
+	link := a.text(`document.querySelector("#link").value`)
+	shot := a.shot()
+	a.picture("invite-shot")
+
+	b.press("Accept an invite")
+	b.wait(`document.querySelector("#add-picture")`)
+	b.give("#add-picture", "nothing.png", "image/png", blank)
+	b.says("There is no QR code to be read in that picture.")
+	b.give("#add-picture", "text.png", "image/png", []byte("no picture"))
+	b.says("There is no QR code to be read in that picture.")
+	b.paste("#add-link", "screen.png", "image/png", shot)
+	b.wait(`document.querySelector("#add-link").value.toLowerCase() === ` + quote(link))
+	b.fill("#add-link", "")
+	b.give("#add-picture", "screen.png", "image/png", shot)
+	b.wait(`document.querySelector("#add-link").value.toLowerCase() === ` + quote(link))
+	b.press("Accept")
+	b.wait(`document.querySelector("#composer")`)
+	var r struct{ Contacts []api.Contact }
+	bob.call("contacts", struct{}{}, &r)
+	if !slices.ContainsFunc(r.Contacts, func(c api.Contact) bool { return c.ID == ann.account }) {
+		t.Errorf("Ann isn't a contact: %+v", r.Contacts)
+	}
+	a.calm()
+	b.calm()
+}
