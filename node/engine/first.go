@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"rushlight/protocol/envelope"
@@ -165,6 +166,11 @@ func (t *txn) answer(o opener, sealed []byte) (s *session, err error) {
 	if account == t.e.self.account || g.account != (identity.AccountID{}) && account != g.account {
 		return refuse(handshake.ErrRefused)
 	}
+	replay := handshake.ReplayKey(bundle, f)
+	if slices.Contains(g.answered, replay) {
+		return refuse(handshake.ErrRefused)
+	}
+	g.replay = replay
 	keys, err := handshake.Respond(t.now, t.e.self.device, t.e.self.manifest, secrets, bundle, f)
 	if err != nil {
 		return refuse(err)
@@ -231,7 +237,7 @@ func (t *txn) accept(g grant, card *identity.Card, profile *message.Profile, f *
 	if rec.Presence == ([32]byte{}) || f.Generation > 1 {
 		rec.Presence = presence(r)
 	}
-	if err := g.use(); err != nil {
+	if err := g.use(g.replay); err != nil {
 		return nil, err
 	}
 	if err := t.putContact(&rec); err != nil {
@@ -291,7 +297,9 @@ type grant struct {
 	account        identity.AccountID // the only one it is for, zero for anybody
 	invite         [16]byte
 	needsApproval  bool
-	use            func() error // uses it up
+	answered       [][32]byte // replay keys of the flights that used it
+	replay         [32]byte   // of the flight that uses it now
+	use            func(replay [32]byte) error
 }
 
 func (t *txn) inviteGrant(o opener) (grant, error) {
@@ -316,7 +324,7 @@ func (t *txn) inviteGrant(o opener) (grant, error) {
 		}
 		return grant{
 			bundle: u.Bundle, secret: u.Secret, invite: inv.ID, needsApproval: inv.NeedsApproval,
-			use: func() error {
+			use: func([32]byte) error {
 				u.Used, u.Bundle, u.Secret = true, nil, nil
 				return t.put(record.InviteKey(inv.ID), inv.Marshal())
 			},
@@ -335,7 +343,13 @@ func (t *txn) prekeyGrant(o opener) (grant, error) {
 	if err != nil {
 		return grant{}, fmt.Errorf("reading a prekey: %w", err)
 	}
-	return grant{bundle: p.Bundle, secret: p.Secret, account: p.Account, use: func() error { return t.del(k) }}, nil
+	g := grant{bundle: p.Bundle, secret: p.Secret, account: p.Account, use: func([32]byte) error { return t.del(k) }}
+	if standing(p) {
+		if g.answered, g.use = p.Uses, func(replay [32]byte) error { return t.useStanding(k, p, replay) }; len(p.Uses) >= record.MaxUses {
+			return grant{}, ErrUnknownTag
+		}
+	}
+	return g, nil
 }
 
 func orRefuse(err, refusal error) error {

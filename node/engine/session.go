@@ -16,6 +16,10 @@ import (
 	"rushlight/storage/record"
 )
 
+// maxSessions bounds the sessions with one account, and the delivery chains of
+// one device, in which something is still received.
+const maxSessions = 12
+
 const (
 	labelChain    suite.Label = "rushlight/engine/chain/1"
 	labelReceipts suite.Label = "rushlight/engine/receipts/1"
@@ -139,8 +143,8 @@ func (t *txn) addSession(a identity.AccountID, peer identity.DeviceID, generatio
 	w.Chains = slices.Insert(w.Chains, 0, record.WindowChain{
 		Session: s.ID, Receipts: receipts, Behind: envelope.NewChain(chainSeed(r, peer), peer).Marshal(),
 	})
-	if len(w.chains) > 2 {
-		w.chains, w.Chains = w.chains[:2], w.Chains[:2]
+	if len(w.chains) > maxSessions {
+		w.chains, w.Chains = w.chains[:maxSessions], w.Chains[:maxSessions]
 	}
 	w.dirty = true
 	t.e.tags.addWindow(peer, s.ID, fresh)
@@ -165,7 +169,8 @@ func (t *txn) settle(a identity.AccountID) error {
 		return err
 	}
 	kept := t.peers[a][:0:0]
-	for _, s := range t.peers[a] {
+	ranked := slices.SortedFunc(slices.Values(t.peers[a]), func(x, y *session) int { return x.rank().Compare(y.rank()) })
+	for i, s := range ranked {
 		switch {
 		case s == best:
 			if s.Lost != 0 {
@@ -175,7 +180,8 @@ func (t *txn) settle(a identity.AccountID) error {
 		case s.Lost == 0:
 			s.Lost = t.now.Unix()
 			t.touch(s)
-		case !handshake.Receives(time.Unix(s.Lost, 0), t.now):
+		}
+		if s != best && (i >= maxSessions || !handshake.Receives(time.Unix(s.Lost, 0), t.now)) {
 			delete(t.sessions, sessionID{s.Device, s.ID})
 			c, err := t.chain(a)
 			if err != nil {

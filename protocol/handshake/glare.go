@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// GlareWindow is how long a session that lost to another still receives (spec
-// §5.7).
-const GlareWindow = 24 * time.Hour
+// GlareWindow is how long a session that lost to another still receives: a day
+// longer than what was sealed in it may lie at a relay (spec §5.7).
+const GlareWindow = 31 * 24 * time.Hour
 
 // Rank decides which of several sessions with one device both sides send on.
 // It depends on the set of sessions alone and not on the order in which they

@@ -85,14 +85,22 @@ func ParseJoin(b []byte) (*Join, error) {
 	return j, r.Close()
 }
 
-// Prekey is the private half of a one-time bundle given to a contact for
-// re-keying.
+// Prekey is the private half of a bundle given to a contact for re-keying: a
+// one-time bundle, or one of last resort that is that contact's alone.
 type Prekey struct {
 	Account identity.AccountID // whom it was given to
 	Bundle  []byte
 	Secret  []byte
 	Made    int64 // unix seconds
+	// Of one of last resort: the flights that were answered, by their replay
+	// keys, at most [MaxUses], and since when the contact has a newer one, in
+	// unix seconds; 0 is not.
+	Uses     [][32]byte
+	Replaced int64
 }
+
+// MaxUses is how many flights to one bundle are answered at most.
+const MaxUses = 256
 
 // PrekeyKey is the key of the prekey of one bundle.
 func PrekeyKey(hash [32]byte) storage.Key { return key(FamilyPrekey, hash[:]) }
@@ -102,7 +110,11 @@ func PrekeyPrefix() storage.Key { return key(FamilyPrekey) }
 
 // Marshal encodes p.
 func (p *Prekey) Marshal() []byte {
-	return wire.NewWriter(nil).U8(1).Raw(p.Account[:]).Vec16(p.Bundle).Vec16(p.Secret).U64(uint64(p.Made)).Out()
+	w := wire.NewWriter(nil).U8(1).Raw(p.Account[:]).Vec16(p.Bundle).Vec16(p.Secret).U64(uint64(p.Made)).U16(uint16(len(p.Uses)))
+	for _, k := range p.Uses {
+		w.Raw(k[:])
+	}
+	return w.U64(uint64(p.Replaced)).Out()
 }
 
 // ParsePrekey decodes a [Prekey].
@@ -110,6 +122,14 @@ func ParsePrekey(b []byte) (*Prekey, error) {
 	r := wire.NewReader(b)
 	version(r)
 	p := &Prekey{Account: r.A32(), Bundle: r.Vec16(16384), Secret: r.Vec16(16384), Made: int64(r.U64())}
+	n := int(r.U16())
+	if n > MaxUses {
+		r.Fail("too many uses")
+	}
+	for ; n > 0 && r.Err() == nil; n-- {
+		p.Uses = append(p.Uses, r.A32())
+	}
+	p.Replaced = int64(r.U64())
 	return p, r.Close()
 }
 

@@ -57,7 +57,7 @@ func ParseChain(b []byte) (*Chain, error) {
 type Window struct {
 	Account identity.AccountID
 	Device  identity.DeviceID
-	Chains  []WindowChain // at most 2
+	Chains  []WindowChain // newest first
 }
 
 // WindowChain is one receiving window and the key that acknowledges what

@@ -156,6 +156,10 @@ type Given struct {
 	Relays []GivenRelay
 	Spares [][32]byte // hashes of the bundles for new sessions that it holds
 	Beacon [16]byte   // hash of the keys of the beacon that it was told
+	// Standing are hashes of the bundles for many sessions that it may use,
+	// oldest first, at most [MaxStanding]. Held says that it has the newest.
+	Standing [][32]byte
+	Held     bool
 }
 
 // GivenRelay is what a contact was given for one relay.
@@ -191,7 +195,11 @@ func (g *Given) Marshal() []byte {
 	for _, h := range g.Spares {
 		w.Raw(h[:])
 	}
-	return w.Raw(g.Beacon[:]).Out()
+	w.Raw(g.Beacon[:]).U8(uint8(len(g.Standing)))
+	for _, h := range g.Standing {
+		w.Raw(h[:])
+	}
+	return w.Bool(g.Held).Out()
 }
 
 // ParseGiven decodes a [Given].
@@ -213,6 +221,14 @@ func ParseGiven(b []byte) (*Given, error) {
 		g.Spares = append(g.Spares, r.A32())
 	}
 	g.Beacon = r.A16()
+	n := int(r.U8())
+	if n > MaxStanding {
+		r.Fail("too many bundles")
+	}
+	for ; n > 0 && r.Err() == nil; n-- {
+		g.Standing = append(g.Standing, r.A32())
+	}
+	g.Held = r.Bool()
 	return g, r.Close()
 }
 
@@ -228,6 +244,9 @@ type Places struct {
 	Heard   [][16]byte // hashes of the last packets that were taken, at most [MaxHeard]
 	Issued  int64      // unix seconds of the newest set, or of the beacon that named the relays
 	Asked   int64      // unix seconds at which a request lane was used last
+	// Standing is a bundle for any number of new sessions, or nothing: it is
+	// used when there is no other.
+	Standing []byte
 }
 
 // Place is one relay of a contact.
@@ -238,12 +257,14 @@ type Place struct {
 	Stamps [3][]stamp.Stamp
 }
 
-// MaxSpares is how many bundles are kept for one contact, and MaxOwed how many
+// MaxSpares is how many bundles are kept for one contact, MaxStanding how many
+// of those that it may use often are told apart, and MaxOwed how many
 // acknowledgements wait to be sent to it.
 const (
-	MaxSpares = 3
-	MaxOwed   = 512
-	MaxHeard  = 64
+	MaxSpares   = 3
+	MaxStanding = 4
+	MaxOwed     = 512
+	MaxHeard    = 64
 )
 
 // PlacesKey is the key of one [Places].
@@ -281,7 +302,7 @@ func (p *Places) Marshal() []byte {
 	for _, h := range p.Heard {
 		w.Raw(h[:])
 	}
-	return w.U64(uint64(p.Issued)).U64(uint64(p.Asked)).Out()
+	return w.U64(uint64(p.Issued)).U64(uint64(p.Asked)).Vec16(p.Standing).Out()
 }
 
 // ParsePlaces decodes a [Places].
@@ -314,6 +335,7 @@ func ParsePlaces(b []byte) (*Places, error) {
 		p.Heard = append(p.Heard, r.A16())
 	}
 	p.Issued, p.Asked = int64(r.U64()), int64(r.U64())
+	p.Standing = r.Vec16(16384)
 	return p, r.Close()
 }
 
