@@ -99,7 +99,7 @@ func (t *txn) acked(a identity.AccountID, ack parcel.Ack) error {
 		return t.joined(a, o.Session, fresh)
 	}
 	if o.Message == [16]byte{} {
-		return nil
+		return t.hasBundles(a, o.Packet)
 	}
 	if err := t.arrived(o); err != nil {
 		return err
@@ -207,7 +207,7 @@ func (e *Engine) Refused(ctx context.Context, a identity.AccountID, _ identity.D
 		case parcel.CodeUnknown:
 			t.after = append(t.after, func() { t.e.rekey.want(a) })
 			t.wake[a] = struct{}{}
-			return nil
+			return t.repost(a, o.Session)
 		case parcel.CodeRefused, parcel.CodeTooBig, parcel.CodeClass:
 			if err := t.leave(a, seq); err != nil {
 				return err

@@ -126,6 +126,7 @@ func (t *txn) answeredBefore(b []byte) (out received, err error) {
 	}
 	for _, s := range all {
 		if s.ID == rec.Session && s.ratchet != nil {
+			t.sentAgain(rec.Account)
 			return received{mac: s.acknowledge(rec.Tag, t.e.self.id, true), account: s.Account}, nil
 		}
 	}

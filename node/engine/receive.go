@@ -250,8 +250,12 @@ func (t *txn) takeMessage(s *session, m *message.Message) error {
 	}
 	t.agrees(m.HLC)
 	out, next, err := t.enter(conv, m)
-	if err != nil || out.Verdict == history.Duplicate {
+	if err != nil {
 		return err
+	}
+	if out.Verdict == history.Duplicate {
+		t.sentAgain(s.Account)
+		return nil
 	}
 	rec := &record.Message{Account: s.Account, Received: t.now.UnixMilli(), Content: content}
 	rec.Burn = uint32(life.Burn / time.Second)

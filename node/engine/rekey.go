@@ -151,7 +151,7 @@ func (t *txn) trimPrekeys(a identity.AccountID) error {
 		if err != nil {
 			return false, fmt.Errorf("reading a prekey: %w", err)
 		}
-		if p.Account == a {
+		if p.Account == a && !standing(p) {
 			n++
 			if !slices.Contains(g.Spares, [32]byte(k[1:])) && (oldest == nil || p.Made < made) {
 				oldest, made = k, p.Made
@@ -356,7 +356,7 @@ func (t *txn) dropPrekeys() error {
 		if err != nil {
 			return false, fmt.Errorf("reading a prekey: %w", err)
 		}
-		if t.now.Sub(time.Unix(int64(b.PQ.NotAfter), 0)) > handshake.Grace {
+		if t.now.Sub(time.Unix(int64(b.PQ.NotAfter), 0)) > handshake.Grace || p.Replaced != 0 && t.now.Sub(time.Unix(p.Replaced, 0)) > standingAfter {
 			over = append(over, k)
 		}
 		return true, nil

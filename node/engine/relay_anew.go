@@ -58,58 +58,105 @@ func (t *txn) reseal(a identity.AccountID, seq uint64, o *record.Outbox, d *reco
 	return n, next, t.putPosting(&record.Posted{Account: a, Seq: n, Rounds: d.Rounds})
 }
 
+// waitsForKeys reports whether an entry is to be sealed: for the first time, or
+// anew since it is to be deposited once more.
+func (t *txn) waitsForKeys(a identity.AccountID, seq uint64, o *record.Outbox) (bool, error) {
+	if o.Kind != record.OutboxSession {
+		return o.Kind == record.OutboxUnsealed, nil
+	}
+	d, err := t.posting(a, seq)
+	if err != nil {
+		return false, err
+	}
+	return d.Due != 0 && !d.Third && d.Due <= t.now.Unix(), nil
+}
+
+// superseded reports whether an entry is the first flight of a session that
+// another has taken the place of, and nothing lies at relays sealed in it.
+func (t *txn) superseded(a identity.AccountID, seq uint64, o *record.Outbox) (bool, error) {
+	if o.Kind != record.OutboxFirst {
+		return false, nil
+	}
+	s, err := t.current(a)
+	if err != nil || s == nil || s.ID == o.Session || !t.e.compared[s.ID] {
+		return false, err
+	}
+	needed := false
+	err = t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, seq+1), false, func(_ storage.Key, v []byte) (bool, error) {
+		x, err := record.ParseOutbox(v)
+		needed = err == nil && x.Session == o.Session
+		return err == nil && !needed, err
+	})
+	return !needed, err
+}
+
 // anew starts a new session with a contact from a bundle that it gave ahead
 // of need, when something waits that must not be sealed in the old one: since
 // the start nothing has shown that this profile is not older than it was (spec
 // §12.9).
-func (t *txn) anew(c *Contact, p *record.Places) error {
-	a := c.Account
+func (t *txn) anew(a identity.AccountID) (started bool, err error) {
+	c := t.contact(a)
+	if c == nil || c.State != record.ContactApproved {
+		return false, nil
+	}
+	p, err := t.places(a)
+	if err != nil || len(p.Relays) == 0 {
+		return false, err
+	}
 	s, err := t.current(a)
-	if err != nil || s != nil && t.e.compared[s.ID] || c.State != record.ContactApproved {
-		return err
+	if err != nil || s != nil && t.e.compared[s.ID] {
+		return false, err
 	}
 	chain, err := t.chain(a)
 	if err != nil {
-		return err
+		return false, err
 	}
 	waits := false
-	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, chain.Pending), false, func(_ storage.Key, v []byte) (bool, error) {
+	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, chain.Pending), false, func(k storage.Key, v []byte) (bool, error) {
 		o, err := record.ParseOutbox(v)
-		waits = err == nil && o.Kind == record.OutboxUnsealed
+		if err != nil {
+			return false, fmt.Errorf("reading the outbox: %w", err)
+		}
+		waits, err = t.waitsForKeys(a, record.OutboxSeq(k), o)
 		return err == nil && !waits, err
 	}); err != nil || !waits {
-		return err
+		return false, err
 	}
 	card, err := identity.ParseCard(c.Card)
 	if err != nil {
-		return fmt.Errorf("reading a contact's card: %w", err)
+		return false, fmt.Errorf("reading a contact's card: %w", err)
 	}
-	for len(p.Spares) > 0 {
-		// The oldest first; each is tried once.
-		raw := p.Spares[0]
-		p.Spares = p.Spares[1:]
-		if err := t.putPlaces(p); err != nil {
-			return err
+	for len(p.Spares)+len(p.Standing) > 0 {
+		// The oldest first; each is tried once. The last may be used again.
+		raw := p.Standing
+		if len(p.Spares) > 0 {
+			raw, p.Spares = p.Spares[0], p.Spares[1:]
+			if err := t.putPlaces(p); err != nil {
+				return false, err
+			}
 		}
 		b, err := handshake.ParseBundle(raw)
 		if err != nil {
-			return fmt.Errorf("reading a bundle: %w", err)
+			return false, fmt.Errorf("reading a bundle: %w", err)
 		}
 		g, err := t.generation(a)
 		if err != nil {
-			return err
+			return false, err
 		}
 		f, keys, err := handshake.Renew(t.now, t.e.self.device, t.e.self.manifest, b, card.Manifest, handshake.NextGeneration(g))
 		if err != nil {
 			t.e.log.Debug("a bundle is of no use", "err", err)
+			if len(p.Spares) == 0 && b.LastResort() {
+				return false, nil
+			}
 			continue
 		}
 		r, err := initiatorSession(keys)
 		if err != nil {
-			return err
+			return false, err
 		}
 		t.after = append(t.after, func() { t.e.rekey.started(a, t.now) })
-		return t.launch(a, b, f, r, handshake.OpenerFor(nil, b.Hash()))
+		return true, t.launch(a, b, f, r, handshake.OpenerFor(nil, b.Hash()))
 	}
-	return nil
+	return false, nil
 }

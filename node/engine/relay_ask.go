@@ -82,7 +82,7 @@ func (t *txn) asked(inv *identity.Invite) (*record.Asked, error) {
 	if err != nil {
 		return nil, err
 	}
-	bundle, _, err := t.newPrekey(inv.Account, spareLife)
+	bundle, _, err := t.newPrekey(inv.Account, spareLife, handshake.NewOneTimeBundle)
 	if err != nil {
 		return nil, err
 	}

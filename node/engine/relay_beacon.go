@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -113,6 +114,6 @@ func (e *Engine) FoundRelays(ctx context.Context, a identity.AccountID, relays [
 			p.Relays = append(p.Relays, x)
 		}
 		t.wake[a] = struct{}{}
-		return t.putPlaces(p)
+		return errors.Join(t.putPlaces(p), t.moved(a, p))
 	})
 }

@@ -142,27 +142,39 @@ func (t *txn) spareBundles(a identity.AccountID, g *record.Given) error {
 		}
 	}
 	g.Spares = left
-	if len(left) > record.MaxSpares/2 {
-		return nil
-	}
 	p := &message.Bundles{}
-	for len(g.Spares) < record.MaxSpares {
-		b, hash, err := t.newPrekey(a, spareLife)
-		if err != nil || b == nil {
+	for len(left) <= record.MaxSpares/2 && len(g.Spares) < record.MaxSpares {
+		b, hash, err := t.newPrekey(a, spareLife, handshake.NewOneTimeBundle)
+		if err != nil {
 			return err
+		}
+		if b == nil {
+			break
 		}
 		g.Spares, p.Bundles = append(g.Spares, hash), append(p.Bundles, b)
 	}
-	return t.tell(a, p)
+	if len(p.Bundles) > 0 {
+		if err := t.tell(a, p); err != nil {
+			return err
+		}
+	}
+	b, err := t.standingBundle(a, g)
+	if err != nil || b == nil {
+		return err
+	}
+	return t.tell(a, &message.Bundles{Bundles: [][]byte{b}})
 }
 
-// newPrekey makes a one-time bundle for a contact; nil when too many are open.
-func (t *txn) newPrekey(a identity.AccountID, life time.Duration) (raw []byte, hash [32]byte, err error) {
+// bundleMaker makes a one-time bundle or one of last resort.
+type bundleMaker = func(*identity.Device, *identity.Manifest, time.Time, time.Duration) (*handshake.Bundle, *handshake.Secrets, error)
+
+// newPrekey makes a bundle for a contact; nil when too many are open.
+func (t *txn) newPrekey(a identity.AccountID, life time.Duration, newBundle bundleMaker) (raw []byte, hash [32]byte, err error) {
 	if n, err := t.openUses(); err != nil || n >= maxOpeners {
 		return nil, hash, err
 	}
 	e := t.e
-	b, s, err := handshake.NewOneTimeBundle(e.self.device, e.self.manifest, t.now, life)
+	b, s, err := newBundle(e.self.device, e.self.manifest, t.now, life)
 	if err != nil {
 		return nil, hash, err
 	}
@@ -209,6 +221,7 @@ func (t *txn) heard(a identity.AccountID, packet []byte) (again bool, err error)
 	sum := sha256.Sum256(packet)
 	h := [16]byte(sum[:])
 	if slices.Contains(p.Heard, h) {
+		t.sentAgain(a)
 		return true, nil
 	}
 	p.Heard = append(p.Heard, h)
@@ -247,6 +260,9 @@ func (t *txn) learnRelays(a identity.AccountID, d identity.DeviceID, m *message.
 			}
 			now.Relays = append(now.Relays, x)
 		}
+		if err := t.moved(a, &now); err != nil {
+			return err
+		}
 	}
 	for n, r := range set.Relays {
 		k := slices.IndexFunc(now.Relays, func(o record.Place) bool { return o.Key == r.Key })
@@ -259,7 +275,7 @@ func (t *txn) learnRelays(a identity.AccountID, d identity.DeviceID, m *message.
 		}
 	}
 	if m.Resend {
-		if err := t.repost(a); err != nil {
+		if err := t.repost(a, [16]byte{}); err != nil {
 			return err
 		}
 	}
@@ -290,8 +306,14 @@ func (t *txn) takeSpares(s *session, m *message.Bundles, packet []byte) error {
 	}
 	for _, raw := range m.Bundles {
 		b, err := handshake.ParseBundle(raw)
-		if err != nil || b.Account != s.Account || b.Device != s.Device || b.LastResort() {
+		if err != nil || b.Account != s.Account || b.Device != s.Device {
 			return errors.Join(ErrRefused, err)
+		}
+		if b.LastResort() {
+			if old, err := handshake.ParseBundle(p.Standing); err != nil || old.Device != b.Device || old.Signed.NotBefore <= b.Signed.NotBefore {
+				p.Standing = raw
+			}
+			continue
 		}
 		p.Spares = append(p.Spares, raw)
 	}

@@ -43,23 +43,33 @@ const NoAnswer = 255
 const (
 	wanted     = 2
 	thirdAfter = time.Minute
+	roundTime  = time.Hour // after which the copies that there are have to do
 )
 
 // Without stamps the request lane is used, for few envelopes at a time: what
 // comes there makes the contact send stamps.
 const (
 	laneEvery = 10 * time.Minute
-	laneMost  = 2
+	laneMost  = 4
 )
 
 // wantedFor is at how many relays an entry is deposited: acknowledgements
-// and parts of files at one, since what is lost of them is sent again.
-func wantedFor(o *record.Outbox) int {
-	if isAcks(o) || isFilePacket(o) {
+// and parts of files at one, since what is lost of them is sent again; unless
+// acknowledgements were lost.
+func (t *txn) wantedFor(a identity.AccountID, o *record.Outbox) int {
+	if isAcks(o) && t.now.Sub(t.e.unheard[a]) > unheardFor || isFilePacket(o) {
 		return 1
 	}
 	return wanted
 }
+
+// unheardFor is for how long acknowledgements go to more relays, after a
+// contact sent again what it was acknowledged before.
+const unheardFor = 8 * 24 * time.Hour
+
+// sentAgain notes that a contact sends again what came before. Only the loop
+// may call it.
+func (t *txn) sentAgain(a identity.AccountID) { t.e.unheard[a] = t.now }
 
 func isAcks(o *record.Outbox) bool { return len(o.Packet) > 0 && o.Packet[0] == byte(message.KindAcks) }
 
@@ -71,11 +81,17 @@ const maxLetters = 64
 // latest; never, when that is zero. Stamps are assigned before anything leaves
 // the device: the same letter is returned again until [Engine.Posted].
 func (e *Engine) Post(ctx context.Context, a identity.AccountID, avoid func(relay [32]byte) bool) (out []Letter, again time.Time, err error) {
-	err = e.do(ctx, 2<<20, func(t *txn) (err error) {
-		out, again, err = t.post(a, avoid)
-		return err
-	})
-	return out, again, err
+	for started := true; started; {
+		if err = e.do(ctx, 2<<20, func(t *txn) (err error) {
+			if started, err = t.anew(a); err == nil && !started {
+				out, again, err = t.post(a, avoid)
+			}
+			return err
+		}); err != nil {
+			return nil, again, err
+		}
+	}
+	return out, again, nil
 }
 
 func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Letter, again time.Time, err error) {
@@ -85,12 +101,6 @@ func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Lette
 	}
 	p, err := t.places(a)
 	if err != nil || len(p.Relays) == 0 {
-		return nil, again, err
-	}
-	if err := t.anew(c, p); err != nil {
-		return nil, again, err
-	}
-	if p, err = t.places(a); err != nil { // what is sealed anew gives its stamps back
 		return nil, again, err
 	}
 	chain, err := t.chain(a)
@@ -141,12 +151,31 @@ func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Lette
 	}); err != nil {
 		return nil, again, err
 	}
-	changed, dry, lanes := false, false, 0
+	changed, dry, lanes, size := false, false, 0, 0
 	if t.now.Sub(time.Unix(p.Asked, 0)) >= laneEvery {
 		lanes = laneMost
 	}
 	for _, one := range all {
+		if one.d.Since != 0 && t.now.Sub(time.Unix(one.d.Since, 0)) >= roundTime {
+			// The other relays don't take it: what there is has to do for now.
+			if err := t.roundOver(one.d, one.o); err != nil {
+				return nil, again, err
+			}
+			continue
+		}
 		if one.d.Due != 0 && !one.d.Third { // once more
+			if size += len(one.o.Folded) + len(one.o.Envelope); size > refileChunk*2048 {
+				again = t.now // a transaction has room for so much
+				break
+			}
+			if over, err := t.superseded(a, one.seq, one.o); err != nil {
+				return nil, again, err
+			} else if over {
+				if err := t.leave(a, one.seq); err != nil {
+					return nil, again, err
+				}
+				continue
+			}
 			if slices.ContainsFunc(one.d.Copies, func(c record.Copy) bool { return !c.Stored }) {
 				if err := giveBack(p, one.d, one.o); err != nil {
 					return nil, again, err
@@ -227,7 +256,7 @@ func (t *txn) unpost(a identity.AccountID, seq uint64) error {
 // to be deposited. It reports whether p has changed, and whether
 // a stamp was wanted that there is not.
 func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid func([32]byte) bool, lanes *int) (out []Letter, took, short bool, err error) {
-	want := wantedFor(o)
+	want := t.wantedFor(d.Account, o)
 	if d.Third {
 		d.Due = 0
 		want++
@@ -285,7 +314,7 @@ func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid
 	}
 	if d.Third && len(fresh) == 0 && !slices.ContainsFunc(d.Copies, func(c record.Copy) bool { return !c.Stored && !avoid(c.Relay) }) {
 		// There is no third relay now: two have it.
-		return nil, took, short, t.roundOver(d)
+		return nil, took, short, t.roundOver(d, o)
 	}
 	for _, c := range d.Copies {
 		if c.Stored || avoid(c.Relay) {
@@ -309,10 +338,14 @@ func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid
 	return out, took, short, nil
 }
 
-// roundOver plans the next deposit of an entry that is stored.
-func (t *txn) roundOver(d *record.Posted) error {
+// roundOver plans the next deposit of an entry that is stored. Nobody
+// acknowledges acknowledgements: they are done with.
+func (t *txn) roundOver(d *record.Posted, o *record.Outbox) error {
+	if isAcks(o) {
+		return t.leave(d.Account, d.Seq)
+	}
 	d.Rounds += 1 - d.Rounds/255
-	d.Due, d.Third = t.now.Add(redeposit(d.Rounds)).Unix(), false
+	d.Due, d.Third, d.Since = t.now.Add(redeposit(d.Rounds)).Unix(), false, 0
 	return t.putPosting(d)
 }
 
@@ -348,6 +381,9 @@ func (t *txn) answered(a identity.AccountID, p *record.Places, x Answer) error {
 	switch x.Code {
 	case 0:
 		d.Copies[i].Stored = true
+		if d.Since == 0 {
+			d.Since = t.now.Unix()
+		}
 	case parcel.CodeSpent, parcel.CodeExpired, parcel.CodeClass, parcel.CodeGone, parcel.CodeUnknown:
 		d.Copies = slices.Delete(d.Copies, i, i+1) // another stamp, or another relay
 	default:
@@ -365,20 +401,17 @@ func (t *txn) answered(a identity.AccountID, p *record.Places, x Answer) error {
 	}
 	switch {
 	case d.Third && stored > wanted:
-		err = t.roundOver(d)
-	case d.Third || stored < min(wantedFor(o), len(p.Relays)):
-		err = t.putPosting(d)
-	case stored == wanted && len(p.Relays) > wanted:
+		err = t.roundOver(d, o)
+	case d.Third || stored < min(t.wantedFor(a, o), len(p.Relays)):
+		return t.putPosting(d)
+	case stored == wanted && len(p.Relays) > wanted && !isAcks(o):
 		d.Third, d.Due = true, t.now.Add(thirdAfter).Unix()
 		err = t.putPosting(d)
 	default:
-		err = t.roundOver(d)
+		err = t.roundOver(d, o)
 	}
-	if err != nil || d.Due == 0 {
+	if err != nil {
 		return err
-	}
-	if isAcks(o) {
-		return t.leave(a, x.Seq) // nobody acknowledges it
 	}
 	if o.Message == (message.ID{}) {
 		return nil
@@ -386,11 +419,48 @@ func (t *txn) answered(a identity.AccountID, p *record.Places, x Answer) error {
 	return t.setState(o.Message, record.StateStored)
 }
 
-// repost makes everything that isn't acknowledged by a contact due at once.
-func (t *txn) repost(a identity.AccountID) error {
+// moved makes due at once what waits at relays of which too few are still the
+// contact's.
+func (t *txn) moved(a identity.AccountID, p *record.Places) error {
 	for o := range t.e.posted {
 		if o.account != a {
 			continue
+		}
+		d, err := t.posting(a, o.seq)
+		if err != nil {
+			return err
+		}
+		stays := 0
+		for _, c := range d.Copies {
+			if c.Stored && slices.ContainsFunc(p.Relays, func(x record.Place) bool { return x.Key == c.Relay }) {
+				stays++
+			}
+		}
+		if d.Due == 0 || d.Third || stays >= min(wanted, len(p.Relays)) {
+			continue
+		}
+		d.Due = 1
+		if err := t.putPosting(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// repost makes everything that isn't acknowledged by a contact due at once, or
+// what is sealed in one session.
+func (t *txn) repost(a identity.AccountID, session [16]byte) error {
+	for o := range t.e.posted {
+		if o.account != a {
+			continue
+		}
+		if session != ([16]byte{}) {
+			if x, err := t.outbox(record.OutboxKey(t, a, o.seq)); err != nil || x == nil || x.Session != session {
+				if err != nil {
+					return err
+				}
+				continue
+			}
 		}
 		d, err := t.posting(a, o.seq)
 		if err != nil {

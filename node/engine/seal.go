@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"rushlight/protocol/envelope"
 	"rushlight/protocol/identity"
@@ -115,15 +116,20 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 	var old []*record.Outbox
 	var keys []storage.Key
 	size := 0
+	flights := map[[16]byte]bool{} // that lie at relays, too
 	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, c.Pending), false, func(k storage.Key, v []byte) (bool, error) {
 		o, err := record.ParseOutbox(v)
 		if err != nil {
 			return false, fmt.Errorf("reading the outbox: %w", err)
 		}
-		if o.Session != s.ID {
-			old, keys = append(old, o), append(keys, k)
-			size += len(o.Folded) + len(o.Envelope)
+		if o.Session == s.ID {
+			return true, nil
 		}
+		if left, err := t.leftToBeRead(a, record.OutboxSeq(k), o, flights); err != nil || left {
+			return true, err
+		}
+		old, keys = append(old, o), append(keys, k)
+		size += len(o.Folded) + len(o.Envelope)
 		return len(old) < refileChunk && size < refileChunk*2048, nil
 	}); err != nil {
 		return err
@@ -173,6 +179,34 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 		t.after = append(t.after, func() { t.e.backlog[a] = struct{}{} })
 	}
 	return nil
+}
+
+// leftToBeRead reports whether an entry lies at relays, sealed in a session in
+// which the other side still receives, or which begins with a flight that lies
+// there: it is sealed anew when it is deposited once more.
+func (t *txn) leftToBeRead(a identity.AccountID, seq uint64, o *record.Outbox, flights map[[16]byte]bool) (bool, error) {
+	if o.Kind == record.OutboxUnsealed || !t.e.posted[outboxEntry{a, seq}] {
+		return false, nil
+	}
+	all, err := t.sessionsWith(a)
+	if err != nil {
+		return false, err
+	}
+	first := o.Kind == record.OutboxFirst
+	if !slices.ContainsFunc(all, func(s *session) bool {
+		return s.ID == o.Session && !s.Dead && (first || s.Proved || flights[s.ID])
+	}) {
+		return false, nil
+	}
+	d, err := t.posting(a, seq)
+	if err != nil || d.Due == 0 {
+		return false, err
+	}
+	if first {
+		flights[o.Session] = true
+		return true, nil
+	}
+	return d.Due > t.now.Unix(), nil
 }
 
 // packetOf returns what an outbox entry delivers, nil when it no longer

@@ -16,10 +16,6 @@ import (
 	"rushlight/storage/record"
 )
 
-// maxSessions bounds the sessions with one account, and the delivery chains of
-// one device, in which something is still received.
-const maxSessions = 12
-
 const (
 	labelChain    suite.Label = "rushlight/engine/chain/1"
 	labelReceipts suite.Label = "rushlight/engine/receipts/1"
@@ -128,7 +124,13 @@ func (t *txn) addSession(a identity.AccountID, peer identity.DeviceID, generatio
 	if err != nil {
 		return nil, err
 	}
-	c.chain, c.Session, c.Receipts, c.dirty = envelope.NewChain(chainSeed(r, own), own), s.ID, receipts, true
+	// One that came late doesn't take the place of the one that is sent on.
+	if best, err := t.current(a); err != nil {
+		return nil, err
+	} else if c.chain == nil || best == s {
+		c.chain, c.Session, c.Receipts = envelope.NewChain(chainSeed(r, own), own), s.ID, receipts
+	}
+	c.dirty = true
 
 	w, err := t.window(peer)
 	if err != nil {
@@ -143,8 +145,8 @@ func (t *txn) addSession(a identity.AccountID, peer identity.DeviceID, generatio
 	w.Chains = slices.Insert(w.Chains, 0, record.WindowChain{
 		Session: s.ID, Receipts: receipts, Behind: envelope.NewChain(chainSeed(r, peer), peer).Marshal(),
 	})
-	if len(w.chains) > maxSessions {
-		w.chains, w.Chains = w.chains[:maxSessions], w.Chains[:maxSessions]
+	if len(w.chains) > record.MaxSessions {
+		w.chains, w.Chains = w.chains[:record.MaxSessions], w.Chains[:record.MaxSessions]
 	}
 	w.dirty = true
 	t.e.tags.addWindow(peer, s.ID, fresh)
@@ -181,7 +183,7 @@ func (t *txn) settle(a identity.AccountID) error {
 			s.Lost = t.now.Unix()
 			t.touch(s)
 		}
-		if s != best && (i >= maxSessions || !handshake.Receives(time.Unix(s.Lost, 0), t.now)) {
+		if s != best && (i >= record.MaxSessions || !handshake.Receives(time.Unix(s.Lost, 0), t.now)) {
 			delete(t.sessions, sessionID{s.Device, s.ID})
 			c, err := t.chain(a)
 			if err != nil {

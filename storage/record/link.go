@@ -52,8 +52,12 @@ func ParseChain(b []byte) (*Chain, error) {
 	return c, r.Close()
 }
 
+// MaxSessions bounds the sessions with one account, and the delivery chains of
+// one device, in which something is still received.
+const MaxSessions = 12
+
 // Window is what is expected from one device of a contact: the newest window
-// first, then the one before a re-keying.
+// first, then those before a re-keying.
 type Window struct {
 	Account identity.AccountID
 	Device  identity.DeviceID
@@ -93,7 +97,7 @@ func ParseWindow(b []byte) (*Window, error) {
 	version(r)
 	w := &Window{Account: r.A32(), Device: r.A16()}
 	n := int(r.U8())
-	if n > 2 {
+	if n > MaxSessions {
 		r.Fail("too many windows")
 	}
 	for ; n > 0 && r.Err() == nil; n-- {

@@ -68,7 +68,7 @@ var examples = []marshaler{
 		Seq: 1, Relays: []record.Place{{Addrs: [][]byte{{1}}, Stamps: [3][]stamp.Stamp{{{1}}, nil, {{2}}}}},
 		Spares: [][]byte{{3}}, Owed: [][16]byte{{4}}, Heard: [][16]byte{{5}}, Standing: []byte{6},
 	},
-	&record.Posted{Seq: 1, Rounds: 2, Due: 3, Copies: []record.Copy{{Stored: true}}},
+	&record.Posted{Seq: 1, Rounds: 2, Due: 3, Since: 4, Copies: []record.Copy{{Stored: true}}},
 	&record.Asked{Content: []byte{1}, Deposits: []record.Copy{{}}},
 	&record.Issue{Seq: 1},
 	&record.Left{Copies: []record.LeftCopy{{Addrs: [][]byte{{1}}, Made: 2}, {Cure: [16]byte{3}}}},

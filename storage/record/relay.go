@@ -346,6 +346,7 @@ type Posted struct {
 	Rounds  uint8 // how often it was deposited at as many relays as it should
 	Due     int64 // unix seconds of the next deposit; 0 while there is one to make
 	Third   bool  // the next deposit is one more copy of this round
+	Since   int64 // unix seconds since which there is a copy of this round; 0 is none
 	Copies  []Copy
 }
 
@@ -368,7 +369,7 @@ func PostedPrefix() storage.Key { return key(FamilyPosted) }
 
 // Marshal encodes p.
 func (p *Posted) Marshal() []byte {
-	w := wire.NewWriter(nil).U8(1).Raw(p.Account[:]).U64(p.Seq).U8(p.Rounds).U64(uint64(p.Due)).Bool(p.Third).U8(uint8(len(p.Copies)))
+	w := wire.NewWriter(nil).U8(1).Raw(p.Account[:]).U64(p.Seq).U8(p.Rounds).U64(uint64(p.Due)).Bool(p.Third).U64(uint64(p.Since)).U8(uint8(len(p.Copies)))
 	for _, c := range p.Copies {
 		w.Raw(c.Relay[:]).Raw(c.Stamp[:]).Bool(c.Stored).Bool(c.Lane)
 	}
@@ -379,7 +380,7 @@ func (p *Posted) Marshal() []byte {
 func ParsePosted(b []byte) (*Posted, error) {
 	r := wire.NewReader(b)
 	version(r)
-	p := &Posted{Account: r.A32(), Seq: r.U64(), Rounds: r.U8(), Due: int64(r.U64()), Third: r.Bool()}
+	p := &Posted{Account: r.A32(), Seq: r.U64(), Rounds: r.U8(), Due: int64(r.U64()), Third: r.Bool(), Since: int64(r.U64())}
 	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
 		c := Copy{Relay: r.A32()}
 		r.Fill(c.Stamp[:])

@@ -46,7 +46,7 @@ func (w *world) check() error {
 	}
 	for _, p := range w.people {
 		for _, q := range w.people {
-			if p != q && !p.gone && !q.gone && !w.lied() && p.eng.Waits(q.account) {
+			if p != q && !p.gone && !q.gone && p.eng.Waits(q.account) {
 				p.explain(q)
 				return fmt.Errorf("OutboxDrains: %d still has something for %d", p.n, q.n)
 			}
@@ -60,7 +60,7 @@ func (w *world) check() error {
 func (n *note) kept(w *world) bool {
 	for _, r := range w.relays {
 		at, ok := n.acked[r]
-		if ok && !r.dead && r.lies.honest() && (r.fell.IsZero() || r.fell.Before(at)) && w.people[n.to].hosts(r) && w.settled.Sub(at) < 29*24*time.Hour {
+		if ok && !r.dead && r.lies.honest() && !r.lied && (r.fell.IsZero() || r.fell.Before(at)) && w.people[n.to].hosts(r) && w.settled.Sub(at) < 29*24*time.Hour {
 			return true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing/synctest"
 	"time"
 
 	"rushlight/node/engine"
@@ -46,6 +47,7 @@ func newHistory(w *world) *history {
 		}
 		for _, i := range order[:k] {
 			p.host(w.relays[i])
+			w.log("%d is at relay %d", p.n, i)
 			_, err := p.collect(w.relays[i], 0)
 			w.must(err)
 		}
@@ -58,6 +60,7 @@ func newHistory(w *world) *history {
 	for _, r := range w.relays[1:] {
 		if w.chance(60) {
 			r.lies = w.someLies()
+			w.log("relay %d: %+v", r.n, r.lies)
 		}
 	}
 	if w.chance(20) {
@@ -283,7 +286,7 @@ func (p *person) set() []record.Relay {
 
 // settle runs rounds of everything, and lets a day pass when nothing moves.
 func (w *world) settle(kill int) {
-	days := 0
+	days, idle := 0, 0
 	for round := 0; days < 30; round++ {
 		w.step++
 		moved := 0
@@ -309,14 +312,37 @@ func (w *world) settle(kill int) {
 		if moved > 0 && round%6 != 5 {
 			continue
 		}
-		if w.arrived() && (w.lied() || w.drained()) {
-			return
+		if w.arrived() {
+			// From now on nobody lies: acknowledgements arrive, too.
+			for _, r := range w.relays {
+				r.lied, r.lies = r.lied || !r.lies.honest(), lies{}
+			}
+			if w.drained() {
+				return
+			}
 		}
 		kill = 0
+		if idle++; idle%3 != 0 {
+			w.pass(11 * time.Minute) // lanes open again
+			continue
+		}
 		days++
+		w.lookUp()
 		w.night(25 * time.Hour)
 	}
 	w.count["not drained"]++
+}
+
+// lookUp is the beacon of everybody: who has something to say reads it.
+func (w *world) lookUp() {
+	for _, p := range w.people {
+		for _, q := range w.people {
+			if p != q && !p.gone && !q.gone && p.eng.Waits(q.account) {
+				w.must(p.eng.FoundRelays(w.ctx, q.account, q.eng.BeaconRelays(), time.Now()))
+			}
+		}
+	}
+	synctest.Wait()
 }
 
 // arrived reports whether everybody shows all that the guarantee covers.
@@ -334,12 +360,6 @@ func (w *world) arrived() bool {
 	return !slices.ContainsFunc(w.notes, func(n *note) bool {
 		return !shown[n.label] && !w.people[n.to].gone && (!w.people[n.from].gone || n.kept(w))
 	})
-}
-
-// lied reports whether some relay breaks its word: then there may be something
-// to send again for ever.
-func (w *world) lied() bool {
-	return slices.ContainsFunc(w.relays, func(r *relay) bool { return !r.lies.honest() })
 }
 
 // drained reports whether nobody has anything left to send.

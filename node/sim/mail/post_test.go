@@ -130,6 +130,9 @@ func (p *person) noteAck(l engine.Letter, q *person) {
 	}
 	p.w.must(p.store.View(func(tx *storage.Tx) error {
 		b, err := tx.Get(record.OutboxKey(tx, q.account, l.Seq))
+		if errors.Is(err, storage.ErrNotFound) {
+			return nil // what it delivered has expired, or was sealed anew
+		}
 		if err != nil {
 			return err
 		}
@@ -155,23 +158,33 @@ var errKilled = errors.New("mail: killed")
 // collect empties p's mailbox at a relay. It returns how much was taken.
 func (p *person) collect(r *relay, kill int) (taken int, err error) {
 	w := p.w
+	w.must(p.eng.RelayAnswered(w.ctx, r.key, r.reachable()))
 	if !r.reachable() {
 		return 0, errNoAnswer
 	}
-	all := p.eng.Mailboxes()
-	i := slices.IndexFunc(all, func(m record.Relay) bool { return m.Key == r.key })
-	if i < 0 {
+	m := p.relayAt(r)
+	if m == nil {
 		return 0, nil
 	}
-	handle, err := p.login(r, &all[i], kill)
+	handle, err := p.login(r, m, kill)
 	if err != nil {
 		return 0, err
 	}
-	var seqs []uint64
+	letter := p.canary(r)
+	var seqs, own []uint64
 	var envs [][]byte
 	got, next := r.fetch(handle, 0)
 	for _, e := range got {
+		if letter != nil && string(e.Envelope) == string(letter.Envelope) {
+			own = append(own, e.Seq)
+			continue
+		}
 		seqs, envs = append(seqs, e.Seq), append(envs, e.Envelope)
+	}
+	if letter != nil {
+		w.must(p.eng.CanaryCame(w.ctx, r.key, len(own) > 0, nil))
+		_, err := r.shelf.Trim(handle, wire.RangesOf(own))
+		w.must(err)
 	}
 	if w.faults.trimFirst {
 		_, err := r.shelf.Trim(handle, wire.RangesOf(seqs))
@@ -222,10 +235,41 @@ func (p *person) collect(r *relay, kill int) (taken int, err error) {
 		}
 	}
 	w.count["collected"] += taken
-	if all[i].Leaving != 0 {
+	if m.Leaving != 0 {
 		return taken, nil
 	}
 	return taken, p.mint(r, handle)
+}
+
+// canary leaves a letter to oneself, once a day.
+func (p *person) canary(r *relay) *engine.Canary {
+	w := p.w
+	m := p.relayAt(r)
+	if m == nil || !m.Ready || m.Leaving != 0 || time.Since(time.Unix(m.Canary, 0)) < 20*time.Hour {
+		return nil
+	}
+	c, err := p.eng.Canary(w.ctx, r.key)
+	w.must(err)
+	if c == nil {
+		return nil
+	}
+	x := &post{frame: (&wire.Deposit{TTL: 30, Receipt: true, Stamp: c.Stamp, Envelope: c.Envelope}).Append(nil), err: errNoAnswer}
+	r.deposit([]*post{x})
+	e := new(wire.Err)
+	if errors.As(x.err, &e) && (e.Code == wire.CodeFull || e.Code == wire.CodeBusy) {
+		return nil // nothing follows from that
+	}
+	w.count["letters to oneself"]++
+	return c
+}
+
+// relayAt is p's mailbox at a relay; nil when there is none.
+func (p *person) relayAt(r *relay) *record.Relay {
+	all := p.eng.Mailboxes()
+	if i := slices.IndexFunc(all, func(m record.Relay) bool { return m.Key == r.key }); i >= 0 {
+		return &all[i]
+	}
+	return nil
 }
 
 // login is what opens an owner's stream.

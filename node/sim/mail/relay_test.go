@@ -31,6 +31,7 @@ type relay struct {
 	down bool // for now
 	full bool // its disk
 	lies lies
+	lied bool      // it has, and was mended
 	fell time.Time // when it last lost what it had acknowledged
 
 	old     []string              // older copies of its directory
