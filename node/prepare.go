@@ -83,7 +83,9 @@ func clean(src files.Source) (*files.Prepared, error) {
 			if err != nil {
 				return nil, err
 			}
-			return picture(src, pic, b, as, files.Scaled)
+			if int64(len(b)) < c.Size() {
+				return picture(src, pic, b, as, files.Scaled)
+			}
 		}
 	}
 	out := &files.Prepared{Name: neutral(src.Name, c.Type), Content: c.Reader(), Change: files.Cleaned, Size: c.Size()}

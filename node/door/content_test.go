@@ -259,7 +259,9 @@ func TestRevokedUpload(t *testing.T) {
 		default:
 			_, err := out.Write(make([]byte, 1000)) // until it is noticed
 			if err != nil {
-				_ = <-done // it failed as well
+				if <-done == nil {
+					t.Error("it was taken")
+				}
 				ended = true
 			}
 		}

@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals"
 import { h } from "preact"
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
+import { add, AttachButton, filesOf, taken, tray, TrayView, unsendable, useDrop } from "./attach"
 import * as conversation from "./conversation"
 import { menu, show } from "./dialog"
 import { byName, EmojiGrid, used } from "./emoji"
@@ -77,18 +78,21 @@ export function Composer({ with: who }: { with: string }) {
 
   const send = () => {
     const body = byName(text).trim()
-    if (!body) return
+    const files = tray(who)
+    if (!body && files.files.length === 0 || !editing.value && unsendable(files)) return
     const m = editing.value
     if (m) {
       if (body !== marked(m.text, m.styles)) tried(() => call("edit", { id: m.id, message: body, markdown: true, mentions: mentionsOf(body) }))
       editing.value = null
       return
     }
+    taken(who)
     post(who, body, {
       markdown: true, mentions: mentionsOf(body),
       ...(answering.value && { replyTo: answering.value.id }),
       ...(timer && { expires: timer.expires ?? "off", burn: timer.burn ?? "off" }),
-    })
+      ...(files.as === "original" && { original: true }), ...(files.as === "full" && { fullSize: true }),
+    }, files.files)
     answering.value = null
     setTimer(null)
     setText("")
@@ -122,8 +126,20 @@ export function Composer({ with: who }: { with: string }) {
   const effective = timer ?? standard ?? { expires: null, burn: null }
   const words = timerWords(effective)
 
+  const paste = (e: ClipboardEvent) => {
+    const d = e.clipboardData
+    if (!d || editing.value || d.types.includes("text/plain")) return
+    const files = filesOf(d)
+    if (files.length === 0) return
+    e.preventDefault()
+    add(who, files)
+  }
+  const dropping = useDrop(who)
+  const files = tray(who)
+  const nothing = !text.trim() && (!!editing.value || files.files.length === 0)
+
   return (
-    <form class="composer" onSubmit={(e) => { e.preventDefault(); send() }}>
+    <form class={dropping ? "composer dropping" : "composer"} onSubmit={(e) => { e.preventDefault(); send() }}>
       {(answering.value || editing.value) && (
         <div class="about">
           <Icon name={editing.value ? "edit" : "reply"} />
@@ -131,8 +147,11 @@ export function Composer({ with: who }: { with: string }) {
           <button type="button" class="icon" aria-label={t("cancel")} onClick={() => { answering.value = editing.value = null; focus() }}><Icon name="close" /></button>
         </div>
       )}
+      {dropping && <p class="drop-here" role="status"><Icon name="clip" />{t("attach.drop")}</p>}
+      {!editing.value && <TrayView who={who} />}
       <Suggestions of={suggest} />
       <div class="write">
+        <AttachButton who={who} disabled={!!editing.value} />
         <button type="button" class="icon" aria-label={t("emoji.title")} title={t("emoji.title")} aria-haspopup="dialog" onClick={(e) => menu(t("emoji.title"), e.currentTarget, <EmojiGrid chosen={insert} />)}><Icon name="smile" /></button>
         <button
           type="button" class={words ? "icon on" : "icon"} aria-haspopup="dialog" aria-label={words ? t("timers.message.is", { time: words }) : t("timers.message")}
@@ -144,9 +163,9 @@ export function Composer({ with: who }: { with: string }) {
           placeholder={link.value === "up" ? t("composer.placeholder") : t("composer.down")}
           aria-controls={suggest.open ? "suggestions" : undefined} aria-activedescendant={suggest.open ? `suggestion-${suggest.at}` : undefined}
           aria-autocomplete={suggest.open ? "list" : undefined}
-          onInput={(e) => change(e.currentTarget.value)} onKeyDown={keydown}
+          onInput={(e) => change(e.currentTarget.value)} onKeyDown={keydown} onPaste={paste}
         />
-        <button class="icon send" aria-label={t(editing.value ? "edit.save" : "send")} title={t(editing.value ? "edit.save" : "send")} disabled={!text.trim()}><Icon name={editing.value ? "tick" : "send"} /></button>
+        <button class="icon send" aria-label={t(editing.value ? "edit.save" : "send")} title={t(editing.value ? "edit.save" : "send")} disabled={nothing || !editing.value && unsendable(files)}><Icon name={editing.value ? "tick" : "send"} /></button>
       </div>
     </form>
   )

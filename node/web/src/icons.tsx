@@ -39,6 +39,13 @@ const paths: Record<string, string> = {
   person: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4 20c0-4 3.5-6 8-6s8 2 8 6",
   inbox: "M4 13l3-8h10l3 8v6H4zM4 13h5l1.5 2.500h3L15 13h5",
   wifi: "M4 10c5-4.5 11-4.5 16 0M7 13.500c3-2.7 7-2.7 10 0M10 17c1.2-1 2.8-1 4 0",
+  clip: "M8 12l6-6a3 3 0 0 1 4.200 4.200l-8 8a5 5 0 0 1-7-7l7-7",
+  save: "M12 4v11M7.500 10.500L12 15l4.500-4.500M5 20h14",
+  next: "M9 5l7 7-7 7",
+  play: "M8 5l11 7-11 7z",
+  pause: "M9 5v14M15 5v14",
+  stop: "M7 7h10v10H7z",
+  mic: "M12 3a3 3 0 0 0-3 3v5a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3zM6 11a6 6 0 0 0 12 0M12 17v4",
   file: "M7 3h7l4 4v14H7zM14 3v4h4",
 }
 
@@ -54,7 +61,7 @@ export function Flame({ class: c }: { class?: string }) {
 }
 
 export function Icon({ name, class: c, label }: { name: string; class?: string; label?: string }) {
-  const flip = name === "back" || name === "reply" || name === "forward" || name === "send" || name === "undo" ? " flips" : ""
+  const flip = name === "back" || name === "next" || name === "reply" || name === "forward" || name === "send" || name === "undo" ? " flips" : ""
   return (
     <svg class={`i ${name === "more" ? "more " : ""}${c ?? ""}${flip}`} viewBox="0 0 24 24" role={label ? "img" : undefined} aria-label={label} aria-hidden={label ? undefined : "true"}>
       <path d={paths[name]} />

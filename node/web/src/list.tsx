@@ -56,7 +56,8 @@ export function MessageList({ with: who }: { with: string }) {
       heights.set(li.dataset.key!, li.getBoundingClientRect().height)
     }
     const moved = s.scrollTop - top.current // by a person, and the event is still to come
-    if (!anchor.current && moved < -endZone) anchor.current = at(keys, heights, s.scrollTop)
+    const end = s.scrollHeight - s.scrollTop - s.clientHeight < endZone // a window that grew moves it as well
+    if (!anchor.current && moved < -endZone && !end) anchor.current = at(keys, heights, s.scrollTop)
     else if (anchor.current) anchor.current.offset -= moved
     const a = anchor.current
     if (a) {

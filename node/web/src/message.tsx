@@ -4,6 +4,7 @@ import * as conversation from "./conversation"
 import { edit, reply } from "./composer"
 import { Ask, Menu, menu, show, type Item } from "./dialog"
 import { EmojiGrid, often } from "./emoji"
+import { Files, Progress } from "./files"
 import { Forward } from "./forward"
 import { Icon } from "./icons"
 import { t } from "./lang"
@@ -13,7 +14,7 @@ import { discard, post, retry, type Pending } from "./outbox"
 import { call } from "./rpc"
 import { self, shown } from "./store"
 import { Body, Name, plain } from "./text"
-import { bytes, clock, day, now, span, whole } from "./time"
+import { clock, day, now, span, whole } from "./time"
 import { timerWords } from "./timers"
 import type { Message } from "./types"
 
@@ -31,7 +32,7 @@ export function MessageItem({ of: m, tab, newDay, divider, follows, flash }: Pro
             {!follows && !m.mine && <p class="from"><Name of={shown(m.from)} /></p>}
             {m.forwarded && <p class="forwarded"><Icon name="forward" class="small" />{t("message.forwarded")}</p>}
             {m.quote && <Quote of={m} tab={tab} />}
-            <Content of={m} />
+            <Content of={m} tab={tab} />
             <p class="meta">
               <Countdown of={m} />
               {m.edited && !m.deleted && <span>{t("message.edited")}</span>}
@@ -48,13 +49,13 @@ export function MessageItem({ of: m, tab, newDay, divider, follows, flash }: Pro
   )
 }
 
-function Content({ of: m }: { of: Message }) {
+function Content({ of: m, tab }: { of: Message; tab: number }) {
   if (m.deleted) return <p class="text"><Icon name="trash" class="small" />{t(m.mine ? "message.deleted.mine" : "message.deleted")}</p>
   if (m.kind === "newer") return <p class="text">{t("message.newer")}</p>
   const big = /^(\p{Extended_Pictographic}[\u200d\ufe0f\u{1f3fb}-\u{1f3ff}]*){1,3}$/u.test(m.text)
   return (
     <>
-      {m.files.length > 0 && <ul class="files">{m.files.map((f, i) => <li key={i}><Icon name="file" /><Name of={f.name} /><span class="quiet">{bytes(f.size)}</span></li>)}</ul>}
+      {m.files.length > 0 && <Files of={m} tab={tab} />}
       {m.text && <p class={big ? "text big" : "text"} dir="auto"><Body text={m.text} styles={m.styles} mentions={m.mentions} me={self.value?.account} /></p>}
     </>
   )
@@ -143,7 +144,7 @@ function Failed({ of: m, tab }: { of: Message; tab: number }) {
     post(m.conversation, m.text, m.replyTo ? { replyTo: m.replyTo } : {})
   })
   return (
-    <p class="trouble"><span>{t("state.failed")}</span><button type="button" tabIndex={tab} onClick={again}>{t("retry")}</button></p>
+    <p class="trouble"><span>{t("state.failed")}</span>{m.files.length === 0 && <button type="button" tabIndex={tab} onClick={again}>{t("retry")}</button>}</p>
   )
 }
 
@@ -154,7 +155,8 @@ export function PendingItem({ of: p, tab }: { of: Pending; tab: number }) {
     <li data-key={p.key} tabIndex={tab} class="message mine pending" aria-label={`${t("you")}, ${clock(p.at)}, ${t(`state.${state}`)}`}>
       <div class="line">
         <div class="bubble">
-          <p class="text" dir="auto">{p.text}</p>
+          {p.files.length > 0 && <Sending of={p} tab={tab} />}
+          {p.text && <p class="text" dir="auto">{p.text}</p>}
           <p class="meta"><time dateTime={p.at}>{clock(p.at)}</time><State of={state} /></p>
         </div>
       </div>
@@ -166,6 +168,24 @@ export function PendingItem({ of: p, tab }: { of: Pending; tab: number }) {
         </p>
       )}
     </li>
+  )
+}
+
+/** Sending are the files of a message that the daemon doesn't have yet. */
+function Sending({ of: p, tab }: { of: Pending; tab: number }) {
+  return (
+    <ul class="files">
+      {p.files.map((u, i) => (
+        <li key={i}><div class="chip">
+          <Icon name={u.voice ? "mic" : "file"} />
+          <div class="about-file">
+            <Name of={u.name} class="name" />
+            {!u.done.value && <Progress have={u.sent.value} size={u.file.size} rate={u.rate.value} label={t("attach.progress", { name: plain(u.name) })} />}
+          </div>
+        </div></li>
+      ))}
+      {!p.failed && !p.id && <li><button type="button" tabIndex={tab} onClick={() => discard(p)}>{t("cancel")}</button></li>}
+    </ul>
   )
 }
 
@@ -192,14 +212,14 @@ export function actions(e: KeyboardEvent, m: Message, li: HTMLElement): boolean 
 function open(m: Message, from: Element): void {
   if (m.kind === "timer") return
   const items: Item[] = []
-  if (!m.deleted && m.kind === "text") {
+  if (!m.deleted && (m.kind === "text" || m.kind === "file")) {
     items.push(
       { label: t("reply.title"), icon: "reply", do: () => reply(m) },
       { label: t("react.title"), icon: "smile", do: () => reactMenu(m, from) },
-      { label: t("copy"), icon: "copy", do: () => tried(async () => { await navigator.clipboard.writeText(m.text); tell(t("copied")) }) },
     )
+    if (m.text) items.push({ label: t("copy"), icon: "copy", do: () => tried(async () => { await navigator.clipboard.writeText(m.text); tell(t("copied")) }) })
     if (!m.burn) items.push({ label: t("forward.title"), icon: "forward", do: () => show(t("forward.title"), <Forward of={m} />) })
-    if (m.mine && m.state !== "failed") items.push({ label: t("edit.title"), icon: "edit", do: () => edit(m) })
+    if (m.mine && m.kind === "text" && m.state !== "failed") items.push({ label: t("edit.title"), icon: "edit", do: () => edit(m) })
     items.push({ label: t("details.title"), icon: "eye", do: () => show(t("details.title"), <Details of={m} />) })
   }
   items.push({ label: t("delete.title"), icon: "trash", bad: true, do: () => remove(m) })

@@ -5,10 +5,13 @@
 import { signal } from "@preact/signals"
 import { call, Failure, link } from "./rpc"
 import type { Message } from "./types"
+import type { Upload } from "./uploads"
 
 export interface Pending {
   key: string; conversation: string; text: string; at: string
   params: object
+  /** What is sent with it; that goes to the daemon first. */
+  files: Upload[]
   /** The daemon's id of it, as soon as that is known. */
   id: string
   /** Why it wasn't taken; then it waits for a person's decision. */
@@ -21,8 +24,8 @@ const under = new Set<string>() // keys of what the daemon has been given and no
 addEventListener("beforeunload", (e) => { if (pending.value.length > 0) e.preventDefault() })
 
 /** post sends a message, now or later. */
-export function post(conversation: string, text: string, params: object): void {
-  const p: Pending = { key: crypto.randomUUID(), conversation, text, params, at: new Date().toISOString(), id: "", failed: null }
+export function post(conversation: string, text: string, params: object, files: Upload[] = []): void {
+  const p: Pending = { key: crypto.randomUUID(), conversation, text, params, files, at: new Date().toISOString(), id: "", failed: null }
   pending.value = [...pending.value, p]
   hand(p)
 }
@@ -39,6 +42,7 @@ export function retry(p: Pending): void {
 }
 
 export function discard(p: Pending): void {
+  for (const f of p.files) f.drop()
   pending.value = pending.value.filter((x) => x.key !== p.key)
 }
 
@@ -46,13 +50,22 @@ async function hand(p: Pending): Promise<void> {
   if (link.value !== "up" || under.has(p.key)) return
   under.add(p.key)
   try {
-    const r = await call<{ id: string }>("send", { recipient: p.conversation, message: p.text, idempotencyKey: p.key, ...p.params })
+    const files = await Promise.all(p.files.map((f) => f.ready()))
+    if (!pending.value.some((x) => x.key === p.key)) return // given up meanwhile
+    const voice = p.files[0]?.voice
+    const r = await call<{ id: string }>("send", { recipient: p.conversation, message: p.text, idempotencyKey: p.key, ...p.params,
+      ...(files.length > 0 && { attachments: files.map((f) => `upload:${f.id}`) }), ...(voice && { voice }),
+    })
     under.delete(p.key)
     if (heard.has(r.id)) discard(p)
     else update(p.key, { id: r.id })
   } catch (e) {
     under.delete(p.key)
     const f = e instanceof Failure ? e : new Failure("internal", String(e))
+    if (f.code === "no_file" && p.files.some((x) => x.done.value)) { // the daemon began anew since it took them in
+      for (const x of p.files) x.again()
+      return hand(p)
+    }
     if (f.code !== "no_daemon" && f.code !== "shutting_down" && f.code !== "locked") update(p.key, { failed: f })
   }
 }
@@ -68,6 +81,6 @@ export function arrived(m: Message): void {
   heard.add(m.id)
   if (heard.size > 500) heard.delete(heard.values().next().value!)
   const p = pending.value.find((x) => x.id === m.id) ??
-    pending.value.find((x) => !x.id && under.has(x.key) && x.conversation === m.conversation && x.text === m.text)
+    pending.value.find((x) => !x.id && under.has(x.key) && x.conversation === m.conversation && x.text === m.text && x.files.length === 0)
   if (p) discard(p)
 }

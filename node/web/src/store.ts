@@ -6,6 +6,7 @@ import * as conversation from "./conversation"
 import { failed } from "./notice"
 import * as outbox from "./outbox"
 import { call, connect, Failure, link } from "./rpc"
+import * as transfers from "./transfers"
 import type { Chat, Contact, Event, Self, Status } from "./types"
 
 export const self = signal<Self | null>(null)
@@ -57,7 +58,7 @@ async function begin(): Promise<void> {
     await follow()
     await Promise.all([
       call<Self>("id").then((v) => { self.value = v }),
-      refreshContacts(), refreshChats(), askRecovery(), conversation.refresh(),
+      refreshContacts(), refreshChats(), askRecovery(), conversation.refresh(), transfers.refresh(),
     ])
     loaded.value = true
     outbox.flush()
@@ -137,6 +138,9 @@ function hear(e: Event): void {
   switch (e.type) {
     case "typing":
       wrote(e.typing!.conversation)
+      return
+    case "transfer":
+      transfers.hear(e.transfer!)
       return
     case "contact":
     case "request": {

@@ -12,7 +12,22 @@ export interface Timers { expires: string | null; burn: string | null }
 export interface Style { start: number; length: number; style: string }
 export interface Mention { start: number; length: number; account: string }
 export interface Reaction { emoji: string; from: string }
-export interface Attachment { name: string; type: string; size: number; sha256: string; have: number }
+export interface Voice { duration: number; wave: string }
+export interface Attachment {
+  id: string; name: string; type: string; size: number; sha256: string; have: number; state: string
+  saveAs: string; claimed?: string; thumbnail?: string; voice?: Voice
+}
+
+export interface Transfer {
+  id: string; file: number; conversation: string; direction: "in" | "out"; name: string
+  size: number; have: number; rate: number; left: number; state: string
+}
+
+/** What the daemon says of a file that it has taken in. */
+export interface Uploaded {
+  id: string; name: string; size: number; sentAs: string; type: string; sends: number
+  change: "none" | "cleaned" | "scaled" | "encoded" | "refused"; why?: string; thumbnail?: string
+}
 export interface Preview { url: string; title: string; description: string }
 
 export interface Message {
@@ -53,4 +68,5 @@ export interface Event {
   delete?: { id: string; conversation: string; from: string }
   reaction?: { id: string; conversation: string; from: string; emoji: string }
   typing?: { conversation: string; from: string }
+  transfer?: Transfer
 }
