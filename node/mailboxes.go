@@ -2,7 +2,7 @@ package node
 
 import (
 	"context"
-	"encoding/hex"
+	"crypto/ed25519"
 	"errors"
 
 	"rushlight/node/api"
@@ -12,6 +12,7 @@ import (
 	"rushlight/node/mailbox"
 	"rushlight/node/post"
 	"rushlight/protocol/identity"
+	"rushlight/protocol/wire"
 	"rushlight/storage/record"
 )
 
@@ -46,8 +47,8 @@ func (n *Node) AddRelay(ctx context.Context, addrs []string, token string) (api.
 	if err != nil {
 		return api.Mailbox{}, api.Errorf(api.CodeUsage, "that is not the address of a relay")
 	}
-	proof, err := hex.DecodeString(token)
-	if err != nil || len(proof) != 0 && len(proof) != mailbox.TokenSize {
+	proof, err := wire.DecodeText(token)
+	if token != "" && (err != nil || len(proof) != mailbox.TokenSize) {
 		return api.Mailbox{}, api.Errorf(api.CodeUsage, "that is not a token of a relay")
 	}
 	var raw [][]byte
@@ -91,7 +92,11 @@ func (n *Node) mailbox(key [32]byte) api.Mailbox {
 
 func (n *Node) mailboxOf(r *record.Relay) api.Mailbox {
 	s := n.post.Status(r.Key)
-	out := api.Mailbox{Peer: post.PeerID(r.Key), State: api.MailboxWanted, Why: s.Why, Live: s.Live, Quota: s.Quota, Faults: r.Faults}
+	own := ed25519.NewKeyFromSeed(r.Seed[:]).Public().(ed25519.PublicKey)
+	out := api.Mailbox{
+		Peer: post.PeerID(r.Key), Key: wire.EncodeText(own), State: api.MailboxWanted, Why: s.Why,
+		Live: s.Live, Quota: s.Quota, Faults: r.Faults,
+	}
 	switch {
 	case r.Leaving != 0:
 		out.State = api.MailboxLeaving

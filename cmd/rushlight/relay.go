@@ -69,6 +69,14 @@ error, or with --json one JSON object on standard output.`,
 	return cmd
 }
 
+// lockRelay lets one process own the directory of a relay.
+func lockRelay(dir string) (unlock func(), err error) {
+	if unlock, err = lockProfile(dir); errors.Is(err, errRunning) {
+		return nil, api.Errorf(api.CodeAlreadyRunning, "a relay runs in this directory").WithHint("stop it first")
+	}
+	return unlock, err
+}
+
 // relay runs a relay until ctx ends.
 func (a *app) relay(ctx context.Context, c mailbox.RelayConfig) error {
 	level, err := a.level()
@@ -77,7 +85,7 @@ func (a *app) relay(ctx context.Context, c mailbox.RelayConfig) error {
 	}
 	c.Logger = slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 	harden()
-	unlock, err := lockProfile(c.Dir)
+	unlock, err := lockRelay(c.Dir)
 	if err != nil {
 		return explain(err)
 	}
@@ -153,14 +161,16 @@ func printRelay(w io.Writer, s mailbox.RelayStatus) {
 	case !s.Room:
 		state = "full: nothing is stored until there is room"
 	}
-	rows := []row{{"state", state}}
+	rows := []row{{"state", state}, {"peer", s.Peer}}
 	for i, addr := range s.Addrs {
 		name := "addresses"
 		if i > 0 {
 			name = ""
 		}
-		rows = append(rows, row{name, addr})
+		// The whole is too long for a terminal: it ends in /p2p/ and the peer.
+		rows = append(rows, row{name, strings.TrimSuffix(addr, "/p2p/"+s.Peer)})
 	}
+	erasure, _, _ := strings.Cut(s.Erasure, ";")
 	printRows(w, append(
 		rows,
 		row{"peers", fmt.Sprintf("%d, %d waiting for mail", s.Peers, s.Waiting)},
@@ -174,7 +184,7 @@ func printRelay(w io.Writer, s mailbox.RelayStatus) {
 		row{"damaged", fmt.Sprint(s.Damaged)},
 		row{"taken back", fmt.Sprintf("%d, by their senders", s.Unsent)},
 		row{"days erased", fmt.Sprint(s.Erased)},
-		row{"erasure", s.Erasure},
+		row{"erasure", erasure},
 		row{"memory", fmt.Sprintf("%s heap, %d goroutines", mib(int64(s.Heap)), s.Goroutines)},
 	))
 }
@@ -230,7 +240,7 @@ envelope; the relay can't find one by what it says.`,
 			if err != nil {
 				return err
 			}
-			unlock, err := lockProfile(c.Dir)
+			unlock, err := lockRelay(c.Dir)
 			if err != nil {
 				return explain(err)
 			}

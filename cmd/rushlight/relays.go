@@ -74,6 +74,10 @@ who calls whom by network name and address, never what is said.`,
 			return a.print(out, func(w io.Writer) {
 				for _, r := range m.Mailboxes {
 					fmt.Fprintf(w, "%s  mailbox: %s\n", r.Peer, mailboxState(r))
+					if r.State == api.MailboxDown || r.State == api.MailboxWanted {
+						// What an operator who hosts by a list has to be told.
+						fmt.Fprintf(w, "    its key: %s\n", r.Key)
+					}
 				}
 				for _, r := range s.Relays {
 					fmt.Fprintf(w, "%s  %s\n", r.Peer, relayState(r))

@@ -15,6 +15,7 @@ const (
 // Mailbox is a relay at which mail for this profile waits.
 type Mailbox struct {
 	Peer   string       `json:"peer"`
+	Key    string       `json:"key"` // of the mailbox, for an operator who lists those that may be
 	Addrs  List[string] `json:"addrs"`
 	State  string       `json:"state"`
 	Why    string       `json:"why"`    // of MailboxDown

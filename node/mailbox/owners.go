@@ -81,7 +81,11 @@ func (o *ownerStream) begin() error {
 		return fmt.Errorf("%w: the proof of a mailbox doesn't hold", errProtocol)
 	}
 	o.owner = a.Mailbox
-	if o.handle, o.found, err = k.shelf.Login(o.owner); err != nil {
+	login := k.shelf.Login
+	if k.unlisted(o.owner) {
+		login = k.shelf.Look
+	}
+	if o.handle, o.found, err = login(o.owner); err != nil {
 		return errors.Join(err, write(o.s, refusal(err).Append(nil)))
 	}
 	return o.sayState()
@@ -199,12 +203,21 @@ func (o *ownerStream) create(c *wire.Create) error {
 	if o.k.draining.Load() || !o.found && !o.k.creates.Allow() {
 		return &wire.Err{Code: wire.CodeBusy, RetryAfter: retryDrain}
 	}
+	if o.k.unlisted(o.owner) {
+		return &wire.Err{Code: wire.CodeRefused}
+	}
 	token, allowed := o.k.mayHost(o.owner, c.Proof)
 	handle, err := o.k.shelf.Create(o.owner, c, token, allowed)
 	if err == nil {
 		o.handle, o.found = handle, true
 	}
 	return err
+}
+
+// unlisted reports whether a mailbox has no place here any more: it may be
+// emptied until its lease ends.
+func (k *Keeper) unlisted(owner [32]byte) bool {
+	return k.cfg.Hosting == wire.HostList && (k.cfg.Allow == nil || !k.cfg.Allow(owner))
 }
 
 func (k *Keeper) mayHost(owner [32]byte, proof []byte) (token [16]byte, ok bool) {
@@ -222,7 +235,7 @@ func (k *Keeper) mayHost(owner [32]byte, proof []byte) (token [16]byte, ok bool)
 	case wire.HostToken:
 		return checkToken(k.cfg.TokenKey, proof)
 	case wire.HostList:
-		return token, k.cfg.Allow != nil && k.cfg.Allow(owner)
+		return token, true // or it had been refused
 	}
 	return token, false
 }

@@ -113,6 +113,15 @@ func (g *group) saveAll(b *box) {
 // Login finds an owner's mailbox and renews its lease. found is false when
 // there is none, or it was closed.
 func (s *Shelf) Login(owner [32]byte) (handle uint64, found bool, err error) {
+	return s.login(owner, true)
+}
+
+// Look is Login for an owner whose lease is to end: it isn't renewed.
+func (s *Shelf) Look(owner [32]byte) (handle uint64, found bool, err error) {
+	return s.login(owner, false)
+}
+
+func (s *Shelf) login(owner [32]byte, renew bool) (handle uint64, found bool, err error) {
 	err = s.db.View(func(tx *badger.Txn) error {
 		raw, err := get(tx, keyOwner(owner))
 		if raw == nil || err != nil {
@@ -127,7 +136,7 @@ func (s *Shelf) Login(owner [32]byte) (handle uint64, found bool, err error) {
 	}
 	err = s.do(0, func(g *group) error {
 		b := g.box(handle)
-		if found = b != nil && !b.closed; found && b.lease != g.day.today+s.o.Lease {
+		if found = b != nil && !b.closed; found && renew && b.lease != g.day.today+s.o.Lease {
 			b.lease = g.day.today + s.o.Lease
 			g.saveAll(b)
 		}
