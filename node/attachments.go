@@ -62,7 +62,11 @@ func (n *Node) source(a api.Attachment) (src files.Source, c io.Closer, err erro
 // attachments takes in what a request sends besides its text.
 func (n *Node) attachments(ctx context.Context, r api.SendRequest) ([]message.File, func(bool), error) {
 	if r.Forward == "" {
-		return n.attach(ctx, r.Files)
+		out, done, err := n.attach(ctx, r.Files)
+		if err == nil && r.Voice != nil {
+			out[0].Voice = &message.Voice{Duration: uint32(r.Voice.Duration), Bars: r.Voice.Wave}
+		}
+		return out, done, err
 	}
 	id, err := message.ParseID(r.Forward)
 	if err != nil {
@@ -120,7 +124,7 @@ func (n *Node) forwarded(ctx context.Context, v *engine.View) ([]message.File, f
 		return nil, nil, apiError(err)
 	}
 	for i := range out {
-		out[i].Thumbnail, out[i].Rest = v.Files[i].Thumbnail, v.Files[i].Rest
+		out[i].Thumbnail, out[i].Voice, out[i].Rest = v.Files[i].Thumbnail, v.Files[i].Voice, v.Files[i].Rest
 	}
 	return out, done, nil
 }
@@ -132,6 +136,9 @@ func (n *Node) filesJSON(v *engine.View) (out []api.File) {
 		j := api.File{
 			ID: api.FileID(v.ID.String(), i), Name: f.Name, Type: f.Type, Size: int64(f.Size), SHA256: hexOf(f.SHA256),
 			Have: int64(have), State: string(state), Thumbnail: base64.StdEncoding.EncodeToString(f.Thumbnail),
+		}
+		if f.Voice != nil {
+			j.Voice = &api.Voice{Duration: int64(f.Voice.Duration), Wave: f.Voice.Bars}
 		}
 		j.SaveAs = files.SafeName(f.Name, n.files.Kind(v.ID, i))
 		if kind := n.files.Kind(v.ID, i); kind != "" && kind != f.Type {

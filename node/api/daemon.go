@@ -229,6 +229,7 @@ type SendRequest struct {
 	To             string
 	Text           string // 1 to MaxText bytes of UTF-8, or none with Files; the doors have checked it
 	Files          []Attachment
+	Voice          *Voice // of the only file, when it is a recording; nil otherwise
 	IdempotencyKey string // empty: none
 
 	// Expires and Burn say how long the message lives. Nil is what the

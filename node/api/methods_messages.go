@@ -53,6 +53,7 @@ type sendParams struct {
 
 	Attachments OneOrMany `json:"attachments"`
 	Attachment  OneOrMany `json:"attachment"`
+	Voice       *Voice    `json:"voice"`    // of the only attachment, when it is a recording
 	Original    bool      `json:"original"` // send files as they are, with their metadata
 	FullSize    bool      `json:"fullSize"` // don't make pictures smaller
 
@@ -137,6 +138,9 @@ func decodeSend(params []byte) (sendParams, error) {
 	if p.shown, err = p.preview(); err != nil {
 		return p, err
 	}
+	if err = checkVoice(p.Voice, len(p.files)); err != nil {
+		return p, err
+	}
 	if p.Forward != "" {
 		if p.Message != "" || len(p.files) > 0 || p.shown != nil {
 			return p, Errorf(CodeUsage, "a forwarded message has no text of its own")
@@ -193,7 +197,7 @@ func (c *conn) send(ctx context.Context, params []byte, before <-chan struct{}, 
 		req := SendRequest{
 			To: to, Text: p.Message, IdempotencyKey: p.IdempotencyKey,
 			Expires: (*time.Duration)(p.Expires), Burn: (*time.Duration)(p.Burn),
-			ReplyTo: p.ReplyTo, Forward: p.Forward, Markdown: p.Markdown, Mentions: p.Mentions, Files: p.files, Preview: p.shown,
+			ReplyTo: p.ReplyTo, Forward: p.Forward, Markdown: p.Markdown, Mentions: p.Mentions, Files: p.files, Voice: p.Voice, Preview: p.shown,
 		}
 		if p.QuoteTimestamp != 0 && p.QuoteAuthor != "" && p.ReplyTo == "" {
 			// What can't be found is answered without a quote, as there.

@@ -252,6 +252,7 @@ type File struct {
 	Have   int64  `json:"have"` // bytes on this device
 
 	SaveAs    string `json:"saveAs"`              // a name that is safe on every system
+	Voice     *Voice `json:"voice,omitempty"`     // of a recording
 	Claimed   string `json:"claimed,omitempty"`   // the type its author gave it, when that is another
 	State     string `json:"state"`               // as of a transfer
 	Thumbnail string `json:"thumbnail,omitempty"` // a small JPEG, in base64

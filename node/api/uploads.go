@@ -29,6 +29,31 @@ const (
 	ChangeRefused = "refused" // it can only be sent as it is; Why says so
 )
 
+// Voice is what is shown of a recording before it is played.
+type Voice struct {
+	Duration int64  `json:"duration"` // ms
+	Wave     []byte `json:"wave"`     // how loud it is, part by part, a byte each; in base64
+}
+
+// Limits of a [Voice].
+const (
+	maxVoice = 3_600_000 // ms
+	maxBars  = 128
+)
+
+// checkVoice refuses what isn't of the only file of a message.
+func checkVoice(v *Voice, files int) error {
+	switch {
+	case v == nil:
+		return nil
+	case files != 1:
+		return Errorf(CodeUsage, "a recording is sent by itself")
+	case v.Duration < 1 || v.Duration > maxVoice || len(v.Wave) < 1 || len(v.Wave) > maxBars:
+		return Errorf(CodeUsage, "a recording lasts up to an hour, and is drawn with 1 to %d bars", maxBars)
+	}
+	return nil
+}
+
 // uploadIDSize is the length of the id of an upload.
 const uploadIDSize = 32
 

@@ -41,6 +41,7 @@ func bodies() map[string]*message.Body {
 		"timer":      {Type: message.TypeTimer, Salt: [16]byte{1}, Timer: life},
 		"timer off":  {Type: message.TypeTimer, Salt: [16]byte{1}},
 		"file":       {Type: message.TypeFiles, Salt: [16]byte{1}, Files: []message.File{{Name: "a", Size: 1, Key: file.Key{1}, Root: file.Name{2}}}},
+		"voice":      {Type: message.TypeFiles, Salt: [16]byte{1}, Files: []message.File{{Name: "voice.webm", Size: 9, Key: file.Key{1}, Root: file.Name{2}, Voice: &message.Voice{Duration: 600_000, Bars: []byte{0, 255, 7}}}}},
 		"files": {
 			Type: message.TypeFiles, Text: "ü @ann!", Salt: [16]byte{1}, Lifetime: life, ReplyTo: message.ID{2}, Forwarded: true,
 			Styles: styles, Mentions: mentions, Files: []message.File{
@@ -99,6 +100,10 @@ func TestBodyRules(t *testing.T) {
 		"file with a bell":         {"file", func(b *message.Body) { b.Files[0].Name = "a\a" }, message.ErrFileName},
 		"file without a key":       {"file", func(b *message.Body) { b.Files[0].Key = file.Key{} }, wire.ErrMalformed},
 		"file too large":           {"file", func(b *message.Body) { b.Files[0].Size = 1<<40 + 1 }, wire.ErrMalformed},
+		"voice without bars":       {"file", func(b *message.Body) { b.Files[0].Voice = &message.Voice{Duration: 1} }, wire.ErrMalformed},
+		"voice of many bars":       {"file", func(b *message.Body) { b.Files[0].Voice = &message.Voice{Duration: 1, Bars: make([]byte, 129)} }, wire.ErrMalformed},
+		"voice of no length":       {"file", func(b *message.Body) { b.Files[0].Voice = &message.Voice{Bars: make([]byte, 1)} }, wire.ErrMalformed},
+		"voice too long":           {"file", func(b *message.Body) { b.Files[0].Voice = &message.Voice{Duration: 3_600_001, Bars: make([]byte, 1)} }, wire.ErrMalformed},
 		"thumbnail too large":      {"file", func(b *message.Body) { b.Files[0].Thumbnail = make([]byte, 12<<10+1) }, wire.ErrMalformed},
 		"odd media type":           {"file", func(b *message.Body) { b.Files[0].Type = "a b" }, wire.ErrMalformed},
 		"too many files":           {"file", func(b *message.Body) { b.Files = slices.Repeat(b.Files, 17) }, message.ErrFiles},

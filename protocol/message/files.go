@@ -14,9 +14,11 @@ import (
 // Limits of files of a message (spec §9.3).
 const (
 	MaxFiles     = 16
-	MaxFileName  = 255    // bytes of UTF-8
-	MaxFileType  = 127    // bytes
-	MaxThumbnail = 12_288 // bytes
+	MaxFileName  = 255       // bytes of UTF-8
+	MaxFileType  = 127       // bytes
+	MaxThumbnail = 12_288    // bytes
+	MaxVoice     = 3_600_000 // ms
+	MaxBars      = 128
 )
 
 // Record types of a file.
@@ -28,6 +30,7 @@ const (
 	fileKey
 	fileRoot
 	fileThumbnail
+	fileVoice
 )
 
 // What a file is refused for.
@@ -46,8 +49,19 @@ type File struct {
 	Key       file.Key
 	Root      file.Name
 	Thumbnail []byte // a small JPEG; empty is none
+	Voice     *Voice // of something that was said; nil for everything else
 	// Rest are the records this version does not know.
 	Rest []wire.Record
+}
+
+// Voice is what is shown of a recording before it is played.
+type Voice struct {
+	Duration uint32 // ms, 1 to MaxVoice
+	Bars     []byte // how loud it is, part by part, 1 to MaxBars of them
+}
+
+func (v *Voice) ok() bool {
+	return v.Duration > 0 && v.Duration <= MaxVoice && len(v.Bars) > 0 && len(v.Bars) <= MaxBars
 }
 
 // CheckFileName returns [ErrFileName] for what can't be the name of a file. It
@@ -68,7 +82,8 @@ func (f *File) check() error {
 	if err := CheckFileName(f.Name); err != nil {
 		return err
 	}
-	bad := f.Size > file.MaxSize || len(f.Type) > MaxFileType || len(f.Thumbnail) > MaxThumbnail || f.Key == file.Key{} || f.Root == file.Name{}
+	bad := f.Size > file.MaxSize || len(f.Type) > MaxFileType || len(f.Thumbnail) > MaxThumbnail || f.Key == file.Key{} || f.Root == file.Name{} ||
+		f.Voice != nil && !f.Voice.ok()
 	for _, c := range []byte(f.Type) {
 		bad = bad || c < '!' || c > '~'
 	}
@@ -88,6 +103,9 @@ func (f *File) marshal() []byte {
 	w.Record(fileHash, f.SHA256[:]).Record(fileKey, f.Key[:]).Record(fileRoot, f.Root[:])
 	if len(f.Thumbnail) > 0 {
 		w.Record(fileThumbnail, f.Thumbnail)
+	}
+	if f.Voice != nil {
+		w.Record(fileVoice, wire.NewWriter(nil).U32(f.Voice.Duration).Raw(f.Voice.Bars).Out())
 	}
 	for _, r := range f.Rest {
 		w.Record(r.Type, r.Value)
@@ -134,7 +152,7 @@ func readFiles(r *wire.Reader) (out []File) {
 func readFile(recs []wire.Record, r *wire.Reader) (f File) {
 	held := 0
 	for i, rec := range recs {
-		if rec.Type > fileThumbnail {
+		if rec.Type > fileVoice {
 			f.Rest = recs[i:]
 			break
 		}
@@ -155,6 +173,8 @@ func readFile(recs []wire.Record, r *wire.Reader) (f File) {
 			f.Root = v.A32()
 		case fileThumbnail:
 			f.Thumbnail = v.Rest()
+		case fileVoice:
+			f.Voice = &Voice{Duration: v.U32(), Bars: v.Rest()}
 		default:
 			r.Fail("unknown record of a file")
 		}

@@ -66,6 +66,8 @@ func TestMain(m *testing.M) {
 			chromedp.Flag("disable-renderer-backgrounding", true),
 			chromedp.Flag("disable-backgrounding-occluded-windows", true),
 			chromedp.Flag("lang", "en-GB"),
+			chromedp.Flag("use-fake-device-for-media-stream", true), // a microphone that beeps
+			chromedp.Flag("use-fake-ui-for-media-stream", true),
 			chromedp.WindowSize(1180, 760),
 			chromedp.WSURLReadTimeout(patience),
 		)

@@ -11,12 +11,14 @@ import { t } from "./lang"
 import { failed, tried } from "./notice"
 import { post } from "./outbox"
 import { enterSends } from "./prefs"
+import { canRecord, record, Recorder, recordingFor } from "./record"
 import { call, link } from "./rpc"
 import { chats, contacts, self, shown } from "./store"
 import { Suggestions, useSuggestions } from "./suggest"
 import { marked, Name, plain } from "./text"
 import { MessageTimer, timerWords } from "./timers"
 import type { Draft, Message, Timers } from "./types"
+import type { Upload } from "./uploads"
 
 const answering = signal<Message | null>(null)
 const editing = signal<Message | null>(null)
@@ -134,6 +136,16 @@ export function Composer({ with: who }: { with: string }) {
     e.preventDefault()
     add(who, files)
   }
+  /** say sends what was recorded, with what was chosen for the next message. */
+  const say = (u: Upload) => {
+    post(who, "", {
+      ...(answering.value && { replyTo: answering.value.id }),
+      ...(timer && { expires: timer.expires ?? "off", burn: timer.burn ?? "off" }),
+    }, [u])
+    answering.value = null
+    setTimer(null)
+    focus()
+  }
   const dropping = useDrop(who)
   const files = tray(who)
   const nothing = !text.trim() && (!!editing.value || files.files.length === 0)
@@ -150,7 +162,7 @@ export function Composer({ with: who }: { with: string }) {
       {dropping && <p class="drop-here" role="status"><Icon name="clip" />{t("attach.drop")}</p>}
       {!editing.value && <TrayView who={who} />}
       <Suggestions of={suggest} />
-      <div class="write">
+      {recordingFor(who) ? <Recorder post={say} /> : <div class="write">
         <AttachButton who={who} disabled={!!editing.value} />
         <button type="button" class="icon" aria-label={t("emoji.title")} title={t("emoji.title")} aria-haspopup="dialog" onClick={(e) => menu(t("emoji.title"), e.currentTarget, <EmojiGrid chosen={insert} />)}><Icon name="smile" /></button>
         <button
@@ -165,8 +177,9 @@ export function Composer({ with: who }: { with: string }) {
           aria-autocomplete={suggest.open ? "list" : undefined}
           onInput={(e) => change(e.currentTarget.value)} onKeyDown={keydown} onPaste={paste}
         />
+        {nothing && !editing.value && canRecord() && <button type="button" class="icon" aria-label={t("voice.record")} title={t("voice.record")} onClick={() => tried(() => record(who))}><Icon name="mic" /></button>}
         <button class="icon send" aria-label={t(editing.value ? "edit.save" : "send")} title={t(editing.value ? "edit.save" : "send")} disabled={nothing || !editing.value && unsendable(files)}><Icon name={editing.value ? "tick" : "send"} /></button>
-      </div>
+      </div>}
     </form>
   )
 }

@@ -115,7 +115,7 @@ export function line(m: Message): string {
   if (m.deleted) return t("message.deleted")
   if (m.kind === "timer") return t("message.timer.short")
   if (m.kind === "newer") return t("message.newer")
-  if (!m.text && m.files.length > 0) return plain(m.files[0].name)
+  if (!m.text && m.files.length > 0) return m.files[0].voice ? t("voice.title") : plain(m.files[0].name)
   return m.text.slice(0, 200)
 }
 
