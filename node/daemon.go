@@ -59,6 +59,7 @@ func (n *Node) Add(ctx context.Context, r api.AddRequest) (api.Contact, error) {
 			return api.Contact{}, apiError(err)
 		}
 	}
+	n.engine.Refusal(inv.Account) // of an earlier invite, for which nobody waited
 	if err := n.engine.Join(ctx, inv, r.Link, r.Petname, r.Replace); err != nil {
 		return api.Contact{}, apiError(err)
 	}

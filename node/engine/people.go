@@ -63,7 +63,7 @@ func (e *Engine) Approve(ctx context.Context, a identity.AccountID) error {
 // Asks reports whether a contact waits for this person's approval, and not
 // this person for theirs.
 func (e *Engine) Asks(c *Contact) (asks bool, err error) {
-	if c.State != record.ContactPending {
+	if c.State != record.ContactPending || len(c.Card) == 0 { // without a card: an invite of theirs was of no use
 		return false, nil
 	}
 	err = e.store.View(func(tx *storage.Tx) error {

@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	cdppage "github.com/chromedp/cdproto/page"
 )
 
 // A naked proxy is the daemon without what protects it: it makes every request
@@ -52,12 +55,14 @@ func naked(t *testing.T, d *daemon) string {
 // evil is a page of somebody else, on another port of this machine.
 func evil(t *testing.T) (origin string) {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprint(w, "<!doctype html><title>elsewhere</title><p>elsewhere</p>")
-	}))
+	s := httptest.NewServer(http.HandlerFunc(elsewhere))
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+func elsewhere(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html")
+	fmt.Fprint(w, "<!doctype html><title>elsewhere</title><p>elsewhere</p>")
 }
 
 // good tells whether a code still is: whoever asks first gets in.
@@ -124,6 +129,22 @@ func TestOtherPages(t *testing.T) {
 		t.Errorf("the control: an unprotected picture is %s", s)
 	}
 
+	frame := func(to string) string {
+		t.Helper()
+		get[bool](tab, fmt.Sprintf(`new Promise((yes) => { document.querySelector("iframe")?.remove(); const i = document.createElement("iframe"); i.onload = () => yes(true); i.src = %s; document.body.append(i) })`, quote(to+"/")))
+		tree := call(tab, cdppage.GetFrameTree, cdp.Empty{}).FrameTree
+		if len(tree.ChildFrames) != 1 {
+			t.Fatalf("there are %d frames", len(tree.ChildFrames))
+		}
+		return tree.ChildFrames[0].Frame.URL
+	}
+	if s := frame(d.origin()); strings.HasPrefix(s, d.origin()) {
+		t.Errorf("another page's frame has the page: %s", s)
+	}
+	if s := frame(bare); !strings.HasPrefix(s, bare) {
+		t.Errorf("the control: the frame with the unprotected page: %s", s)
+	}
+
 	// Rebinding: the address of this machine under another name.
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(d.origin(), "http://"))
 	if err != nil {
@@ -172,6 +193,68 @@ func TestStolenLink(t *testing.T) {
 	other.open(d.origin())
 	other.says("The page opens with a link")
 	first.calm()
+
+	// The control: a link that nobody has used yet does let the second one in.
+	second.open("about:blank")
+	second.open(d.newLink())
+	second.wait(`document.querySelector(".shell")`)
+
+	// A page on another port of this machine gets whatever is in a cookie, which
+	// is the control, and nothing of what the page keeps.
+	second.do(`document.cookie = "seen=1"`)
+	second.open(evil(t))
+	second.wait(`document.title === "elsewhere"`)
+	if s := second.text("document.cookie"); s != "seen=1" {
+		t.Errorf("the control: the cookie of another port is %q", s)
+	}
+	if n := get[int](second, "sessionStorage.length + localStorage.length"); n != 0 {
+		t.Errorf("another port has %d things of the page", n)
+	}
+}
+
+// The page is at loopback addresses alone: whoever shares the network with this
+// machine finds nothing at its port.
+func TestOtherMachines(t *testing.T) {
+	t.Parallel()
+	d := confirmed(t, "Ann")
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	outside := ""
+	for _, a := range all {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && !n.IP.IsLoopback() {
+			outside = n.IP.String()
+		}
+	}
+	if outside == "" {
+		t.Skip("this machine has no address but loopback ones")
+	}
+	to := strings.Replace(d.origin(), "127.0.0.1", outside, 1)
+	tab := newTab(t)
+	tab.open(to)
+	if s := tab.text("location.href"); strings.HasPrefix(s, to) && get[bool](tab, `!!document.querySelector("#app")`) {
+		t.Errorf("the page is at %s", s)
+	}
+
+	// The control: what listens everywhere is found there.
+	ln, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(elsewhere))
+	if err := s.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.Listener = ln
+	s.Start()
+	t.Cleanup(s.Close)
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tab.open("http://" + net.JoinHostPort(outside, port) + "/")
+	tab.wait(`document.title === "elsewhere"`)
 }
 
 // A link is good for a minute.

@@ -90,11 +90,40 @@ func TestBidi(t *testing.T) {
 			t.Errorf("%s is a %s", sel, s)
 		}
 	}
-	// A claimed name with such characters is refused before it gets here, and
-	// the page would show a mark instead.
-	if s := a.text(`(() => { document.title = "x"; return [...document.querySelectorAll("bdi")].some((x) => /[\u202a-\u202e\u2066-\u2069]/.test(x.textContent)) })()`); s != "false" {
+	// A name with such characters is refused before it gets here. If it came all
+	// the same, the page would show marks in their place.
+	a.do(`((was) => { JSON.parse = (s) => was(s.replaceAll('"Bob"', ` + quote(quote(trick)) + `)) })(JSON.parse)`)
+	ann.call("rename", map[string]string{"who": "Bob", "as": "Bob"}, nil)
+	marks := strings.Map(func(r rune) rune {
+		if r == '\u202e' || r == '\u2066' {
+			return '\ufffd'
+		}
+		return r
+	}, trick)
+	a.wait(`[".thread header .name", "[data-chat] .name", ".message .from bdi"].every((x) => document.querySelector(x).textContent === ` + quote(marks) + `)`)
+	if get[bool](a, `[...document.querySelectorAll("bdi, [aria-label], [title]")].some((x) => /[\u202a-\u202e\u2066-\u2069]/.test(x.getAttribute("aria-label") + x.title + (x.matches("bdi") ? x.textContent : "")))`) {
 		t.Error("a name has characters that turn text around")
 	}
-	_ = ann
+
+	// The controls: where the same is put beside other text as it is, what stands
+	// after it moves in front of it.
+	tab := newTab(t)
+	tab.open(evil(t))
+	turned := func(element, text string) bool {
+		t.Helper()
+		return get[bool](tab, `(() => {
+			const p = document.body.appendChild(document.createElement("p")), name = document.createElement(`+quote(element)+`), after = document.createElement("span")
+			name.textContent = `+quote(text)+`
+			after.textContent = "14:05"
+			p.append(name, after)
+			return after.getBoundingClientRect().left < name.getBoundingClientRect().left
+		})()`)
+	}
+	if !turned("span", trick) {
+		t.Error("the control: nothing was turned around")
+	}
+	if turned("bdi", "\u202egnp.exe") {
+		t.Error("an isolated name turns around what stands after it")
+	}
 	a.calm()
 }

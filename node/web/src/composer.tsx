@@ -54,11 +54,11 @@ export function Composer({ with: who }: { with: string }) {
   useEffect(() => {
     answering.value = null
     editing.value = null
-    loadDraft(who).then((d) => {
+    loadDraft(who).then(async (d) => {
       if (!d || !area.current || area.current.value) return
       setText(d.text)
-      const m = d.replyTo && conversation.messages.value.find((x) => x.id === d.replyTo)
-      if (m) answering.value = m
+      const m = d.replyTo && await call<{ message: Message }>("message", { id: d.replyTo }).then((r) => r.message, () => null)
+      if (m && !m.deleted && !answering.value && conversation.id.value === who) answering.value = m
     })
     if (!matchMedia("(pointer: coarse)").matches) area.current?.focus()
     return () => flushDraft()

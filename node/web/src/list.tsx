@@ -63,6 +63,8 @@ export function MessageList({ with: who }: { with: string }) {
     if (a) {
       const li = item(a.key)
       if (li && Math.abs(place(s, li) - a.offset) > 0.5) s.scrollTop += place(s, li) - a.offset
+      // What begins at the top isn't scrolled, and may still not show the end.
+      if (s.scrollHeight - s.scrollTop - s.clientHeight >= endZone) setAway(true)
     } else s.scrollTop = s.scrollHeight
     top.current = s.scrollTop
   }

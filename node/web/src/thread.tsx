@@ -48,7 +48,7 @@ export function Thread({ with: id }: { with: string }) {
       </header>
       <Notices id={id} />
       <MessageList with={id} />
-      {k?.state === "approved" && !k.keyChanged && <Composer with={id} />}
+      {k && (k.state === "approved" || k.state === "pending" && !k.request) && !k.keyChanged && <Composer with={id} />}
     </section>
   )
 }

@@ -1,0 +1,125 @@
+//go:build linux
+
+package browser_test
+
+import (
+	"fmt"
+	"net"
+	"testing"
+
+	"rushlight/node/api"
+)
+
+// Somebody who was verified and comes back with another key gets nothing until
+// the numbers were compared again, and the page says so.
+func TestKeyChange(t *testing.T) {
+	t.Parallel()
+	ann, bob := confirmed(t, "Ann"), confirmed(t, "Bob")
+	befriend(t, ann, bob)
+	number := func(d *daemon) string {
+		t.Helper()
+		var v api.Verification
+		d.call("verify", map[string]string{"who": "Ann"}, &v)
+		return v.Number
+	}
+	ann.call("rename", map[string]string{"who": "Bob", "as": "Bob"}, nil)
+	ann.call("verify", map[string]string{"who": "Bob", "number": number(bob)}, nil)
+	a := openPage(t, ann)
+	a.chat("Bob")
+	a.wait(`document.querySelector(".thread header svg[aria-label=Verified]") && document.querySelector("#composer")`)
+	bob.stop()
+
+	other := confirmed(t, "Bob")
+	var inv api.Invite
+	other.call("invite", struct{}{}, &inv)
+	ann.call("add", map[string]any{"link": inv.Link, "as": "Bob", "replace": true}, nil)
+	until(t, "the other one is a contact", func() bool {
+		var r struct{ Contacts []api.Contact }
+		other.call("contacts", struct{}{}, &r)
+		return len(r.Contacts) == 1 && r.Contacts[0].State == api.ContactApproved
+	})
+	row := `document.querySelector("[data-chat=` + other.account + `]")`
+	a.wait(row)
+	a.do(row + ".click()")
+	a.wait(`document.querySelector(".notice[role=alert]")?.textContent.includes("Bob has another key than the one you verified")`)
+	a.wait(`!document.querySelector("#composer")`)
+	a.picture("key-change")
+	a.do(`document.querySelector(".notice button").click()`)
+	a.fill("#their-number", number(other))
+	a.press("Compare")
+	a.wait(`document.querySelector("#composer") && !document.querySelector(".notice")`)
+	a.write("is it you?")
+	o := openPage(t, other)
+	o.chat("Ann")
+	o.says("is it you?")
+	a.calm()
+	o.calm()
+}
+
+// A message that was refused says so and can be tried again; nothing of it is
+// lost, and it arrives once when that has become possible.
+func TestFailedMessage(t *testing.T) {
+	t.Parallel()
+	ann, bob, carol := confirmed(t, "Ann"), confirmed(t, "Bob"), confirmed(t, "Carol")
+	// Bob is where his invite says, also later.
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", ln.Addr().(*net.TCPAddr).Port)
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	bob.stop()
+	bob.start("--listen", at)
+	var inv api.Invite
+	bob.call("invite", struct{}{}, &inv)
+	carol.call("add", map[string]string{"link": inv.Link}, nil)
+	until(t, "the invite is used", func() bool {
+		var r struct{ Contacts []api.Contact }
+		bob.call("contacts", struct{}{}, &r)
+		return len(r.Contacts) == 1
+	})
+	bob.stop()
+
+	// Ann has the same one, and writes before she can know.
+	a := openPage(t, ann)
+	a.press("Accept an invite")
+	a.fill("#add-link", inv.Link)
+	a.fill("#add-as", "Bob")
+	a.press("Accept")
+	a.says("Bob hasn’t answered the invite yet.")
+	a.write("let me in")
+	a.wait(message("let me in") + `.querySelector(".state.queued")`)
+	bob.start("--listen", at)
+	ann.stop()
+	ann.start() // now she tries again at once
+	a.wait(message("let me in") + `.querySelector(".state.failed") && ` + message("let me in") + `.querySelector(".trouble")`)
+	a.picture("failed-message")
+
+	// Not yet; and then it is.
+	a.press("Try again")
+	a.wait(`document.querySelector(".pending .trouble")?.textContent.includes("answered your invite")`)
+	bob.call("invite", struct{}{}, &inv)
+	ann.call("add", map[string]string{"link": inv.Link}, nil)
+	b := openPage(t, bob)
+	b.chat("Ann")
+	a.press("Try again")
+	b.says("let me in")
+	a.wait(message("let me in") + `.querySelector(".state.delivered")`)
+	for _, p := range []*page{a, b} {
+		if n := get[int](p, `[...document.querySelectorAll(".log .text")].filter((x) => x.textContent === "let me in").length`); n != 1 {
+			t.Errorf("it is there %d times", n)
+		}
+	}
+
+	// What can't be sent at all is given back, or thrown away.
+	a.do(`document.querySelector("#composer").focus()`)
+	a.do(`document.execCommand("insertText", false, "x".repeat(70000))`)
+	a.keys(enter)
+	a.wait(`document.querySelector(".pending .trouble")?.textContent.includes("too long")`)
+	a.press("Discard")
+	a.wait(`!document.querySelector(".pending")`)
+	a.calm()
+	b.calm()
+}
