@@ -22,6 +22,7 @@ const (
 	lastsLong    = 20 * time.Hour // a beacon is found for this long, and then some
 	thriftLater  = time.Hour
 	poorlyPlaced = 15 * time.Second // until a beacon with few copies is put again
+	poorTimes    = 3                // each four times as long after the one before
 )
 
 // publication is how far this device's beacon is.
@@ -66,15 +67,7 @@ func (f *Finder) publish(ctx context.Context) {
 			f.log.Debug("putting the beacon", "error", err)
 		}
 	default:
-		p.pause, p.done, p.copies = 0, now, copies
-		p.next = f.nextPut(now)
-		// A network that is just beginning, or is in pieces.
-		if copies < enoughCopies && p.poor < 3 {
-			p.next = now.Add(poorlyPlaced << (2 * p.poor))
-			p.poor++
-		} else {
-			p.poor = 0
-		}
+		p.placed(copies, now, f.nextPut(now))
 	}
 	if p.again {
 		p.again, p.next = false, now
@@ -90,12 +83,32 @@ func (f *Finder) postpone(now time.Time) bool {
 	defer f.mu.Unlock()
 	p := &f.pub
 	if saving == host.Ample || now.Sub(p.done) > lastsLong || p.rev != f.rev {
-		p.full = p.rev != f.rev || p.done.IsZero() || p.poor > 0
-		p.rev = f.rev
+		p.begin(f.rev)
 		return false
 	}
 	p.busy, p.next = false, now.Add(thriftLater)
 	return true
+}
+
+// begin says what is put now. What is new may have few copies at first, however
+// it went with what was put before.
+func (p *publication) begin(rev int) {
+	p.full = p.rev != rev || p.done.IsZero() || p.poor > 0
+	if p.rev != rev {
+		p.rev, p.poor = rev, 0
+	}
+}
+
+// placed says how many copies there are of what was put, which is put again at
+// next. In a network that is just beginning, or is in pieces, that is sooner.
+func (p *publication) placed(copies int, now, next time.Time) {
+	p.pause, p.done, p.copies, p.next = 0, now, copies, next
+	if copies >= enoughCopies || p.poor == poorTimes {
+		p.poor = 0
+		return
+	}
+	p.next = now.Add(poorlyPlaced << (2 * p.poor))
+	p.poor++
 }
 
 // nextPut is when the beacon is put next: after eight hours, or before the next
