@@ -77,7 +77,7 @@ func (p *profile) mailbox(r *relay) {
 
 func (p *profile) until(what string, done func() bool) {
 	p.t.Helper()
-	late := time.After(40 * time.Second)
+	late := time.After(2 * time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !done() {
@@ -91,7 +91,7 @@ func (p *profile) until(what string, done func() bool) {
 
 func (p *profile) send(to, text, state string) string {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	s, err := p.Send(ctx, api.SendRequest{To: to, Text: text})
 	if err != nil {
@@ -117,26 +117,33 @@ func (p *profile) count(with, text string) (n int) {
 	return n
 }
 
-// TestRelayHoldsMail leaves messages for somebody who is away at two relays.
-// One relay is gone when they are left, and comes back; the other is gone when
-// they are fetched.
-func TestRelayHoldsMail(t *testing.T) {
-	dir := t.TempDir()
+// bobIsAway makes two contacts, of whom bob, who has mailboxes at two relays, is
+// off in the end. prepare is called before they meet.
+func bobIsAway(t *testing.T, dir string, prepare func(a *profile, r1 *relay)) (a *profile, r1, r2 *relay, ann, bob string) {
+	t.Helper()
 	for _, d := range []string{"a", "b"} {
 		if err := os.Mkdir(dir+"/"+d, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r1, r2 := startRelay(t, dir+"/r1"), startRelay(t, dir+"/r2")
+	r1, r2 = startRelay(t, dir+"/r1"), startRelay(t, dir+"/r2")
 	a, b := start(t, dir+"/a", "ann"), start(t, dir+"/b", "bob")
 	b.mailbox(r1)
 	b.mailbox(r2)
-	a.mailbox(r1)
+	prepare(a, r1)
 	befriend(t, a, b)
-	bob := b.id()
-	ann := a.id()
+	ann, bob = a.id(), b.id()
 	a.sendAndWait(b, "directly")
 	b.halt()
+	return a, r1, r2, ann, bob
+}
+
+// TestRelayHoldsMail leaves messages for somebody who is away at two relays.
+// One relay is gone when they are left, and comes back; the other is gone when
+// they are fetched.
+func TestRelayHoldsMail(t *testing.T) {
+	dir := t.TempDir()
+	a, r1, r2, ann, bob := bobIsAway(t, dir, func(a *profile, r1 *relay) { a.mailbox(r1) })
 	stored := a.send(bob, "to both", api.StateStored)
 	r1.halt()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -154,7 +161,7 @@ func TestRelayHoldsMail(t *testing.T) {
 	r1.halt()
 	a.halt()
 
-	b = start(t, dir+"/b", "bob")
+	b := start(t, dir+"/b", "bob")
 	for _, text := range []string{"to both", "to one"} {
 		b.until("the mail was fetched", func() bool { return b.count(ann, text) == 1 })
 	}
@@ -174,19 +181,7 @@ func TestRelayHoldsMail(t *testing.T) {
 // that wait at two relays for somebody who is away: no relay keeps either.
 func TestTakenBackAtRelays(t *testing.T) {
 	dir := t.TempDir()
-	for _, d := range []string{"a", "b"} {
-		if err := os.Mkdir(dir+"/"+d, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r1, r2 := startRelay(t, dir+"/r1"), startRelay(t, dir+"/r2")
-	a, b := start(t, dir+"/a", "ann"), start(t, dir+"/b", "bob")
-	b.mailbox(r1)
-	b.mailbox(r2)
-	befriend(t, a, b)
-	bob, ann := b.id(), a.id()
-	a.sendAndWait(b, "before")
-	b.halt()
+	a, r1, r2, ann, bob := bobIsAway(t, dir, func(*profile, *relay) {})
 	ctx := context.Background()
 	live := func() int64 { return r1.Status().Envelopes + r2.Status().Envelopes }
 	var base int64
@@ -206,7 +201,7 @@ func TestTakenBackAtRelays(t *testing.T) {
 	}
 	a.until("it has ended at the relays", func() bool { return r1.Status().Unsent+r2.Status().Unsent == 4 })
 	a.send(bob, "after", api.StateStored)
-	b = start(t, dir+"/b", "bob")
+	b := start(t, dir+"/b", "bob")
 	b.until("the mail was fetched", func() bool { return b.count(ann, "after") == 1 })
 	for _, text := range []string{"regretted", "passing"} {
 		if b.count(ann, text) != 0 {
@@ -219,19 +214,7 @@ func TestTakenBackAtRelays(t *testing.T) {
 // with its sender.
 func TestFileThroughRelays(t *testing.T) {
 	dir := t.TempDir()
-	for _, d := range []string{"a", "b"} {
-		if err := os.Mkdir(dir+"/"+d, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r1, r2 := startRelay(t, dir+"/r1"), startRelay(t, dir+"/r2")
-	a, b := start(t, dir+"/a", "ann"), start(t, dir+"/b", "bob")
-	b.mailbox(r1)
-	b.mailbox(r2)
-	befriend(t, a, b)
-	bob, ann := b.id(), a.id()
-	a.sendAndWait(b, "directly")
-	b.halt()
+	a, r1, r2, ann, bob := bobIsAway(t, dir, func(*profile, *relay) {})
 	deposits := func() int64 { return r1.Status().Deposits + r2.Status().Deposits }
 	before := deposits()
 	content := make([]byte, 150<<10)
@@ -252,7 +235,7 @@ func TestFileThroughRelays(t *testing.T) {
 	a.until("the file is left as well", func() bool { return deposits() >= before+2+12 })
 	a.halt()
 
-	b = start(t, dir+"/b", "bob")
+	b := start(t, dir+"/b", "bob")
 	b.until("the mail was fetched", func() bool { return b.count(ann, "with a file") == 1 })
 	saved, err := b.Save(ctx, api.SaveRequest{ID: s.ID, File: 0, Path: dir + "/saved"})
 	if err != nil {

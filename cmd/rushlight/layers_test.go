@@ -85,6 +85,7 @@ var testUsers = map[string][]string{
 	"github.com/cockroachdb/datadriven":    {"rushlight/"},
 	"github.com/dgraph-io/badger/v4":       {"rushlight/node/engine", "rushlight/node/sim/"},
 	"github.com/libp2p/go-libp2p":          {"rushlight/node/sim/"},
+	"github.com/libp2p/go-libp2p-kbucket":  {"rushlight/node/sim/"},
 	"github.com/quic-go/quic-go":           {"rushlight/node/sim/"},
 	"github.com/multiformats/go-multiaddr": {"rushlight/node/sim/"},
 	"github.com/rogpeppe/go-internal":      {"rushlight/cmd/rushlight"},

@@ -65,6 +65,9 @@ func (c *client) take(ctx context.Context, f *Finder) (*Table, error) {
 	}
 	defer func() { <-c.turn }()
 	if c.table == nil {
+		if !f.servers.any() {
+			return nil, ErrNobody // and no host is made for it
+		}
 		h, err := f.cfg.Fresh()
 		if err != nil {
 			return nil, fmt.Errorf("discovery: making a host for questions: %w", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/time/rate"
 
 	"rushlight/node/host"
@@ -170,6 +171,22 @@ func (f *Finder) load() error {
 		s, err := record.ParseServer(v)
 		if err == nil {
 			f.servers.load(s)
+			for _, a := range serverInfo(s).Addrs {
+				f.cfg.Host.Answered(a, time.Unix(s.Seen, 0))
+			}
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := f.cfg.Store.Remembered(record.PeerPrefix(), func(v []byte) error {
+		r, err := record.ParsePeer(v)
+		if err == nil {
+			for _, h := range r.Addresses {
+				if a, err := ma.NewMultiaddrBytes(h.Addr); err == nil {
+					f.cfg.Host.Answered(a, time.Unix(r.Seen, 0))
+				}
+			}
 		}
 		return err
 	}); err != nil {

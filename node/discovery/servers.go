@@ -144,6 +144,13 @@ func (s *servers) candidates() (out []peer.AddrInfo) {
 	return out
 }
 
+// any reports whether there is a node to begin with.
+func (s *servers) any() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.by) > 0
+}
+
 // tell are nodes to name to a contact: some that answered of late, at public
 // addresses.
 func (s *servers) tell(now time.Time) (out []record.Server) {

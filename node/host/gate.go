@@ -13,7 +13,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
-	"golang.org/x/time/rate"
 )
 
 // gate decides which addresses are dialled, whatever libp2p has heard of them:
@@ -22,21 +21,22 @@ import (
 //   - A peer that [Host.Connect] was given addresses for, which are those of a
 //     contact's card or invite or of the local network, is dialled at these and
 //     nowhere else: what it says of itself later counts for nothing.
-//   - Any other peer, one that the DHT named, is dialled at public addresses,
-//     and no public address is dialled often for the sake of strangers.
+//   - Any other peer, one that the DHT named, is dialled at public addresses.
+//   - A public address at which nobody has answered is dialled seldom, whoever
+//     named it, unless that was the person.
 //   - A private address is dialled only inside a network that this machine is
 //     in itself, and loopback only by a host that listens nowhere else.
 //
 // So nobody can use this device to call into its own network, or to send
 // packets to a third party in numbers.
 type gate struct {
-	dialled   func(ma.Multiaddr)
-	only      func() bool // the host has no address but loopback
-	subnets   func() []netip.Prefix
-	now       func() time.Time
-	mu        sync.Mutex
-	vouched   map[peer.ID]*vouched
-	strangers map[netip.Prefix]*rate.Limiter
+	dialled  func(ma.Multiaddr)
+	only     func() bool // the host has no address but loopback
+	subnets  func() []netip.Prefix
+	now      func() time.Time
+	unproven *unproven
+	mu       sync.Mutex
+	vouched  map[peer.ID]*vouched
 }
 
 // vouched are the addresses at which a peer may be dialled.
@@ -48,19 +48,14 @@ type vouched struct {
 	used    time.Time
 }
 
-const (
-	maxVouched   = 4096
-	maxStrangers = 4096
-	// Dials to one IPv4 address or IPv6 /56 on the word of strangers.
-	strangerDials, strangerBurst = 0.1, 8
-)
+const maxVouched = 4096
 
 var _ connmgr.ConnectionGater = (*gate)(nil)
 
 func newGate() *gate {
 	return &gate{
 		dialled: func(ma.Multiaddr) {}, only: func() bool { return false }, subnets: subnets, now: time.Now,
-		vouched: map[peer.ID]*vouched{}, strangers: map[netip.Prefix]*rate.Limiter{},
+		vouched: map[peer.ID]*vouched{}, unproven: newUnproven(),
 	}
 }
 
@@ -126,7 +121,7 @@ func (g *gate) punch(p peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
 			continue
 		}
 		if _, seen := hosts[ip.Is4()]; !seen {
-			if !g.stranger(ip) {
+			if !g.unproven.may(ip, isQUIC(a), true, g.now()) {
 				continue
 			}
 			hosts[ip.Is4()] = ip
@@ -195,7 +190,11 @@ func (g *gate) allows(p peer.ID, a ma.Multiaddr) bool {
 			g.mu.Unlock()
 			return true
 		}
-		named = slices.ContainsFunc(v.told, same) || slices.ContainsFunc(v.punched, a.Equal)
+		if slices.ContainsFunc(v.punched, a.Equal) {
+			g.mu.Unlock()
+			return true
+		}
+		named = slices.ContainsFunc(v.told, same)
 		if !named && len(v.told)+len(v.trusted)+len(v.punched) > 0 {
 			g.mu.Unlock()
 			return false
@@ -214,33 +213,9 @@ func (g *gate) allows(p peer.ID, a ma.Multiaddr) bool {
 	case ip.IsUnspecified() || ip.IsMulticast():
 		return false
 	case manet.IsPublicAddr(addr):
-		return named || circuit || g.stranger(ip)
+		return circuit || g.unproven.may(ip, isQUIC(addr), named, g.now())
 	}
 	return named && within(ip, g.subnets())
-}
-
-// stranger reports whether a public address may be dialled once more although
-// nobody who is known named it.
-func (g *gate) stranger(ip netip.Addr) bool {
-	bits := 32
-	if ip.Is6() {
-		bits = 56
-	}
-	net, err := ip.Prefix(bits)
-	if err != nil {
-		return false
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	l := g.strangers[net]
-	if l == nil {
-		if len(g.strangers) >= maxStrangers {
-			clear(g.strangers) // the burst is small: nothing is gained by many addresses
-		}
-		l = rate.NewLimiter(strangerDials, strangerBurst)
-		g.strangers[net] = l
-	}
-	return l.AllowN(g.now(), 1)
 }
 
 // InterceptPeerDial implements [connmgr.ConnectionGater].

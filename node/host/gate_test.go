@@ -126,36 +126,6 @@ func TestGateCircuit(t *testing.T) {
 	}
 }
 
-// However many strangers name one host, it is not called often for that.
-func TestGateAmplification(t *testing.T) {
-	g := newGate()
-	now := time.Unix(1e9, 0)
-	g.now = func() time.Time { return now }
-	calls := 0
-	for i := range 10000 {
-		if g.InterceptAddrDial(peer.ID(rune(i)), ma.StringCast("/ip4/6.6.6.6/tcp/80")) {
-			calls++
-		}
-	}
-	if calls != strangerBurst {
-		t.Errorf("%d calls at once", calls)
-	}
-	now = now.Add(time.Minute)
-	calls = 0
-	for i := range 100 {
-		if g.InterceptAddrDial(peer.ID(rune(i)), ma.StringCast("/ip4/6.6.6.6/udp/53/quic-v1")) {
-			calls++
-		}
-	}
-	if calls < 1 || calls > 8 {
-		t.Errorf("%d calls after a minute", calls)
-	}
-	// Control: others are called all the same.
-	if !g.InterceptAddrDial("x", ma.StringCast("/ip4/6.6.6.7/tcp/80")) {
-		t.Error("another host is not called")
-	}
-}
-
 // What a peer wants a hole punched to is public, and one host.
 func TestGatePunch(t *testing.T) {
 	g := newGate()

@@ -163,6 +163,9 @@ func New(cfg Config) (*Host, error) {
 	if len(cfg.Listen) > 0 {
 		h.port = firstPort(own)
 	}
+	h.h.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
+		h.gate.unproven.proven(c.RemoteMultiaddr(), time.Now())
+	}})
 	h.gate.only = func() bool { return len(listen) > 0 && !slices.ContainsFunc(h.interfaces(), notLoopback) }
 	if cfg.Profile == Desktop {
 		h.circuits.offer(cfg.Circuits)

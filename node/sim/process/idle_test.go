@@ -3,7 +3,6 @@
 package process_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -185,25 +184,12 @@ func newIdler(t *testing.T, name string, contacts, stay, servers int) idler {
 		d.call("invite", nil, &inv)
 		c.Links = append(c.Links, inv.Link)
 	}
-	crowd := exec.Command("ip", "netns", "exec", names[1], os.Args[0])
-	crowd.Env = append(os.Environ(), "RUSHLIGHT_CROWD=1")
-	crowd.Stderr = os.Stderr
-	in, err := crowd.StdinPipe()
-	if err != nil {
+	crowd := newDouble(t, names[1], "RUSHLIGHT_CROWD=1")
+	t.Cleanup(func() { _ = crowd.end() })
+	if err := json.NewEncoder(crowd.in).Encode(c); err != nil {
 		t.Fatal(err)
 	}
-	out, err := crowd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := crowd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = in.Close(); _ = crowd.Wait() })
-	if err := json.NewEncoder(in).Encode(c); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "here\n" {
+	if line, err := crowd.out.ReadString('\n'); err != nil || line != "here\n" {
 		t.Fatalf("the crowd said %q, %v", line, err)
 	}
 	rules(t, names[0], `

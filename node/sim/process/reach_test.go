@@ -4,8 +4,6 @@ package process_test
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -135,23 +133,10 @@ func (d *daemon) drains(limit time.Duration) bool {
 // newLAN makes two network namespaces on one wire.
 func newLAN(t *testing.T, names ...string) []string {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root, for network namespaces")
-	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("needs Debian's iproute2")
-	}
+	newSpaces(t, names...)
+	command(t, "ip", "link", "add", "wire0", "netns", names[0], "type", "veth", "peer", "name", "wire0", "netns", names[1])
 	for _, n := range names {
-		_ = exec.Command("ip", "netns", "del", n).Run() // left by a run that was cut off
-		if out, err := exec.Command("ip", "netns", "add", n).CombinedOutput(); err != nil {
-			t.Skipf("this machine has no network namespaces: %s", out)
-		}
-		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", n).Run() })
-	}
-	run(t, "ip", "link", "add", "wire0", "netns", names[0], "type", "veth", "peer", "name", "wire0", "netns", names[1])
-	for _, n := range names {
-		run(t, "ip", "-n", n, "link", "set", "lo", "up")
-		run(t, "ip", "-n", n, "link", "set", "wire0", "up")
+		command(t, "ip", "-n", n, "link", "set", "wire0", "up")
 	}
 	move(t, names, 1)
 	return names
@@ -161,15 +146,8 @@ func newLAN(t *testing.T, names ...string) []string {
 func move(t *testing.T, names []string, subnet int) {
 	t.Helper()
 	for i, n := range names {
-		run(t, "ip", "-n", n, "addr", "flush", "dev", "wire0", "scope", "global")
-		run(t, "ip", "-n", n, "addr", "add", fmt.Sprintf("10.77.%d.%d/24", subnet, i+1), "dev", "wire0")
-		run(t, "ip", "-n", n, "route", "replace", "default", "dev", "wire0")
-	}
-}
-
-func run(t *testing.T, name string, args ...string) {
-	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+		command(t, "ip", "-n", n, "addr", "flush", "dev", "wire0", "scope", "global")
+		command(t, "ip", "-n", n, "addr", "add", fmt.Sprintf("10.77.%d.%d/24", subnet, i+1), "dev", "wire0")
+		command(t, "ip", "-n", n, "route", "replace", "default", "dev", "wire0")
 	}
 }

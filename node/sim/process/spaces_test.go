@@ -3,8 +3,10 @@
 package process_test
 
 import (
+	"bufio"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -66,6 +68,41 @@ func inSpace(space string, f func() error) error {
 		done <- err
 	}()
 	return <-done
+}
+
+// double is this test's program in a process of its own; see serveChild.
+type double struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// newDouble starts one in a namespace. A variable of its environment says what
+// it is to be.
+func newDouble(t *testing.T, space, variable string) *double {
+	t.Helper()
+	d := &double{cmd: exec.Command("ip", "netns", "exec", space, os.Args[0])}
+	d.cmd.Env = append(os.Environ(), variable)
+	d.cmd.Stderr = os.Stderr
+	var err error
+	if d.in, err = d.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := d.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.out = bufio.NewReader(out)
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// end lets it end.
+func (d *double) end() error {
+	_ = d.in.Close()
+	return d.cmd.Wait()
 }
 
 // listenIn listens on a TCP address of a namespace.

@@ -26,7 +26,8 @@ type air struct {
 	count   counts
 	order   uint64
 	moved   int
-	of      []traffic // of each person
+	of      []traffic              // of each person
+	stray   map[netip.Addr]traffic // to addresses that nobody has
 }
 
 // wall is a firewall that lets in only answers: packets from an address that
@@ -66,7 +67,7 @@ func (a *air) move(n int) {
 func newAir(rng *rand.Rand, n int) *air {
 	a := &air{
 		rng: rng, sockets: map[netip.AddrPort]*socket{}, who: map[netip.Addr]int{},
-		dark: make([]bool, n), walls: make([]*wall, n),
+		dark: make([]bool, n), walls: make([]*wall, n), stray: map[netip.Addr]traffic{},
 	}
 	for i := range n {
 		a.at = append(a.at, addrOf(i))
@@ -118,8 +119,10 @@ func (a *air) carry(from, to netip.AddrPort, b []byte) {
 	i, known := a.who[from.Addr()]
 	j, there := a.who[to.Addr()]
 	if known && !there {
-		a.of[i].packets++
-		a.of[i].bytes += len(b) + headers
+		a.of[i].add(len(b))
+		t := a.stray[to.Addr()]
+		t.add(len(b))
+		a.stray[to.Addr()] = t
 	}
 	if !known || !there {
 		a.count.lost++
@@ -130,8 +133,7 @@ func (a *air) carry(from, to netip.AddrPort, b []byte) {
 		w.opened[to] = now
 	}
 	if s == nil && !a.dark[i] { // sent in vain
-		a.of[i].packets++
-		a.of[i].bytes += len(b) + headers
+		a.of[i].add(len(b))
 	}
 	if s == nil || a.dark[i] || a.dark[j] || a.cut[i][j] || a.rng.IntN(100) < a.loss {
 		a.count.lost++
@@ -147,10 +149,8 @@ func (a *air) carry(from, to netip.AddrPort, b []byte) {
 	}
 	a.count.carried++
 	a.count.bytes += len(b)
-	for _, n := range []int{i, j} {
-		a.of[n].packets++
-		a.of[n].bytes += len(b) + headers
-	}
+	a.of[i].add(len(b))
+	a.of[j].add(len(b))
 	a.order++
 	s.push(packet{from: from, data: append([]byte(nil), b...), due: now.Add(late), order: a.order})
 }
@@ -161,12 +161,23 @@ const headers = 28
 // traffic is what one device has sent and received.
 type traffic struct{ packets, bytes int }
 
+func (t *traffic) add(bytes int) {
+	t.packets++
+	t.bytes += bytes + headers
+}
+
 func (t traffic) since(before traffic) (packets, bytes int) {
 	return t.packets - before.packets, t.bytes - before.bytes
 }
 
 func (a *air) sentBy(n int) (t traffic) {
 	a.change(func() { t = a.of[n] })
+	return t
+}
+
+// strayTo is what was sent to an address that nobody has.
+func (a *air) strayTo(at netip.Addr) (t traffic) {
+	a.change(func() { t = a.stray[at] })
 	return t
 }
 

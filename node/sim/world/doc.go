@@ -18,12 +18,11 @@
 // 200 ms, p99 400 ms, and after half have vanished none was missed; a client had up to
 // 195 connections then.
 //
-// With 1,000 nodes clients that had put and searched some twenty records each
-// in less than a minute did not find 40 of 100 records. Probably they had called
-// most of the network and so used up the 256 connections of a desktop: further
-// calls fail, to nodes that live, which the hash table then forgets. A host for
-// questions has more connections since, and lets go of them sooner; the run with
-// 1,000 has not been repeated.
+// Servers have the budget of a relay; with that of a desktop, which lets in 128
+// connections, the 225th could not join by way of those that stood. In a network
+// larger than 100 nodes the first 100 join, and the others are connected to those
+// that they would know in a table that has stood for a while: joining is what
+// costs most here. Servers also keep no more than some forty connections.
 //
 // TestShutdown is a third of its full size, which is
 //

@@ -12,7 +12,6 @@ import (
 	"rushlight/node"
 	"rushlight/node/api"
 	"rushlight/node/host"
-	"rushlight/protocol/identity"
 	"rushlight/storage"
 )
 
@@ -25,6 +24,7 @@ type person struct {
 	profile host.Profile
 	cap     int64    // bytes a day for what serves no message; 0 is none
 	roots   []string // nodes of the hash table that the person was told of
+	claims  []string // addresses that the device says it has; empty for its own
 
 	node *node.Node // nil while switched off
 	stop context.CancelFunc
@@ -47,12 +47,11 @@ func (p *person) start() {
 		return
 	}
 	p.w.air.change(func() { p.w.air.dark[p.n] = false })
-	code := identity.RecoveryCode{byte(p.n)}
 	n, err := node.Open(node.Config{
-		Dir: p.dir, Root: root, Name: fmt.Sprint("person ", p.n), NewIdentity: &code, NoLAN: true,
+		Dir: p.dir, Root: root, Name: fmt.Sprint("person ", p.n), NoLAN: true,
 		Listen:  []string{fmt.Sprintf("/ip4/%v/udp/%d/quic-v1", p.w.air.addrOf(p.n).Addr(), port)},
 		Host:    p.w.air.on(p.n, &p.left),
-		Profile: p.profile, Bootstrap: p.roots, IdleCap: p.cap,
+		Profile: p.profile, Bootstrap: p.roots, IdleCap: p.cap, Announce: p.claims,
 		Store: storeOptions(), Logger: slog.New(logged{p.w, p.n}),
 	})
 	p.w.must(err)
@@ -115,11 +114,17 @@ func (p *person) invite() string {
 // back.
 func (p *person) edit(f func(tx *storage.Tx) error) {
 	p.w.t.Helper()
+	p.stored(func(s *storage.Store) error { return s.Update(f) })
+}
+
+// stored opens the store of a person who is switched off.
+func (p *person) stored(f func(s *storage.Store) error) {
+	p.w.t.Helper()
 	o := storeOptions()
 	o.Dir, o.Root = filepath.Join(p.dir, "store"), root
 	s, err := storage.Open(o)
 	p.w.must(err)
-	p.w.must(s.Update(f))
+	p.w.must(f(s))
 	p.w.must(s.Close())
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -75,12 +74,7 @@ func (p *person) remembered() *knowledge {
 // view reads the store of a person who is off.
 func (p *person) view(f func(tx *storage.Tx) error) {
 	p.w.t.Helper()
-	o := storeOptions()
-	o.Dir, o.Root = filepath.Join(p.dir, "store"), root
-	s, err := storage.Open(o)
-	p.w.must(err)
-	p.w.must(s.View(f))
-	p.w.must(s.Close())
+	p.stored(func(s *storage.Store) error { return s.View(f) })
 }
 
 // address is the binary multiaddr of a person's device.

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -10,16 +11,19 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	kbucket "github.com/libp2p/go-libp2p-kbucket"
+	coreconnmgr "github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 
 	"rushlight/node/discovery"
 	"rushlight/node/host"
-	"rushlight/protocol/beacon"
 )
 
 // tables is a network of nodes that have nothing but the hash table.
@@ -30,6 +34,11 @@ type tables struct {
 	air  *air
 	all  []*tableNode // servers first
 	stop []func()
+	made atomic.Int64 // connections, so far
+
+	quiet atomic.Bool // servers call only those they are wired to
+	mu    sync.Mutex
+	wires map[[2]peer.ID]bool
 }
 
 type tableNode struct {
@@ -38,6 +47,24 @@ type tableNode struct {
 	table *discovery.Table
 }
 
+// thrifty makes a server let go of connections that a relay would keep: nodes by
+// the thousand with thousands each don't fit into one process. Lookups have to
+// call more often for it than they would.
+func (w *tables) thrifty(c *libp2p.Config) error {
+	cm, err := connmgr.NewConnManager(30, 45, connmgr.WithGracePeriod(10*time.Second), connmgr.WithSilencePeriod(5*time.Second))
+	if err != nil {
+		return err
+	}
+	err = c.ConnManager.Close()
+	c.ConnManager = forgetful{cm}
+	return err
+}
+
+// forgetful lets go of connections to nodes of the routing table, too.
+type forgetful struct{ *connmgr.BasicConnMgr }
+
+func (forgetful) Protect(peer.ID, string) {}
+
 func (n *tableNode) info() peer.AddrInfo { return peer.AddrInfo{ID: n.h.ID(), Addrs: n.h.Addrs()} }
 
 // add starts a node. A client is as a node makes one for a few questions.
@@ -45,20 +72,33 @@ func (w *tables) add(n int, cfg discovery.TableConfig) *tableNode {
 	w.t.Helper()
 	left := &leftovers{}
 	options := w.air.on(n, left)
-	if !cfg.Server {
+	profile := host.Relay
+	if cfg.Server {
+		options = append(options, w.thrifty)
+		if n >= joining {
+			options = append(options, w.wired)
+		}
+	} else {
+		profile = host.Desktop
 		options = append(options, libp2p.NoListenAddrs, libp2p.WithDialTimeout(discovery.DialTime))
 	}
 	var seed [8]byte
 	binary.BigEndian.PutUint64(seed[:], w.rng.Uint64())
 	h, err := host.New(host.Config{
-		Key:    sha256.Sum256(seed[:]),
-		Brief:  !cfg.Server,
-		Listen: []string{fmt.Sprintf("/ip4/%v/udp/%d/quic-v1", w.air.addrOf(n).Addr(), port)},
-		Libp2p: options,
+		Key:     sha256.Sum256(seed[:]),
+		Profile: profile,
+		Brief:   !cfg.Server,
+		Listen:  []string{fmt.Sprintf("/ip4/%v/udp/%d/quic-v1", w.air.addrOf(n).Addr(), port)},
+		Libp2p:  options,
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	h.Libp2p().Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
+		if c.Stat().Direction == network.DirOutbound {
+			w.made.Add(1)
+		}
+	}})
 	table, err := discovery.NewTable(h, cfg)
 	if err != nil {
 		w.t.Fatal(err)
@@ -86,6 +126,59 @@ func (w *tables) meets(n *tableNode, among []*tableNode, few int) error {
 		}
 	}
 	return err
+}
+
+// wired makes a server call nobody but those it is wired to while the table is
+// made. To join, each would call a hundred others.
+func (w *tables) wired(c *libp2p.Config) error {
+	key, err := peer.IDFromPrivateKey(c.PeerKey)
+	c.ConnectionGater = calm{c.ConnectionGater, func(p peer.ID) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return !w.quiet.Load() || w.wires[[2]peer.ID{key, p}]
+	}}
+	return err
+}
+
+// calm is a gate that asks first whether to call a peer.
+type calm struct {
+	coreconnmgr.ConnectionGater
+	ask func(peer.ID) bool
+}
+
+func (c calm) InterceptPeerDial(p peer.ID) bool {
+	return c.ask(p) && c.ConnectionGater.InterceptPeerDial(p)
+}
+
+// joining is how many servers join a large table by themselves; the others are
+// wired.
+const joining = 100
+
+// wire makes a server know those that it would in a table that has stood for
+// some time: the nearest twenty, and a few at each distance.
+func (w *tables) wire(n *tableNode) {
+	w.t.Helper()
+	self := kbucket.ConvertPeerID(n.h.ID())
+	near := func(o *tableNode) int { return kbucket.CommonPrefixLen(self, kbucket.ConvertPeerID(o.h.ID())) }
+	others := slices.Clone(w.all)
+	w.rng.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+	slices.SortStableFunc(others, func(a, b *tableNode) int { return cmp.Compare(near(b), near(a)) })
+	const nearest, atOthers = 20, 2
+	var wg sync.WaitGroup
+	have := map[int]int{}
+	for i, o := range others {
+		if have[near(o)]++; i < nearest || have[near(o)] <= atOthers {
+			w.mu.Lock()
+			w.wires[[2]peer.ID{n.h.ID(), o.h.ID()}], w.wires[[2]peer.ID{o.h.ID(), n.h.ID()}] = true, true
+			w.mu.Unlock()
+			wg.Go(func() {
+				if err := n.h.Connect(w.ctx, o.info()); err != nil {
+					w.t.Errorf("node %d could not call %d: %v", n.n, o.n, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
 }
 
 // timed runs f for every i, some at once, and returns how long the successful
@@ -136,148 +229,4 @@ func cmpOr(a, b string) string {
 		return b
 	}
 	return a
-}
-
-// TestLookups measures how long records take to be found, before and after half
-// of the nodes have vanished. RUSHLIGHT_SIM_TABLE=1000 makes the network that
-// large: see doc.go for the last result.
-func TestLookups(t *testing.T) {
-	if raceEnabled {
-		t.Skip("too slow with the race detector")
-	}
-	t.Parallel()
-	servers := tableSize(t)
-	if testing.Short() {
-		servers = 40
-	}
-	const clients, records = 25, 100
-	began := time.Now()
-	synctest.Test(t, func(t *testing.T) {
-		w := &tables{t: t, ctx: t.Context(), rng: rand.New(rand.NewPCG(seedOf(t), 3))}
-		w.air = newAir(rand.New(rand.NewPCG(seedOf(t), 4)), servers+3*clients)
-		w.air.change(func() {
-			for i := range w.air.delay {
-				for j := range w.air.delay[i] {
-					w.air.delay[i][j] = 50 * time.Millisecond
-				}
-			}
-		})
-		defer func() {
-			for _, f := range slices.Backward(w.stop) {
-				f()
-			}
-		}()
-		for i := range servers {
-			n := w.add(i, discovery.TableConfig{Server: true})
-			if i > 0 {
-				if err := w.meets(n, w.all, 4); err != nil {
-					t.Fatal(err)
-				}
-			}
-			w.all = append(w.all, n)
-			time.Sleep(100 * time.Millisecond)
-		}
-		time.Sleep(time.Minute)
-
-		client := func(n, known int) *tableNode {
-			c := w.add(n, discovery.TableConfig{})
-			if err := w.meets(c, w.all, known); err != nil {
-				t.Fatal(err)
-			}
-			return c
-		}
-		var asking []*tableNode
-		for i := range clients {
-			asking = append(asking, client(servers+i, 8))
-		}
-		type rec struct {
-			r beacon.Reader
-			p beacon.Place
-			k beacon.Key
-		}
-		var list []rec
-		var values [][]byte
-		for range records {
-			o := beacon.NewOwner()
-			r := o.Reader()
-			p := beacon.Place{Epoch: r.Epoch(time.Now())}
-			k, v, err := o.Seal(p, &beacon.Body{}, time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
-			list, values = append(list, rec{r, p, k}), append(values, v)
-		}
-		puts, failed := w.timed(records, func(i int) bool {
-			n, err := asking[i%clients].table.Put(t.Context(), discovery.BeaconKey(list[i].k), values[i])
-			if err != nil {
-				t.Errorf("put %d: %v", i, err)
-			}
-			return n == 3
-		})
-		if failed > 0 {
-			t.Errorf("%d of %d puts have fewer than 3 copies", failed, records)
-		}
-		t.Logf("%d servers: put and read back p50 %v p99 %v; size estimated %d; a server knows %d",
-			servers, part(puts, 50), part(puts, 99), asking[0].table.Size(), w.all[0].table.Known())
-
-		crowd := func(when string, of []*tableNode) {
-			conns, known := 0, 1<<20
-			for _, c := range of {
-				conns, known = max(conns, len(c.h.Conns())), min(known, c.table.Known())
-			}
-			t.Logf("%s a client has up to %d connections and knows %d nodes or more", when, conns, known)
-		}
-		search := func(from []*tableNode, shift int) (took []time.Duration, failed int) {
-			return w.timed(records, func(i int) bool {
-				ok := false
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-				defer cancel()
-				// What is left is never waited for.
-				err := from[(i+shift)%len(from)].table.Search(ctx, discovery.BeaconKey(list[i].k), func(v []byte) bool {
-					_, _, err := list[i].r.Open(list[i].p, v, time.Now())
-					ok = err == nil
-					return false
-				})
-				if err != nil || !ok {
-					t.Logf("record %d after %v: knowing %d: %v", i, ctx.Err(), from[(i+shift)%len(from)].table.Known(), err)
-				}
-				return err == nil && ok
-			})
-		}
-		crowd("after the puts", asking)
-		took, failed := search(asking, 1)
-		crowd("after the searches", asking)
-		t.Logf("first record p50 %v p99 %v, %d not found", part(took, 50), part(took, 99), failed)
-		if p50 := part(took, 50); p50 > 600*time.Millisecond || failed > 0 {
-			t.Errorf("p50 %v, %d not found", p50, failed)
-		}
-
-		// Half of the nodes vanish without a word.
-		w.air.change(func() {
-			for _, i := range w.rng.Perm(servers)[:servers/2] {
-				w.air.dark[i] = true
-			}
-		})
-		took, failed = search(asking, 2)
-		t.Logf("half vanished: first record p50 %v p99 %v, %d not found", part(took, 50), part(took, 99), failed)
-		if p99 := part(took, 99); p99 > 5*time.Second || failed*100 > records {
-			t.Errorf("half vanished: p99 %v, %d not found", p99, failed)
-		}
-		// And by who begins now, knowing some that live and some that don't.
-		var fresh []*tableNode
-		var starts []time.Duration
-		for i := range clients {
-			from := time.Now()
-			fresh = append(fresh, client(servers+clients+i, 16))
-			starts = append(starts, time.Since(from))
-		}
-		slices.Sort(starts)
-		took, failed = search(fresh, 0)
-		t.Logf("who begins now: joins p50 %v p99 %v, first record p50 %v p99 %v, %d not found",
-			part(starts, 50), part(starts, 99), part(took, 50), part(took, 99), failed)
-		if p99 := part(took, 99); p99 > 5*time.Second || failed*100 > records {
-			t.Errorf("who begins now: p99 %v, %d not found", p99, failed)
-		}
-	})
-	t.Logf("%v of real time", time.Since(began).Round(time.Second))
 }

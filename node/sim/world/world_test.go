@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -18,7 +19,16 @@ import (
 // process and never ends.
 func TestMain(m *testing.M) {
 	metrics.NewBandwidthCounter().LogSentMessage(1)
-	os.Exit(m.Run())
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		// Worlds leave much behind, and a quarter of the time went into that.
+		debug.SetGCPercent(300)
+		debug.SetMemoryLimit(2 << 30)
+	}
+	code := m.Run()
+	if err := templates.remove(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
 }
 
 // world is everybody, the network between them, and what was promised to them.
@@ -66,6 +76,7 @@ func simulateAs(t *testing.T, n int, dress func(p *person), f func(w *world)) {
 	t.Parallel() // each has a time of its own
 	seed := seedOf(t)
 	base := tempDir(t)
+	templates.make(t, n)
 	began := time.Now()
 	virtual := time.Duration(0)
 	synctest.Test(t, func(t *testing.T) {
@@ -86,7 +97,7 @@ func simulateAs(t *testing.T, n int, dress func(p *person), f func(w *world)) {
 		}()
 		for i := range n {
 			p := &person{w: w, n: i, dir: w.newDir()}
-			w.must(os.Mkdir(p.dir, 0o700))
+			w.must(os.CopyFS(p.dir, os.DirFS(templates.of(i))))
 			w.people = append(w.people, p)
 			dress(p)
 			p.start()
