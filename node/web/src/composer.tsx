@@ -11,6 +11,7 @@ import { t } from "./lang"
 import { failed, tried } from "./notice"
 import { post } from "./outbox"
 import { enterSends } from "./prefs"
+import { Card, usePreview } from "./preview"
 import { canRecord, record, Recorder, recordingFor } from "./record"
 import { call, link } from "./rpc"
 import { chats, contacts, self, shown } from "./store"
@@ -42,6 +43,7 @@ export function Composer({ with: who }: { with: string }) {
   const [text, setText] = useState("")
   const [timer, setTimer] = useState<Timers | null>(null) // of the next message; null is the conversation's
   const before = useRef("") // what was begun before a message was edited
+  const preview = usePreview(editing.value ? "" : text)
   const suggest = useSuggestions(area, text, change)
 
   function change(value: string, caret?: number): void {
@@ -93,6 +95,7 @@ export function Composer({ with: who }: { with: string }) {
       markdown: true, mentions: mentionsOf(body),
       ...(answering.value && { replyTo: answering.value.id }),
       ...(timer && { expires: timer.expires ?? "off", burn: timer.burn ?? "off" }),
+      ...(preview.preview && body.includes(preview.preview.url) && { preview: preview.preview }),
       ...(files.as === "original" && { original: true }), ...(files.as === "full" && { fullSize: true }),
     }, files.files)
     answering.value = null
@@ -130,6 +133,7 @@ export function Composer({ with: who }: { with: string }) {
 
   const paste = (e: ClipboardEvent) => {
     const d = e.clipboardData
+    if (d) preview.pasted(d.getData("text/plain"))
     if (!d || editing.value || d.types.includes("text/plain")) return
     const files = filesOf(d)
     if (files.length === 0) return
@@ -160,6 +164,8 @@ export function Composer({ with: who }: { with: string }) {
         </div>
       )}
       {dropping && <p class="drop-here" role="status"><Icon name="clip" />{t("attach.drop")}</p>}
+      {preview.preview && <Card of={preview.preview} remove={() => { preview.remove(); focus() }} />}
+      {preview.looking && <p class="quiet looking" role="status">{t("preview.looking")}</p>}
       {!editing.value && <TrayView who={who} />}
       <Suggestions of={suggest} />
       {recordingFor(who) ? <Recorder post={say} /> : <div class="write">

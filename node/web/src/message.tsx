@@ -12,6 +12,7 @@ import { deadline } from "./list"
 import { failed, said, tell, tried } from "./notice"
 import { discard, post, retry, type Pending } from "./outbox"
 import { call } from "./rpc"
+import { Card } from "./preview"
 import { self, shown } from "./store"
 import { Body, Name, plain } from "./text"
 import { clock, day, now, span, whole } from "./time"
@@ -57,6 +58,7 @@ function Content({ of: m, tab }: { of: Message; tab: number }) {
     <>
       {m.files.length > 0 && <Files of={m} tab={tab} />}
       {m.text && <p class={big ? "text big" : "text"} dir="auto"><Body text={m.text} styles={m.styles} mentions={m.mentions} me={self.value?.account} /></p>}
+      {m.preview && <Card of={m.preview} tab={tab} />}
     </>
   )
 }

@@ -62,6 +62,11 @@ async function hand(p: Pending): Promise<void> {
   } catch (e) {
     under.delete(p.key)
     const f = e instanceof Failure ? e : new Failure("internal", String(e))
+    if (f.code === "usage" && "preview" in p.params) { // its marks for styles have taken the link apart
+      const { preview: _, ...rest } = p.params as { preview: unknown }
+      p.params = rest
+      return hand(p)
+    }
     if (f.code === "no_file" && p.files.some((x) => x.done.value)) { // the daemon began anew since it took them in
       for (const x of p.files) x.again()
       return hand(p)

@@ -132,6 +132,7 @@ function Locking() {
             </select></div>
         </div>
       )}
+      {now && <label class="check"><input type="checkbox" id="previews" checked={now.previews} onChange={(e) => set({ previews: e.currentTarget.checked })} />{t("settings.previews")}</label>}
       {now && now.fixed.length > 0 && <p id="fixed" class="quiet">{t("settings.fixed")}</p>}
       <p>{t("lock.text")}</p>
       <div class="buttons start">

@@ -28,7 +28,7 @@ export interface Uploaded {
   id: string; name: string; size: number; sentAs: string; type: string; sends: number
   change: "none" | "cleaned" | "scaled" | "encoded" | "refused"; why?: string; thumbnail?: string
 }
-export interface Preview { url: string; title: string; description: string }
+export interface Preview { url: string; title: string; description: string; host: string; image?: string }
 
 export interface Message {
   id: string; conversation: string; from: string; fromName: string; mine: boolean
@@ -40,7 +40,7 @@ export interface Message {
   styles: Style[]; mentions: Mention[]; timer: Timers | null
 }
 
-export interface Choices { lockAfter: string; notify: string; fixed: string[] }
+export interface Choices { lockAfter: string; notify: string; fixed: string[]; previews: boolean }
 
 export interface Draft { text: string; replyTo: string | null }
 
