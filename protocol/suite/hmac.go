@@ -1,11 +1,20 @@
 package suite
 
-import "crypto/sha256"
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+)
 
 const (
 	blockSize = sha256.BlockSize
 	// onStack is how long a frame may be for its MAC to need no allocation.
 	onStack = 448
+)
+
+var (
+	innerPad = [blockSize]byte(bytes.Repeat([]byte{0x36}, blockSize))
+	outerPad = [blockSize]byte(bytes.Repeat([]byte{0x5c}, blockSize))
 )
 
 // hmacSHA256 is HMAC-SHA-256 (RFC 2104) over the parts one after the other.
@@ -26,17 +35,13 @@ func hmacSHA256(key []byte, parts ...[]byte) [32]byte {
 		inner = make([]byte, blockSize, n)
 	}
 	copy(inner, key)
-	for i := range inner {
-		inner[i] ^= 0x36
-	}
+	subtle.XORBytes(inner, inner, innerPad[:])
 	for _, p := range parts {
 		inner = append(inner, p...)
 	}
 	var outer [blockSize + 32]byte
 	copy(outer[:], key)
-	for i := range outer[:blockSize] {
-		outer[i] ^= 0x5c
-	}
+	subtle.XORBytes(outer[:], outer[:blockSize], outerPad[:])
 	sum := sha256.Sum256(inner)
 	copy(outer[blockSize:], sum[:])
 	return sha256.Sum256(outer[:])

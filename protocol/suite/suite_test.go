@@ -179,9 +179,10 @@ var ciphers = map[string]struct {
 	overhead int
 	fresh    bool // two ciphertexts of one plaintext differ
 }{
-	"seal": {suite.Seal, suite.Open, suite.SealOverhead, false},
-	"box":  {suite.SealBox, suite.OpenBox, suite.BoxOverhead, true},
-	"once": {suite.SealOnce, suite.OpenOnce, suite.OnceOverhead, false},
+	"seal":  {suite.Seal, suite.Open, suite.SealOverhead, false},
+	"box":   {suite.SealBox, suite.OpenBox, suite.BoxOverhead, true},
+	"boxes": {new(suite.Boxes).Seal, suite.OpenBox, suite.BoxOverhead, true},
+	"once":  {suite.SealOnce, suite.OpenOnce, suite.OnceOverhead, false},
 	"with": {
 		func(dst, key, ad, pt []byte) []byte { k := oneTime(key); return k.Seal(dst, ad, pt) },
 		func(dst, key, ad, ct []byte) ([]byte, error) { k := oneTime(key); return k.Open(dst, ad, ct) },
@@ -325,5 +326,17 @@ func BenchmarkStream(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		suite.Stream(dst, 1086, [32]byte{})
+	}
+}
+
+// No nonce comes twice, also when those that were drawn are used up.
+func TestBoxesNonces(t *testing.T) {
+	var b suite.Boxes
+	seen := map[string]bool{}
+	for range 1000 {
+		seen[string(b.Seal(nil, make([]byte, 32), nil, nil)[:24])] = true
+	}
+	if len(seen) != 1000 {
+		t.Fatalf("%d different nonces in 1000 boxes", len(seen))
 	}
 }
