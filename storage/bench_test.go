@@ -100,7 +100,7 @@ func BenchmarkSeal(b *testing.B) {
 	b.Run("value", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := s.sealValue(make([]byte, 0, 400), key, value, header{}); err != nil {
+			if _, err := s.sealValue(new(desk), make([]byte, 0, 400), key, value, header{}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -110,7 +110,7 @@ func BenchmarkSeal(b *testing.B) {
 		h := header{erasable: true, leaf: Leaf{Bucket: s.leaves.bucket}}
 		for b.Loop() {
 			h.leaf.Number++
-			if _, err := s.sealValue(make([]byte, 0, 400), key, value, h); err != nil {
+			if _, err := s.sealValue(new(desk), make([]byte, 0, 400), key, value, h); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -208,9 +208,9 @@ func (s *Store) arrive() error {
 
 // sealed is a transaction ready to be given to the database.
 type sealed struct {
-	entries []badger.Entry // one without a value is a deletion
-	head    head
-	clock   time.Time
+	*desk // an entry without a value is a deletion
+	head  head
+	clock time.Time
 }
 
 // seal seals ops, the next head and, when it is due, the clock.
@@ -223,11 +223,12 @@ func (s *Store) seal(ops []op) (out sealed, err error) {
 	for i := range ops {
 		size += maxHeader + suite.BoxOverhead + len(ops[i].value)
 	}
-	buf := make([]byte, 0, size)
-	out.entries = make([]badger.Entry, len(ops)+1)
+	out.desk = desks.Get().(*desk)
+	buf := slices.Grow(out.buf[:0], size)
+	out.entries = slices.Grow(out.entries[:0], len(ops)+1)[:len(ops)+1]
 	// The digest of a commit covers each key and the nonce and tag under
 	// which its value was sealed.
-	transcript := wire.NewWriter(make([]byte, 0, 96*len(ops)))
+	transcript := wire.NewWriter(slices.Grow(out.transcript[:0], 96*len(ops)))
 	for i := range ops {
 		o := &ops[i]
 		if o.delete {
@@ -236,7 +237,7 @@ func (s *Store) seal(ops []op) (out sealed, err error) {
 			continue
 		}
 		n := len(buf)
-		if buf, err = s.sealValue(buf, o.key, o.value, o.header); err != nil {
+		if buf, err = s.sealValue(out.desk, buf, o.key, o.value, o.header); err != nil {
 			return out, fmt.Errorf("storage: preparing a commit: %w", err)
 		}
 		v := buf[n:len(buf):len(buf)]
@@ -244,12 +245,14 @@ func (s *Store) seal(ops []op) (out sealed, err error) {
 		transcript.U8(1).Vec16(o.key).Raw(box[:24]).Raw(box[len(box)-16:])
 		out.entries[i] = badger.Entry{Key: o.key, Value: v, ExpiresAt: reclaimAt(o.expires)}
 	}
-	out.head = s.head.next(&s.keys, transcript.Out())
+	out.transcript = transcript.Out()
+	out.head = s.head.next(&s.keys, out.transcript)
 	n := len(buf)
-	if buf, err = s.sealValue(buf, keyHead, out.head.marshal(), header{}); err != nil {
+	if buf, err = s.sealValue(out.desk, buf, keyHead, out.head.marshal(), header{}); err != nil {
 		return out, fmt.Errorf("storage: preparing a commit: %w", err)
 	}
 	out.entries[len(ops)] = badger.Entry{Key: keyHead, Value: buf[n:]}
+	out.buf = buf
 	return out, nil
 }
 
@@ -299,6 +302,7 @@ func (s *Store) commit(tx *Tx, ops []op) (*Commit, error) {
 	s.aloft.Store(c)
 	s.gate.hold()
 	b.CommitWith(func(err error) {
+		ready.leave() // the database has copied it
 		close(c.written)
 		if c.prev != nil {
 			<-c.prev.done

@@ -49,7 +49,7 @@ func FuzzValue(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = s.Close() })
 	for _, h := range []header{{}, {expires: time.UnixMilli(1e12)}, {erasable: true, leaf: Leaf{Bucket: s.leaves.bucket, Number: 7}}} {
-		v, err := s.sealValue(nil, Key("k"), []byte("v"), h)
+		v, err := s.sealValue(new(desk), nil, Key("k"), []byte("v"), h)
 		if err != nil {
 			f.Fatal(err)
 		}

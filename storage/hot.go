@@ -8,6 +8,7 @@ import "time"
 type hot struct {
 	values map[string]hotValue
 	order  []string // the oldest first; a key may stand in it twice
+	bytes  int      // of the values
 }
 
 type hotValue struct {
@@ -15,8 +16,13 @@ type hotValue struct {
 	expires time.Time
 }
 
-// maxHot is how many records are kept.
-const maxHot = 2048
+// How much is kept, until keys are destroyed next, which is half a minute while
+// anything is written: what waits for a contact who takes it more slowly than it
+// is written, so that its acknowledgements needn't look it up.
+const (
+	maxHot      = 32 << 10
+	maxHotBytes = 16 << 20
+)
 
 // isHot says which records are read again soon: states, the outbox, and the
 // families of conversations and message ids.
@@ -39,19 +45,26 @@ func (h *hot) took(ops []op) {
 		k := string(o.key)
 		old, had := h.values[k]
 		clear(old.value)
+		h.bytes -= len(old.value)
 		if o.delete || len(o.value) > 8<<10 {
 			delete(h.values, k)
 			continue
 		}
-		h.values[k] = hotValue{value: append(make([]byte, 0, len(o.value)), o.value...), expires: o.expires}
+		if cap(old.value) < len(o.value) {
+			old.value = make([]byte, 0, len(o.value))
+		}
+		h.values[k] = hotValue{value: append(old.value[:0], o.value...), expires: o.expires}
+		h.bytes += len(o.value)
 		if !had {
 			h.order = append(h.order, k)
 		}
 	}
-	for len(h.order) > maxHot {
+	for len(h.order) > maxHot || h.bytes > maxHotBytes {
 		k := h.order[0]
 		h.order = h.order[1:]
-		clear(h.values[k].value)
+		old := h.values[k].value
+		clear(old)
+		h.bytes -= len(old)
 		delete(h.values, k)
 	}
 }
@@ -61,5 +74,5 @@ func (h *hot) forget() {
 	for _, v := range h.values {
 		clear(v.value)
 	}
-	h.values, h.order = nil, nil
+	h.values, h.order, h.bytes = nil, nil, 0
 }

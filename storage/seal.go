@@ -3,7 +3,10 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
+
+	"github.com/dgraph-io/badger/v4"
 
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
@@ -125,17 +128,36 @@ func (s *Store) key(name Key, h header) (k [32]byte, err error) {
 	return s.leaves.Key(h.leaf.Bucket, h.leaf.Number, h.leaf.Conversation, name)
 }
 
+// desk is what sealing needs room for.
+type desk struct {
+	boxes      suite.Boxes
+	key        [32]byte
+	ad         [2 + MaxKey + maxHeader]byte
+	buf        []byte         // sealed values
+	entries    []badger.Entry // of them
+	transcript []byte
+}
+
+// desks are those that nobody uses.
+var desks = sync.Pool{New: func() any { return new(desk) }}
+
+// leave gives a desk back, once nobody reads what was sealed at it.
+func (d *desk) leave() {
+	clear(d.entries)
+	d.entries = d.entries[:0]
+	desks.Put(d)
+}
+
 // sealValue appends the stored form of value to dst.
-func (s *Store) sealValue(dst []byte, name Key, value []byte, h header) ([]byte, error) {
-	k, err := s.key(name, h)
-	if err != nil {
+func (s *Store) sealValue(d *desk, dst []byte, name Key, value []byte, h header) (_ []byte, err error) {
+	if d.key, err = s.key(name, h); err != nil {
 		return nil, err
 	}
-	defer clear(k[:])
 	n := len(dst)
 	dst = h.append(wire.NewWriter(dst)).Out()
-	var ad [2 + MaxKey + maxHeader]byte
-	return suite.SealBox(dst, k[:], recordAD(ad[:0], name, dst[n:]), value), nil
+	dst = d.boxes.Seal(dst, d.key[:], recordAD(d.ad[:0], name, dst[n:]), value)
+	clear(d.key[:])
+	return dst, nil
 }
 
 // recordAD is vec16(key) ‖ header.
@@ -160,9 +182,13 @@ func (s *Store) openValue(name Key, stored []byte) (value []byte, h header, err 
 	if err != nil {
 		return nil, h, err
 	}
-	defer clear(k[:])
-	var ad [2 + MaxKey + maxHeader]byte
-	if value, err = suite.OpenBox(nil, k[:], recordAD(ad[:0], name, stored[:n]), stored[n:]); err != nil {
+	d := desks.Get().(*desk)
+	defer d.leave()
+	d.key = k
+	clear(k[:])
+	value, err = suite.OpenBox(nil, d.key[:], recordAD(d.ad[:0], name, stored[:n]), stored[n:])
+	clear(d.key[:])
+	if err != nil {
 		return nil, h, fmt.Errorf("%w: a record of family %#02x: %w", ErrCorrupt, name[0], err)
 	}
 	return value, h, nil

@@ -39,12 +39,12 @@ func (s *Store) beginWrite() (*Tx, error) {
 		if err := s.pass(); err != nil {
 			return nil, err
 		}
-		tx := &Tx{s: s, base: s.snapshot(), writable: true}
+		tx := &Tx{s: s, base: s.snapshot(), writable: true, writes: *spare.Get().(*writes)}
 		tx.users.Store(1)
 		return tx, nil
 	}
 	c.tx.hold()
-	tx := &Tx{s: s, base: c.base.share(), before: c.tx, writable: true}
+	tx := &Tx{s: s, base: c.base.share(), before: c.tx, writable: true, writes: *spare.Get().(*writes)}
 	tx.users.Store(1)
 	return tx, nil
 }
@@ -55,8 +55,6 @@ func (tx *Tx) hold() { tx.users.Add(1) }
 
 func (tx *Tx) release() {
 	if tx.users.Add(-1) == 0 {
-		for i := range tx.ops {
-			clear(tx.ops[i].value)
-		}
+		tx.recycle()
 	}
 }

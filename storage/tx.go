@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,17 +42,49 @@ type Tx struct {
 	writable bool
 	over     bool
 
-	ops    []op
-	at     map[string]int // where in ops a key is
-	fresh  []string       // keys of ops that aren't in sorted yet
-	sorted []string
-	room   []byte // what keys and values are copied into
+	writes
 	size   int64
 	forget wheel.Forget
 
 	trying int
 	undo   []undo
 	err    error // a write that failed and wasn't taken back
+}
+
+// writes is what a transaction writes, and the room it has for that.
+type writes struct {
+	ops    []op
+	at     map[string]int // where in ops a key is
+	fresh  []string       // keys of ops that aren't in sorted yet
+	sorted []string
+	rooms  [][]byte // what keys and values are copied into
+	room   int      // the one in use
+	most   int      // writes that a transaction had, at most
+}
+
+const roomSize = 16 << 10
+
+// spare is the room of transactions that are over, for the next ones.
+var spare = sync.Pool{New: func() any { return &writes{at: map[string]int{}} }}
+
+// recycle wipes what was written and gives the room back. A small transaction
+// keeps no large room.
+func (w *writes) recycle() {
+	for i := range w.ops {
+		clear(w.ops[i].value)
+	}
+	w.most = max(w.most, len(w.ops))
+	if len(w.ops) > 0 && len(w.ops) >= w.most/8 {
+		clear(w.ops)
+		clear(w.at)
+		clear(w.fresh)
+		clear(w.sorted)
+		for i := range w.rooms {
+			w.rooms[i] = w.rooms[i][:0]
+		}
+		spare.Put(&writes{ops: w.ops[:0], at: w.at, fresh: w.fresh[:0], sorted: w.sorted[:0], rooms: w.rooms, most: w.most})
+	}
+	*w = writes{}
 }
 
 type undo struct {
@@ -78,13 +111,18 @@ func (tx *Tx) op(key Key) *op {
 }
 
 // keep copies b to where it lives as long as the transaction.
-func (tx *Tx) keep(b []byte) []byte {
-	if len(b) > cap(tx.room)-len(tx.room) {
-		tx.room = make([]byte, 0, max(len(b), 16<<10))
+func (w *writes) keep(b []byte) []byte {
+	for ; w.room < len(w.rooms); w.room++ {
+		if r := w.rooms[w.room]; len(b) <= cap(r)-len(r) {
+			n := len(r)
+			r = append(r, b...)
+			w.rooms[w.room] = r
+			return r[n:len(r):len(r)]
+		}
 	}
-	n := len(tx.room)
-	tx.room = append(tx.room, b...)
-	return tx.room[n:len(tx.room):len(tx.room)]
+	r := append(make([]byte, 0, max(len(b), roomSize)), b...)
+	w.rooms = append(w.rooms, r)
+	return r[:len(r):len(r)]
 }
 
 var (
@@ -300,9 +338,6 @@ func (tx *Tx) write(o op) error {
 	}
 	k := string(o.key)
 	o.key = tx.keep(o.key)
-	if tx.at == nil {
-		tx.at = map[string]int{}
-	}
 	tx.at[k] = len(tx.ops)
 	tx.ops = append(tx.ops, o)
 	tx.fresh = append(tx.fresh, k)
