@@ -202,7 +202,7 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 			chosen = 1
 		}
 		e.turn.Lock()
-		steps := e.inbox.take(maxGather)
+		steps := e.inbox.take()
 		steps, work = append(steps, work[:chosen]...), work[chosen:]
 		err := e.commit(steps, true)
 		e.turn.Unlock()
@@ -305,7 +305,8 @@ func (e *Engine) commitOwn() {
 		e.inbox.ring()
 		return
 	}
-	err := e.commit(e.inbox.take(maxGather), false)
+	steps := e.inbox.take()
+	err := e.commit(steps, len(steps) >= halfFrom/2)
 	left := len(e.backlog) > 0 || len(e.refused) > 0 || e.sweepAt != nil
 	e.turn.Unlock()
 	if err != nil {
@@ -315,6 +316,3 @@ func (e *Engine) commitOwn() {
 		e.inbox.ring()
 	}
 }
-
-// maxGather bounds how many steps one commit takes.
-const maxGather = 2048

@@ -22,33 +22,59 @@ func (g *GoneError) Error() string { return "engine: the event log starts later"
 type Event struct {
 	Seq uint64
 	record.Event
+	// Plain says that the message is known to have no files. False says nothing.
+	Plain bool
 }
 
 // event appends to the log of this transaction.
-func (t *txn) event(ev record.Event) error {
-	ev.At = t.now.UnixMilli()
-	if err := t.putExpiring(record.EventKey(t.nextEvent), ev.Marshal(), eventLife); err != nil {
+func (t *txn) event(ev record.Event) error { return t.log(Event{Event: ev}) }
+
+func (t *txn) log(ev Event) error {
+	ev.Seq, ev.At = t.nextEvent, t.now.UnixMilli()
+	if err := t.putExpiring(record.EventKey(ev.Seq), ev.Marshal(), eventLife); err != nil {
 		return err
 	}
 	t.nextEvent++
+	t.events = append(t.events, ev)
 	return nil
 }
 
 // notifier wakes those who wait for events.
 type notifier struct {
-	mu   sync.Mutex
-	last uint64
-	ch   chan struct{}
+	mu     sync.Mutex
+	last   uint64
+	recent []Event // the newest, without a hole
+	ch     chan struct{}
 }
+
+// maxRecent is how many events are kept in memory, at least, once there are as
+// many.
+const maxRecent = 512
 
 func (n *notifier) init() { n.ch = make(chan struct{}) }
 
-func (n *notifier) advance(last uint64) {
+// advance takes the events of a transaction, which follow those before.
+func (n *notifier) advance(events []Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.last = last
+	n.last = events[len(events)-1].Seq
+	if len(n.recent)+len(events) > 2*maxRecent {
+		n.recent = append([]Event(nil), n.recent[max(len(n.recent)-maxRecent, 0):]...)
+	}
+	n.recent = append(n.recent, events...)
 	close(n.ch)
 	n.ch = make(chan struct{})
+}
+
+// after returns events that follow a number, or false when they have to be read
+// from the log.
+func (n *notifier) after(seq uint64) ([]Event, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.recent) == 0 || seq+1 < n.recent[0].Seq || seq >= n.last {
+		return nil, false
+	}
+	return n.recent[seq+1-n.recent[0].Seq:], true
 }
 
 // state returns the newest number and a channel that closes when there is a
@@ -112,13 +138,16 @@ func (e *Engine) Watch(ctx context.Context, after uint64, started func(last uint
 const pageSize = 256
 
 func (e *Engine) eventPage(after uint64) (out []Event, err error) {
+	if out, ok := e.events.after(after); ok {
+		return out, nil
+	}
 	err = e.store.View(func(tx *storage.Tx) error {
 		return tx.Scan(record.EventPrefix(), record.EventKey(after+1), false, func(k storage.Key, v []byte) (bool, error) {
 			ev, err := record.ParseEvent(v)
 			if err != nil {
 				return false, fmt.Errorf("reading the event log: %w", err)
 			}
-			out = append(out, Event{record.EventSeq(k), *ev})
+			out = append(out, Event{Seq: record.EventSeq(k), Event: *ev})
 			return len(out) < pageSize, nil
 		})
 	})

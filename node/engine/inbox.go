@@ -52,7 +52,6 @@ func (b *inbox) start() {
 func (b *inbox) started() bool { return b.running.Load() }
 
 // ring tells the loop that steps wait.
-
 func (b *inbox) ring() {
 	select {
 	case b.bell <- struct{}{}:
@@ -60,18 +59,29 @@ func (b *inbox) ring() {
 	}
 }
 
-// take removes at most n steps.
-func (b *inbox) take(n int) []*step {
+// maxGather bounds how many steps one commit takes, and halfFrom from how many
+// on it takes only half of those that wait: so that the other half is made ready
+// while it is on its way. When it took all, those who wait for it would come back
+// all at once as well, and work and disk would wait for each other in turn.
+const (
+	maxGather = 2048
+	halfFrom  = 128
+)
+
+// take removes the steps of the next commit.
+func (b *inbox) take() []*step {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.steps) <= n {
-		out := b.steps
-		b.steps = nil
-		return out
+	n := len(b.steps)
+	if n >= halfFrom {
+		n = min(n/2, maxGather)
 	}
 	out := b.steps[:n:n]
-	b.steps = b.steps[n:]
-	b.ring()
+	if b.steps = b.steps[n:]; len(b.steps) == 0 {
+		b.steps = nil
+	} else {
+		b.ring()
+	}
 	return out
 }
 

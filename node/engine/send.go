@@ -274,7 +274,9 @@ func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Ou
 			return err
 		}
 	}
-	return t.event(record.Event{Type: record.EventMessage, Message: id, State: x.State, Account: rec.Account})
+	return t.log(Event{
+		Event: record.Event{Type: record.EventMessage, Message: id, State: x.State, Account: rec.Account}, Plain: !x.Files,
+	})
 }
 
 // message loads a message by its id; all nil when there is none.

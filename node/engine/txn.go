@@ -35,8 +35,8 @@ type txn struct {
 
 	indexes   map[message.ID]*record.Index // read ahead by a View
 	names     map[name][16]byte
-	began     uint64 // number of its first event, if it has one
 	nextEvent uint64
+	events    []Event
 	queued    int64
 	left      []outboxEntry // what left the outbox
 	due       time.Time     // when the first of its messages ends; zero is never
@@ -98,7 +98,7 @@ func (t *txn) reset(tx *storage.Tx) {
 }
 
 // resume takes over what the loop counts. Only the loop may call it.
-func (t *txn) resume() { t.began, t.nextEvent = t.e.nextEvent, t.e.nextEvent }
+func (t *txn) resume() { t.nextEvent = t.e.nextEvent }
 
 // light reports whether the next transaction can be made before this one is
 // published: it changed nothing that steps find outside the store.
@@ -221,8 +221,8 @@ func (t *txn) publish() {
 		e.people.Store(e.people.Load().with(t.contacts, t.known))
 	}
 	e.queued.Add(t.queued)
-	if t.nextEvent != t.began {
-		e.events.advance(t.nextEvent - 1)
+	if len(t.events) > 0 {
+		e.events.advance(t.events)
 	}
 	for a, entries := range t.fresh {
 		e.fresh.add(a, entries)
