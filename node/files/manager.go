@@ -322,6 +322,9 @@ func (m *Manager) forget(id message.ID) {
 func (m *Manager) event(ev engine.Event) error {
 	switch ev.Type {
 	case record.EventMessage:
+		if ev.Plain {
+			return nil
+		}
 		a, err := m.cfg.Engine.AttachedTo(ev.Message)
 		if errors.Is(err, engine.ErrUnknownMessage) {
 			return nil
