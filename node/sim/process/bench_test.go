@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -242,6 +243,7 @@ func BenchmarkThroughput(b *testing.B) {
 	y := newDaemon(b, "bob")
 	x := newSender(b, y)
 	n := max(b.N, 2000)
+	self, other := cpuTime(b, syscall.RUSAGE_SELF), y.cpuTime()
 	ours := pipelined(b, n, func(text string) error {
 		_, err := x.Send(context.Background(), engine.Send{To: x.to, Text: text})
 		return err
@@ -250,13 +252,19 @@ func BenchmarkThroughput(b *testing.B) {
 			<-time.After(time.Millisecond)
 		}
 	})
+	sent, received := cpuTime(b, syscall.RUSAGE_SELF)-self, y.cpuTime()-other
 	x.stop()
 	y.kill()
+	children := cpuTime(b, syscall.RUSAGE_CHILDREN)
 	floor := badgerAlone(b, n)
+	alone := cpuTime(b, syscall.RUSAGE_CHILDREN) - children
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(ours, "msg/s")
 	b.ReportMetric(floor, "badger-msg/s")
 	b.ReportMetric(ours/floor, "ratio")
+	b.ReportMetric(perMessage(sent, n), "send-cpu-µs")
+	b.ReportMetric(perMessage(received, n), "receive-cpu-µs")
+	b.ReportMetric(perMessage(alone, n), "badger-cpu-µs")
 }
 
 // BenchmarkThroughputRPC is the same between two daemons, with a third process

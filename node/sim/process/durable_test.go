@@ -4,8 +4,12 @@ package process_test
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,18 +29,23 @@ func BenchmarkDurable(b *testing.B) {
 	y.kill() // nothing is delivered meanwhile
 	n := max(b.N, 4*underWay)
 	text := strings.Repeat("x", 100)
-	began := time.Now()
+	self, began := cpuTime(b, syscall.RUSAGE_SELF), time.Now()
 	each(b, n, func() error {
 		_, err := x.Send(context.Background(), engine.Send{To: x.to, Text: text})
 		return err
 	})
 	ours := float64(n) / time.Since(began).Seconds()
 	x.stop()
+	used := cpuTime(b, syscall.RUSAGE_SELF) - self
+	self = cpuTime(b, syscall.RUSAGE_SELF)
 	floor := groupCommit(b, n)
+	alone := cpuTime(b, syscall.RUSAGE_SELF) - self
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(ours, "msg/s")
 	b.ReportMetric(floor, "badger-msg/s")
 	b.ReportMetric(ours/floor, "ratio")
+	b.ReportMetric(perMessage(used, n), "cpu-µs")
+	b.ReportMetric(perMessage(alone, n), "badger-cpu-µs")
 }
 
 // each calls f n times from as many goroutines as are under way.
@@ -90,3 +99,36 @@ func groupCommit(b *testing.B, n int) float64 {
 	writing.Wait()
 	return float64(n) / took.Seconds()
 }
+
+// cpuTime is how long processors have worked for this process, or for those of
+// its children that have ended.
+func cpuTime(b *testing.B, who int) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(who, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// cpuTime is how long processors have worked for the daemon, in steps of the
+// kernel's hundredth of a second.
+func (d *daemon) cpuTime() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), ") ")
+	var used time.Duration
+	for _, f := range strings.Fields(after)[11:13] { // of its program, and of the kernel for it
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		used += time.Duration(n) * 10 * time.Millisecond
+	}
+	return used
+}
+
+// perMessage is in microseconds.
+func perMessage(d time.Duration, n int) float64 { return float64(d.Nanoseconds()) / 1000 / float64(n) }
