@@ -10,18 +10,19 @@ import (
 	"rushlight/storage/record"
 )
 
-// maxFresh bounds how many envelopes are kept in memory for one account, and
-// maxFreshAccounts for how many.
+// What is kept in memory of all accounts, and of how many envelopes of one the
+// payload as well, which would have to be unfolded otherwise.
 const (
-	maxFresh         = 512
-	maxFreshAccounts = 32
+	maxFreshBytes = 8 << 20
+	maxPayloads   = 512
 )
 
 // fresh hands what was just committed to delivery without reading it back. What
 // isn't here is in the store.
 type fresh struct {
-	mu  sync.Mutex
-	all map[identity.AccountID]*freshList
+	mu    sync.Mutex
+	all   map[identity.AccountID]*freshList
+	bytes int
 }
 
 // freshList is what is fresh for one account.
@@ -30,12 +31,17 @@ type freshList struct {
 	newest  uint64        // the last number that was committed, here or not
 }
 
-// freshEntry is an outbox entry with its payload as it was packed.
+// freshEntry is an outbox entry.
 type freshEntry struct {
 	seq     uint64
 	entry   *record.Outbox
-	payload []byte
-	expires int64 // unix milliseconds; 0 is never
+	payload []byte // as it was packed; nil when it isn't kept
+	expires int64  // unix milliseconds; 0 is never
+}
+
+// size is about how much memory an entry takes.
+func (e *freshEntry) size() int {
+	return 400 + len(e.entry.Folded) + len(e.entry.Packet) + len(e.payload)
 }
 
 func (f *fresh) add(a identity.AccountID, entries []*freshEntry) {
@@ -43,19 +49,23 @@ func (f *fresh) add(a identity.AccountID, entries []*freshEntry) {
 	defer f.mu.Unlock()
 	l := f.all[a]
 	if l == nil {
-		if len(f.all) >= maxFreshAccounts {
-			clear(f.all)
-		}
 		if f.all == nil {
 			f.all = map[identity.AccountID]*freshList{}
 		}
 		l = &freshList{}
 		f.all[a] = l
 	}
-	l.newest = entries[len(entries)-1].seq
-	if len(l.entries)+len(entries) <= maxFresh {
-		l.entries = append(l.entries, entries...)
+	for _, e := range entries {
+		if len(l.entries) >= maxPayloads {
+			e.payload = nil
+		}
+		if f.bytes+e.size() > maxFreshBytes {
+			break
+		}
+		f.bytes += e.size()
+		l.entries = append(l.entries, e)
 	}
+	l.newest = entries[len(entries)-1].seq
 }
 
 // drop forgets an entry that has left the outbox.
@@ -66,7 +76,23 @@ func (f *fresh) drop(a identity.AccountID, seq uint64) {
 	if l == nil {
 		return
 	}
-	l.entries = slices.DeleteFunc(l.entries, func(e *freshEntry) bool { return e.seq == seq })
+	if i, ok := slices.BinarySearchFunc(l.entries, seq, (*freshEntry).compare); ok {
+		f.bytes -= l.entries[i].size()
+		l.entries = slices.Delete(l.entries, i, i+1)
+	}
+	if len(l.entries) == 0 {
+		l.entries = nil
+	}
+}
+
+func (e *freshEntry) compare(seq uint64) int {
+	switch {
+	case e.seq < seq:
+		return -1
+	case e.seq > seq:
+		return 1
+	}
+	return 0
 }
 
 // take removes and returns at most limit entries that follow a number without
@@ -78,22 +104,31 @@ func (f *fresh) take(a identity.AccountID, after uint64, limit int, now int64) (
 	if l == nil {
 		return nil, true
 	}
-	all := l.entries
-	for len(all) > 0 && all[0].seq <= after {
-		all = all[1:]
+	n, _ := slices.BinarySearchFunc(l.entries, after+1, (*freshEntry).compare) // those before went another way
+	for n < len(l.entries) && len(out) < limit && l.entries[n].seq == after+1 && (l.entries[n].expires == 0 || l.entries[n].expires > now) {
+		out, after, n = append(out, l.entries[n]), after+1, n+1
 	}
-	for len(all) > 0 && len(out) < limit && all[0].seq == after+1 && (all[0].expires == 0 || all[0].expires > now) {
-		out, all, after = append(out, all[0]), all[1:], after+1
+	for _, e := range l.entries[:n] {
+		f.bytes -= e.size()
 	}
-	l.entries = all
+	clear(l.entries[:n])
+	l.entries = l.entries[n:]
+	if len(l.entries) == 0 {
+		l.entries = nil
+	}
 	return out, after < l.newest
 }
 
 // parcels makes the envelopes of entries.
 func parcels(entries []*freshEntry) (out []parcel.Parcel, err error) {
 	for _, e := range entries {
-		o := e.entry
-		env, err := envelope.Seal(make([]byte, 0, o.Class.Size()), envelope.KeysFor(o.Key, envelope.Direct), o.Class, e.payload)
+		o, payload := e.entry, e.payload
+		if payload == nil {
+			if payload, err = envelope.Unfold(o.Class, o.Content, 1, o.Folded); err != nil {
+				return nil, err
+			}
+		}
+		env, err := envelope.Seal(make([]byte, 0, o.Class.Size()), envelope.KeysFor(o.Key, envelope.Direct), o.Class, payload)
 		if err != nil {
 			return nil, err
 		}
