@@ -130,7 +130,6 @@ func (s *Store) key(name Key, h header) (k [32]byte, err error) {
 
 // desk is what sealing needs room for.
 type desk struct {
-	boxes      suite.Boxes
 	key        [32]byte
 	ad         [2 + MaxKey + maxHeader]byte
 	buf        []byte         // sealed values
@@ -148,14 +147,14 @@ func (d *desk) leave() {
 	desks.Put(d)
 }
 
-// sealValue appends the stored form of value to dst.
+// sealValue appends the stored form of value to dst. It belongs to the writer.
 func (s *Store) sealValue(d *desk, dst []byte, name Key, value []byte, h header) (_ []byte, err error) {
 	if d.key, err = s.key(name, h); err != nil {
 		return nil, err
 	}
 	n := len(dst)
 	dst = h.append(wire.NewWriter(dst)).Out()
-	dst = d.boxes.Seal(dst, d.key[:], recordAD(d.ad[:0], name, dst[n:]), value)
+	dst = s.boxes.Seal(dst, d.key[:], recordAD(d.ad[:0], name, dst[n:]), value)
 	clear(d.key[:])
 	return dst, nil
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/gofrs/flock"
 
+	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
 	"rushlight/storage/keyfile/wheel"
 	"rushlight/storage/logsync"
@@ -66,6 +67,7 @@ type Store struct {
 	logNumber uint64 // of the log that Badger writes
 	wal       syncer // nil when Badger syncs its log itself; a commit's until it is done
 	leaves    leaves // reading keys is everybody's
+	boxes     suite.Boxes
 
 	gate  gate
 	close func() error
