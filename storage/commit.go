@@ -183,7 +183,6 @@ func (s *Store) pass() error {
 	}
 	// Should it not arrive, the store is used no more.
 	s.sinking = c
-	s.hot.took(c.ops)
 	s.leaves.committed(c.ops)
 	if !c.clock.IsZero() {
 		s.clock.committed(c.clock)
@@ -326,6 +325,7 @@ func (s *Store) commit(tx *Tx, ops []op) (*Commit, error) {
 		}
 		s.gate.leave()
 	})
+	s.hot.took(ops) // meanwhile; should it not arrive, nothing is read there any more
 	return c, nil
 }
 

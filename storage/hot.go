@@ -2,7 +2,7 @@ package storage
 
 import "time"
 
-// hot keeps what the writer committed last, as it was before it was sealed: it
+// hot keeps what the writer wrote last, as it was before it was sealed: it
 // reads most of it again with the next transaction, and reading it back costs a
 // search in the database and a decryption. It belongs to the writer.
 type hot struct {
@@ -32,7 +32,7 @@ func isHot(key Key) bool {
 
 const familyConversation, familyIndex = 0x40, 0x42
 
-// took takes over the values of a committed transaction.
+// took takes over the values of a transaction on its way.
 func (h *hot) took(ops []op) {
 	if h.values == nil {
 		h.values = map[string]hotValue{}

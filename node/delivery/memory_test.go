@@ -46,6 +46,7 @@ type memory struct {
 	bundles  [][]byte
 	invite   func(id [16]byte, proof func([32]byte) bool) ([32]byte, []byte, uint8)
 	delay    time.Duration // of each commit
+	broken   func() error  // of each acknowledgement
 	manager  *Manager
 }
 
@@ -190,6 +191,11 @@ func (e *memory) Acked(_ context.Context, a identity.AccountID, _ identity.Devic
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	f := e.contacts[a]
+	if broken := e.broken; broken != nil {
+		e.mu.Unlock()
+		defer e.mu.Lock()
+		return broken()
+	}
 	for _, k := range acks {
 		i, ok := slices.BinarySearchFunc(f.outbox, k.Seq, func(p Parcel, s uint64) int { return int(int64(p.Seq) - int64(s)) })
 		if !ok {

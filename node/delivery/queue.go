@@ -12,9 +12,11 @@ type queue[T any] struct {
 	maxItems, maxBytes int
 	size               func(T) int
 
-	mu    sync.Mutex
-	items []T
-	bytes int
+	mu      sync.Mutex
+	items   []T
+	bytes   int
+	resting bool // the goroutine that takes has nothing to do
+	claimed bool // another does its work
 
 	some chan struct{} // has a token when items may wait
 	room chan struct{} // has a token when a full queue may have room
@@ -79,13 +81,37 @@ func (q *queue[T]) take(ctx context.Context, spare []T) ([]T, error) {
 func (q *queue[T]) swap(spare []T) []T {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.items) == 0 {
+	q.resting = len(q.items) == 0
+	if q.resting || q.claimed {
 		return nil
 	}
 	items := q.items
 	clear(spare[:cap(spare)])
 	q.items, q.bytes = spare[:0], 0
 	return items
+}
+
+// claim lets another goroutine do the work of the one that takes, for an item
+// that was not put. It is refused when anything is ahead of that item; otherwise
+// nothing is taken until release.
+func (q *queue[T]) claim() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.resting || q.claimed || len(q.items) > 0 {
+		return false
+	}
+	q.claimed = true
+	return true
+}
+
+func (q *queue[T]) release() {
+	q.mu.Lock()
+	q.claimed = false
+	waits := len(q.items) > 0
+	q.mu.Unlock()
+	if waits {
+		signal(q.some)
+	}
 }
 
 // signal leaves a token in a channel of one.

@@ -12,7 +12,13 @@ import (
 // read takes frames off the stream and hands them on in groups: everything
 // that has arrived by the time it would have to wait. It returns the error
 // that ended the stream.
+//
+// Two goroutines do this, one at a time. The one that reads a single frame with
+// nothing ahead of it deals with it there and then, which spares that frame two
+// changes of goroutine, and leaves the reading to the other.
 func (x *session) read(ctx context.Context) error {
+	x.reading.Lock()
+	defer x.reading.Unlock()
 	var g group
 	for {
 		typ, body, err := x.in.Next()
@@ -31,19 +37,47 @@ func (x *session) read(ctx context.Context) error {
 		if len(g.items)+len(g.answers) > 0 {
 			x.lastUs.Store(now)
 		}
-		x.held.Store(true)
-		if len(g.answers) > 0 {
-			if err := x.answers.put(ctx, g.answers); err != nil {
-				return err
-			}
-			x.out.calm() // and the window has room
-		}
-		if err := x.inbox.put(ctx, g.items); err != nil {
+		if err := x.hand(ctx, &g); err != nil {
 			return err
 		}
-		x.held.Store(false)
 		g.reset()
 	}
+}
+
+// hand has a group dealt with, by this goroutine or by those that commit.
+func (x *session) hand(ctx context.Context, g *group) error {
+	if len(g.answers) > 0 {
+		x.out.calm(x.window.room())
+	}
+	switch {
+	case len(g.answers) == 1 && len(g.items) == 0 && x.answers.claim():
+		return x.meanwhile(func() error {
+			defer x.answers.release()
+			return x.conclude(ctx, g.answers)
+		})
+	case len(g.answers) == 0 && len(g.items) == 1 && g.items[0].kind == itemMsg && x.inbox.claim():
+		return x.meanwhile(func() error {
+			defer x.inbox.release()
+			return x.receive(ctx, g.items, [][]byte{g.items[0].body})
+		})
+	}
+	x.held.Store(true)
+	defer x.held.Store(false)
+	if err := x.answers.put(ctx, g.answers); err != nil {
+		return err
+	}
+	return x.inbox.put(ctx, g.items)
+}
+
+// meanwhile does work while the other goroutine reads.
+func (x *session) meanwhile(work func() error) error {
+	x.reading.Unlock()
+	defer x.reading.Lock()
+	err := work()
+	if err != nil {
+		x.fail(err) // the other waits for the stream
+	}
+	return err
 }
 
 // group is what was read without waiting.

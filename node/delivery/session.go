@@ -36,10 +36,10 @@ type contact struct {
 	device  identity.DeviceID
 }
 
-// session is one stream of /rushlight/msg/1 after its opening. Four goroutines
-// live as long as it does: the reader never waits for a write, the writer never
-// waits for a commit, so two sides that both send with full windows can't stop
-// each other.
+// session is one stream of /rushlight/msg/1 after its opening. Five goroutines
+// live as long as it does: two take turns in reading, and what reads never waits
+// for a write; the writer never waits for a commit. So two sides that both send
+// with full windows can't stop each other.
 type session struct {
 	m       *Manager
 	s       network.Stream
@@ -74,7 +74,10 @@ type session struct {
 	stopped sync.Once
 	parts   sync.WaitGroup
 
-	// Owned by the reader.
+	reading sync.Mutex // whoever has it reads
+	writing sync.Mutex // whoever has it writes
+
+	// Owned by who reads.
 	strangeFrames, strangeBytes int
 	bundleGets                  int
 	counted                     bool // COUNTERS has come
@@ -156,7 +159,7 @@ func (x *session) run(ctx context.Context) error {
 	if err != nil {
 		x.fail(err)
 	}
-	for _, part := range []func(context.Context) error{x.write, x.commit, x.settle} {
+	for _, part := range []func(context.Context) error{x.write, x.commit, x.settle, x.read} {
 		x.parts.Go(func() { x.fail(part(ctx)) })
 	}
 	x.fail(x.read(ctx))
@@ -279,10 +282,21 @@ func (x *session) receive(ctx context.Context, items []item, envs [][]byte) erro
 		buf = aboutMsg(id, no.Code, no.RetryAfter).append(buf)
 	}
 	x.m.stats.received.Add(uint64(len(items)))
-	if err := x.out.raw(buf); err != nil {
+	if err := x.reply(buf); err != nil {
 		return err
 	}
 	return x.recognise(ctx)
+}
+
+// reply sends answers: at once when nothing else is being written and nothing
+// of this side's is unanswered, so that a write can't wait for a peer that waits
+// for this side; through the writer otherwise.
+func (x *session) reply(b []byte) error {
+	if _, waiting := x.window.waiting(); waiting || !x.out.empty() || !x.writing.TryLock() {
+		return x.out.raw(b)
+	}
+	defer x.writing.Unlock()
+	return x.send(b, time.Now())
 }
 
 // control handles everything that isn't a message and needs the engine.
@@ -329,35 +343,43 @@ func (x *session) control(ctx context.Context, it item) error {
 // stream: the next one sends again what is still pending.
 func (x *session) settle(ctx context.Context) error {
 	var spare, all []answer
-	var acks []Ack
 	var err error
 	for {
 		if all, err = x.answers.take(ctx, spare); err != nil {
 			return err
 		}
-		account, _ := x.recipient()
-		device := x.sender()
-		acks = acks[:0]
-		for _, a := range all {
-			if a.code == 0 {
-				acks = append(acks, a.ack)
-				continue
-			}
-			x.m.stats.refused.Add(1)
-			x.denied.Store(time.Now().UnixNano())
-			if err = x.m.engine.Refused(ctx, account, device, a.ack.Seq, a.code); err != nil {
-				return fmt.Errorf("delivery: recording a refusal: %w", err)
-			}
-		}
-		if len(acks) > 0 {
-			if err = x.m.engine.Acked(ctx, account, device, acks); err != nil {
-				return fmt.Errorf("delivery: recording acknowledgements: %w", err)
-			}
-			x.worked.Store(true)
-			x.m.stats.acked.Add(uint64(len(acks)))
+		if err = x.conclude(ctx, all); err != nil {
+			return err
 		}
 		spare = all
 	}
+}
+
+// conclude records answers.
+func (x *session) conclude(ctx context.Context, all []answer) error {
+	account, _ := x.recipient()
+	device := x.sender()
+	acks := make([]Ack, 0, len(all))
+	for _, a := range all {
+		if a.code == 0 {
+			acks = append(acks, a.ack)
+			continue
+		}
+		x.m.stats.refused.Add(1)
+		x.denied.Store(time.Now().UnixNano())
+		if err := x.m.engine.Refused(ctx, account, device, a.ack.Seq, a.code); err != nil {
+			return fmt.Errorf("delivery: recording a refusal: %w", err)
+		}
+	}
+	if len(acks) == 0 {
+		return nil
+	}
+	if err := x.m.engine.Acked(ctx, account, device, acks); err != nil {
+		return fmt.Errorf("delivery: recording acknowledgements: %w", err)
+	}
+	x.worked.Store(true)
+	x.m.stats.acked.Add(uint64(len(acks)))
+	return nil
 }
 
 // ended reports whether an error is one of the ways in which streams end every

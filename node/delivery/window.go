@@ -24,6 +24,7 @@ type window struct {
 	open  int
 	bytes int
 	since time.Time // when it was last empty
+	full  bool      // a message found no room
 }
 
 type parcelSent struct {
@@ -42,6 +43,7 @@ func (w *window) add(seq uint64, size int, proved bool, now time.Time) (id uint3
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if int(w.next-w.base) >= frames || w.open > 0 && w.bytes+size > bytes {
+		w.full = true
 		return 0, false
 	}
 	if w.open == 0 {
@@ -74,6 +76,14 @@ func (w *window) take(id uint32) (seq uint64, ok bool) {
 		w.base++
 	}
 	return p.seq, true
+}
+
+// room reports whether a message has found no room since the last call.
+func (w *window) room() (wanted bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	wanted, w.full = w.full, false
+	return wanted
 }
 
 // holds reports whether a parcel is on its way.

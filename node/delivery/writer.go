@@ -96,12 +96,22 @@ func (o *outgoing) hold(wait time.Duration, now time.Time) {
 	signal(o.kick)
 }
 
-// calm says that the other side takes messages.
-func (o *outgoing) calm() {
+// calm says that the other side takes messages, and whether the writer has
+// waited for that.
+func (o *outgoing) calm(waited bool) {
 	o.mu.Lock()
 	o.pause = 0
 	o.mu.Unlock()
-	signal(o.kick)
+	if waited {
+		signal(o.kick)
+	}
+}
+
+// empty reports whether no frames are queued.
+func (o *outgoing) empty() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.buf) == 0
 }
 
 // orders is what the writer finds.
@@ -156,17 +166,28 @@ func (x *session) write(ctx context.Context) error {
 			}
 			continue
 		}
-		if err := x.s.SetWriteDeadline(now.Add(writeTime)); err != nil {
-			return host.Opaque("delivery: setting a deadline", err)
-		}
-		if _, err := x.s.Write(buf); err != nil {
-			return host.Opaque("delivery: writing", err)
+		x.writing.Lock()
+		err := x.send(buf, now)
+		x.writing.Unlock()
+		if err != nil {
+			return err
 		}
 		if len(buf) > control {
 			x.lastUs.Store(now.UnixNano())
 		}
 		spare = buf
 	}
+}
+
+// send writes frames to the stream. Whoever calls it has x.writing.
+func (x *session) send(b []byte, now time.Time) error {
+	if err := x.s.SetWriteDeadline(now.Add(writeTime)); err != nil {
+		return host.Opaque("delivery: setting a deadline", err)
+	}
+	if _, err := x.s.Write(b); err != nil {
+		return host.Opaque("delivery: writing", err)
+	}
+	return nil
 }
 
 // rest waits for something to do, at most for a hold's length.

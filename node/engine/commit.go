@@ -92,6 +92,7 @@ func (e *Engine) transact(steps []*step, ahead bool) (n int, err error) {
 	if ahead && t.light() {
 		go e.land(f)
 	} else {
+		t.prepare()
 		e.land(f)
 	}
 	return n, nil

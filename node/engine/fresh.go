@@ -36,6 +36,7 @@ type freshEntry struct {
 	seq     uint64
 	entry   *record.Outbox
 	payload []byte // as it was packed; nil when it isn't kept
+	sealed  []byte // the envelope, if there was time to make it
 	expires int64  // unix milliseconds; 0 is never
 }
 
@@ -57,7 +58,7 @@ func (f *fresh) add(a identity.AccountID, entries []*freshEntry) {
 	}
 	for _, e := range entries {
 		if len(l.entries) >= maxPayloads {
-			e.payload = nil
+			e.payload, e.sealed = nil, nil
 		}
 		if f.bytes+e.size() > maxFreshBytes {
 			break
@@ -119,20 +120,38 @@ func (f *fresh) take(a identity.AccountID, after uint64, limit int, now int64) (
 	return out, after < l.newest
 }
 
+// prepare makes the envelopes of a small transaction while it is on its way to
+// the disk, so that they are ready when it is there.
+func (t *txn) prepare() {
+	for _, entries := range t.fresh {
+		for _, e := range entries[:min(len(entries), 4)] {
+			if env, err := e.envelope(); err == nil {
+				e.sealed = env
+			}
+		}
+	}
+}
+
+func (e *freshEntry) envelope() (env []byte, err error) {
+	o, payload := e.entry, e.payload
+	if payload == nil {
+		if payload, err = envelope.Unfold(o.Class, o.Content, 1, o.Folded); err != nil {
+			return nil, err
+		}
+	}
+	return envelope.Seal(make([]byte, 0, o.Class.Size()), envelope.KeysFor(o.Key, envelope.Direct), o.Class, payload)
+}
+
 // parcels makes the envelopes of entries.
 func parcels(entries []*freshEntry) (out []parcel.Parcel, err error) {
 	for _, e := range entries {
-		o, payload := e.entry, e.payload
-		if payload == nil {
-			if payload, err = envelope.Unfold(o.Class, o.Content, 1, o.Folded); err != nil {
+		env := e.sealed
+		if env == nil {
+			if env, err = e.envelope(); err != nil {
 				return nil, err
 			}
 		}
-		env, err := envelope.Seal(make([]byte, 0, o.Class.Size()), envelope.KeysFor(o.Key, envelope.Direct), o.Class, payload)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, parcel.Parcel{Seq: e.seq, Class: o.Class, Envelope: env})
+		out = append(out, parcel.Parcel{Seq: e.seq, Class: e.entry.Class, Envelope: env})
 	}
 	return out, nil
 }
