@@ -160,16 +160,21 @@ func startSinker(t testing.TB, dir string) *sinker {
 	return b
 }
 
-// stop stops the writer when it has acknowledged so many more.
-func (b *sinker) stop(t testing.TB, more uint64) (last uint64) {
+// proceed waits until the writer has acknowledged so many more.
+func (b *sinker) proceed(t testing.TB, more uint64) {
 	t.Helper()
-	from := acked(t, b.acks)
-	for acked(t, b.acks) < from+more {
+	for from := acked(t, b.acks); acked(t, b.acks) < from+more; {
 		if err := unix.Kill(b.Process.Pid, 0); err != nil {
 			t.Fatal("the writer ended")
 		}
 		_ = unix.Nanosleep(&unix.Timespec{Nsec: int64(rand.IntN(500_000))}, nil)
 	}
+}
+
+// stop stops the writer when it has acknowledged so many more.
+func (b *sinker) stop(t testing.TB, more uint64) (last uint64) {
+	t.Helper()
+	b.proceed(t, more)
 	if err := b.Process.Signal(unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -262,16 +267,7 @@ func TestPowerCut(t *testing.T) {
 	if testing.Short() {
 		n = min(n, 2)
 	}
-	file := filepath.Join(t.TempDir(), "disk")
-	if err := exec.Command("truncate", "-s", "192M", file).Run(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
-		t.Skip("needs mkfs.ext4 (Debian package e2fsprogs)")
-	}
-	if out, err := exec.Command("mkfs.ext4", "-q", "-F", file).CombinedOutput(); err != nil {
-		t.Fatalf("%v %s", err, out)
-	}
+	file := newDisk(t)
 	root, _ := mountImage(t, file)
 	dir := filepath.Join(root, "store")
 	b := startSinker(t, dir)
@@ -285,10 +281,7 @@ func TestPowerCut(t *testing.T) {
 			b = startSinker(t, dir)
 		}
 		last := b.stop(t, 1+uint64(rand.IntN(30)))
-		cut := filepath.Join(t.TempDir(), "cut")
-		if out, err := exec.Command("cp", "--sparse=always", file, cut).CombinedOutput(); err != nil {
-			t.Fatalf("%v %s", err, out)
-		}
+		cut := cutPower(t, file)
 		if err := b.Process.Signal(unix.SIGCONT); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package logsync
 
 import (
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -17,4 +18,13 @@ func sync(f *os.File) error {
 			return err
 		}
 	}
+}
+
+// removed reports whether a file has no name any more.
+func removed(f *os.File) (bool, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return false, fmt.Errorf("looking at the log: %w", err)
+	}
+	return st.Nlink == 0, nil
 }

@@ -7,8 +7,13 @@
 // a transaction is done, before anybody hears of it.
 //
 // It promises that all transactions that were done before Sync began are on the
-// disk when it returns nil. After an error nothing is known of those since the
-// last Sync, and the database must be opened again.
+// disk when it returns nil, also if Badger has begun another log since, which it
+// does without syncing the one before. After an error nothing is known of those
+// since the last Sync, and the database must be opened again.
+//
+// Badger's other files are its own care, with SyncWrites or without: the manifest
+// is synced with each change, the key registry is written synchronously, tables
+// are synced before the manifest lists them, and a log is removed after that.
 package logsync
 
 import (
@@ -19,6 +24,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"rushlight/storage/twoslot"
 )
 
 // Log is the log that Badger writes. It belongs to one goroutine at a time.
@@ -26,52 +33,91 @@ type Log struct {
 	dir    string
 	number uint64
 	file   *os.File
+
+	syncFile func(*os.File) error
+	syncDir  func(dir string) error
 }
 
-// Open finds the log in the directory of an open database.
+// Open finds the log in the directory of an open database, and makes its name
+// durable.
 func Open(dir string) (*Log, error) {
-	entries, err := os.ReadDir(dir)
+	l := &Log{dir: dir, syncFile: sync, syncDir: twoslot.SyncDir}
+	number, err := l.newest()
 	if err != nil {
-		return nil, fmt.Errorf("looking for the log: %w", err)
+		return nil, err
 	}
-	l := &Log{dir: dir}
+	return l, l.begin(number)
+}
+
+// newest is the highest number of a log.
+func (l *Log) newest() (number uint64, err error) {
+	entries, err := os.ReadDir(l.dir)
+	if err != nil {
+		return 0, fmt.Errorf("looking for the log: %w", err)
+	}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".mem")
 		if n, err := strconv.ParseUint(name, 10, 64); ok && err == nil {
-			l.number = max(l.number, n)
+			number = max(number, n)
 		}
 	}
-	if l.file, err = os.OpenFile(l.path(l.number), os.O_RDWR, 0); err != nil {
-		return nil, fmt.Errorf("opening the log: %w", err)
-	}
-	return l, nil
+	return number, nil
 }
 
-// path is that of a log: Badger numbers them.
-func (l *Log) path(number uint64) string {
-	return filepath.Join(l.dir, fmt.Sprintf("%05d.mem", number))
-}
-
-// Sync returns when the log is on the disk. A transaction is in one log as a
-// whole, and Badger begins a new one only before it writes one: what is in the
-// logs before was synced when it was new.
-func (l *Log) Sync() error {
-	for {
-		next, err := os.OpenFile(l.path(l.number+1), os.O_RDWR, 0)
-		if errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("opening a new log: %w", err)
-		}
-		_ = l.file.Close()
-		l.number, l.file = l.number+1, next
+// begin goes on with another log.
+func (l *Log) begin(number uint64) error {
+	// Badger numbers them.
+	file, err := os.OpenFile(filepath.Join(l.dir, fmt.Sprintf("%05d.mem", number)), os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("opening the log: %w", err)
 	}
-	if err := sync(l.file); err != nil {
-		return fmt.Errorf("syncing the log: %w", err)
+	l.Close()
+	l.number, l.file = number, file
+	if err := l.syncDir(l.dir); err != nil {
+		return fmt.Errorf("syncing the name of the log: %w", err)
 	}
 	return nil
 }
 
+// Sync returns when the log is on the disk. A transaction is in one log as a
+// whole, and Badger begins a new one only before it writes one. So what was done
+// is in the log that was synced last or in those after it, one of which may hold
+// nothing but what came since.
+func (l *Log) Sync() error {
+	for more := true; more; {
+		if err := l.syncFile(l.file); err != nil {
+			return fmt.Errorf("syncing the log: %w", err)
+		}
+		var err error
+		if more, err = l.follow(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow goes on with the next log, if there is one.
+func (l *Log) follow() (more bool, err error) {
+	next := l.number + 1
+	err = l.begin(next)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err == nil, err
+	}
+	// Logs are removed from the oldest on: while this one has its name there was
+	// none after it that is gone already.
+	if gone, err := removed(l.file); err != nil || !gone {
+		return false, err
+	}
+	if next, err = l.newest(); err != nil || next <= l.number {
+		return false, err
+	}
+	err = l.begin(next)
+	return err == nil, err
+}
+
 // Close gives up the file. It syncs nothing.
-func (l *Log) Close() { _ = l.file.Close() }
+func (l *Log) Close() {
+	if l.file != nil {
+		_ = l.file.Close()
+	}
+}
