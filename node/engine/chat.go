@@ -9,7 +9,6 @@ import (
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
 	"rushlight/storage"
-	"rushlight/storage/keyfile/wheel"
 	"rushlight/storage/record"
 )
 
@@ -113,7 +112,8 @@ func (t *txn) draft(a identity.AccountID) (*record.Draft, storage.Key, error) {
 	return d, k, nil
 }
 
-// SetDraft keeps what was begun to be written. An empty text destroys it.
+// SetDraft keeps what was begun to be written. An empty text deletes it. What it
+// was before is destroyed with the next old states.
 func (e *Engine) SetDraft(ctx context.Context, a identity.AccountID, d record.Draft) error {
 	if len(d.Text) > message.MaxText {
 		return message.ErrTooLong
@@ -126,32 +126,17 @@ func (e *Engine) SetDraft(ctx context.Context, a identity.AccountID, d record.Dr
 		if err != nil || old != nil && *old == d {
 			return err
 		}
-		leaf, there, err := t.LeafOf(k)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return err
-		}
-		there = there && err == nil
 		if d.Text == "" {
-			if there {
-				t.Forget(leaf)
-			}
 			return t.del(k)
-		}
-		if !there {
-			id := e.direct(a)
-			if leaf, err = t.NewLeaf(wheel.BucketSent(t.now), t.Pseudonym("conversation", id[:])); err != nil {
-				return err
-			}
 		}
 		conv, err := t.conversation(e.direct(a))
 		if err != nil {
 			return err
 		}
-		expires := int64(0)
 		if x := conv.timer().Expiry; x != 0 {
-			expires = t.now.Add(x).UnixMilli() // no longer than if it were sent now
+			return t.putExpiring(k, d.Marshal(), x) // no longer than if it were sent now
 		}
-		return t.putErasable(k, d.Marshal(), expires, leaf)
+		return t.put(k, d.Marshal())
 	})
 }
 

@@ -56,7 +56,6 @@ func (f fate) dead() bool { return f >= expired }
 const (
 	familyPreview = 0x7b
 	familySearch  = 0x7c
-	familyDraft   = 0x7d
 	familyOutside = 0x7f
 )
 
@@ -198,20 +197,9 @@ func tell(t *testing.T, dir string, n int, changed func(), seized func(s *story)
 	lives := map[fate]message.Lifetime{
 		timed: {Expiry: 30 * 24 * time.Hour}, expired: {Expiry: time.Hour}, burned: {Burn: 30 * time.Second},
 	}
-	drafts := [2]storage.Leaf{}
-	draft := func(with *device, at int, f fate) {
+	draft := func(with *device, f fate) {
 		t.Helper()
-		conv := message.DirectConversation(a.Account(), with.Account())
-		must(t, a.store.Update(func(tx *storage.Tx) (err error) {
-			if drafts[at] != (storage.Leaf{}) {
-				tx.Forget(drafts[at])
-			}
-			if drafts[at], err = tx.NewLeaf(wheel.BucketSent(tx.Now()), tx.Pseudonym("conversation", conv[:])); err != nil {
-				return err
-			}
-			k := append(storage.Key{familyDraft}, byte(at))
-			return tx.PutUnder(k, []byte(s.text(len(s.all))), time.Time{}, drafts[at])
-		}))
+		must(t, a.SetDraft(ctx, with.Account(), record.Draft{Text: s.text(len(s.all))}))
 		s.all = append(s.all, utterance{fate: f, draft: true})
 	}
 
@@ -236,8 +224,8 @@ func tell(t *testing.T, dir string, n int, changed func(), seized func(s *story)
 		}
 		if i%100 == 50 {
 			synctest.Wait()
-			draft(b, 0, replaced)
-			draft(c, 1, removed)
+			draft(b, replaced)
+			draft(c, removed)
 			changed()
 		}
 	}
@@ -255,7 +243,7 @@ func tell(t *testing.T, dir string, n int, changed func(), seized func(s *story)
 		send(a, b, f, l)
 	}
 	synctest.Wait()
-	draft(b, 0, live)
+	draft(b, live)
 	s.derive(t, a)
 	changed()
 	time.Sleep(2 * time.Minute)

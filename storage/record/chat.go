@@ -35,8 +35,8 @@ func ParseChat(b []byte) (*Chat, error) {
 	return c, r.Close()
 }
 
-// Draft is what a person has begun to write. It is sealed under a leaf of its
-// conversation.
+// Draft is what a person has begun to write. It is a state: what it was before
+// can't be read any more soon after it was changed, sent or deleted.
 type Draft struct {
 	Text    string
 	ReplyTo message.ID // zero is none

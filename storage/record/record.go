@@ -38,6 +38,7 @@ const (
 	FamilyLeft         = 0x2b // message id[16]: what lies of it at relays
 	FamilyWithdrawal   = 0x2c // relay pseudonym[16] ‖ object[16] ‖ of the stamp[12]: to be deleted there
 	FamilyRevoked      = 0x2d // relay pseudonym[16]: stamps to take back there
+	FamilyDraft        = 0x2e // conversation pseudonym[16]: what was begun to be written
 	FamilyOutbox       = 0x30 // account pseudonym[16] ‖ sequence number u64
 	FamilyConversation = 0x40 // conversation pseudonym[16]
 	FamilyMessage      = 0x41 // conversation pseudonym[16] ‖ order u64 ‖ message id[16]
@@ -52,7 +53,6 @@ const (
 	FamilyHidden       = 0x4a // message id[16]: a message that isn't shown and waits for another
 	FamilyAbout        = 0x4b // message id[16] ‖ id[16] of a message about it that is on its way
 	FamilyChat         = 0x4c // conversation pseudonym[16]: how a person wants it
-	FamilyDraft        = 0x4d // conversation pseudonym[16]: what was begun to be written
 	FamilyFiles        = 0x4e // message id[16]: what is wanted of its files
 	FamilyEvent        = 0x50 // sequence number u64
 	FamilyCounter      = 0x51 // one record: the next event number
