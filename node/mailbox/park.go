@@ -91,7 +91,10 @@ func (p *parked) fetch(wait bool) error {
 	return write(p.o.s, end.Append(nil))
 }
 
-var errFound = errors.New("mailbox: there is mail")
+var (
+	errFound = errors.New("mailbox: there is mail")
+	errRoom  = errors.New("mailbox: the rest has no room in the answer")
+)
 
 // failed answers a fetch that can't be.
 func (o *ownerStream) failed(err error) error {
@@ -114,7 +117,11 @@ func (p *parked) send() (sent bool, end wire.End, err error) {
 		k.readers <- struct{}{}
 		var out []byte
 		got := 0
+		before := end
 		end, err = k.shelf.Fetch(p.o.handle, end.Next, min(left, fetchWindow), func(e *wire.Env) error {
+			if sent && got+len(e.Envelope) > left {
+				return errRoom // only the first of all may be longer than what was asked for
+			}
 			if out == nil {
 				out = getWindow()
 			}
@@ -123,6 +130,10 @@ func (p *parked) send() (sent bool, end wire.End, err error) {
 			return nil
 		})
 		<-k.readers
+		if errors.Is(err, errRoom) {
+			before.More = true
+			return sent, before, nil
+		}
 		if err != nil {
 			return sent, end, err
 		}
