@@ -95,6 +95,7 @@ type Manager struct {
 	staged    map[string]*staged // files that were, and belong to no message yet, by their ids
 	wg        sync.WaitGroup
 
+	unswept atomic.Bool   // there may be files of no message, and it was no time to delete them
 	served  atomic.Int64  // bytes of pieces sent in this run
 	running chan struct{} // a token for each fetch that may run at once
 	asked   chan asked    // what others ask for by mail
@@ -190,6 +191,12 @@ func (m *Manager) Run(ctx context.Context) error {
 		case a := <-m.asked:
 			m.answer(ctx, a)
 		case <-tick.C:
+			if !m.unswept.Load() {
+				continue
+			}
+			if err := m.load(); err != nil {
+				return err
+			}
 		case <-sweep.C:
 			m.unstageOld(time.Now())
 			if err := m.load(); err != nil {
@@ -250,8 +257,13 @@ func (m *Manager) load() error {
 			m.forget(id)
 		}
 	}
+	left := false
+	defer func() { m.unswept.Store(left) }()
 	for _, p := range stray {
-		if busy || places[p] {
+		if places[p] {
+			continue
+		}
+		if left = left || busy; left {
 			continue
 		}
 		if err := m.cfg.Dir.Remove(p); err != nil {
