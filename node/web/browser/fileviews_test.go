@@ -13,19 +13,7 @@ import (
 func TestFileViews(t *testing.T) {
 	t.Parallel()
 	_, bob, a, b := friends(t)
-	source := axeSource(t)
-	a.do(source)
-	check := func(view string) {
-		t.Helper()
-		for _, m := range modes {
-			a.appear(m.language, m.features)
-			for _, v := range get[[]string](a, axe) {
-				t.Errorf("%s, %s: %s", view, m.name, v)
-			}
-			a.picture(view + "-" + m.name)
-		}
-		a.appear("en", modes[0].features)
-	}
+	check := a.looks
 	path, _ := photo(t, "lake.jpg", 640, 420, 120)
 	doc := filepath.Join(t.TempDir(), "packing list.txt")
 	if err := os.WriteFile(doc, []byte("bread\nmap\n"), 0o600); err != nil {

@@ -57,6 +57,7 @@ func TestConversationList(t *testing.T) {
 	if s := a.text(message("line 39 ")); s != "undefined" && get[bool](a, message("line 39 ")+`.getBoundingClientRect().bottom < innerHeight`) {
 		t.Error("the end is on the screen already")
 	}
+	a.looks("unread")
 	a.press("To the newest message")
 	a.wait(message("line 39 ") + `?.getBoundingClientRect().bottom < innerHeight`)
 	a.wait("!" + row("Bob", ".badge"))

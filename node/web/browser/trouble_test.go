@@ -43,7 +43,7 @@ func TestKeyChange(t *testing.T) {
 	a.do(row + ".click()")
 	a.wait(`document.querySelector(".notice[role=alert]")?.textContent.includes("Bob has another key than the one you verified")`)
 	a.wait(`!document.querySelector("#composer")`)
-	a.picture("key-change")
+	a.looks("key-change")
 	a.do(`document.querySelector(".notice button").click()`)
 	a.fill("#their-number", number(other))
 	a.press("Compare")
@@ -95,7 +95,7 @@ func TestFailedMessage(t *testing.T) {
 	ann.stop()
 	ann.start() // now she tries again at once
 	a.wait(message("let me in") + `.querySelector(".state.failed") && ` + message("let me in") + `.querySelector(".trouble")`)
-	a.picture("failed-message")
+	a.looks("failed-message")
 
 	// Not yet; and then it is.
 	a.press("Try again")

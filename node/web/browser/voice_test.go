@@ -77,15 +77,7 @@ func TestVoiceMemoEnds(t *testing.T) {
 	a.focus(`.recorder [aria-label="Play Voice memo"]`)
 	a.keys(enter)
 	a.wait(`document.querySelector(".recorder audio").currentTime > 0.2`)
-	a.picture("voice-done")
-	a.do(axeSource(t))
-	for _, m := range modes {
-		a.appear(m.language, m.features)
-		for _, v := range get[[]string](a, axe) {
-			t.Errorf("%s: %s", m.name, v)
-		}
-	}
-	a.appear("en", modes[0].features)
+	a.looks("voice-done")
 	a.press("Throw the recording away")
 	a.wait(`!document.querySelector(".recorder") && document.querySelector("#composer")`)
 	if list, err := os.ReadDir(filepath.Join(ann.dir, "store", "files")); err == nil && len(list) > 0 {

@@ -13,10 +13,11 @@ import { Thread } from "./thread"
 export function Shell() {
   const id = current.value
   return (
-    <div class={id ? "shell open" : "shell"}>
+    <div class={["shell", id && "open", chats.value.length === 0 && "empty"].filter(Boolean).join(" ")}>
       <a class="skip" href="#main">{t("skip")}</a>
       <Sidebar />
       <main id="main" tabIndex={-1} aria-label={t("main")}>
+        <h1 class="unseen">Rushlight</h1>
         {id === "requests" ? <Requests /> : id ? <Thread key={id} with={id} /> : <Nobody />}
       </main>
     </div>
