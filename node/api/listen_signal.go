@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"context"
 	"net"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -27,30 +25,7 @@ var signalGrant = Grant{Scopes: []string{ScopeRead, ScopeSend, scopeSignal}}
 // as with signal-cli's own daemon. Whoever can connect is let in: the listener
 // is for a loopback address, and for people who have it on purpose.
 func (s *Server) ServeSignal(ctx context.Context, ln net.Listener) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { ln.Close() })()
-	var open atomic.Int32
-	for {
-		c, err := ln.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		if open.Load() >= maxConns {
-			refuseConn(c, Errorf(CodeBusy, "too many connections to the daemon"))
-			continue
-		}
-		open.Add(1)
-		wg.Go(func() {
-			defer open.Add(-1)
-			s.serveSignal(ctx, c)
-		})
-	}
+	return serveAll(ctx, ln, func(net.Conn) error { return nil }, s.serveSignal)
 }
 
 func (s *Server) serveSignal(ctx context.Context, nc net.Conn) {

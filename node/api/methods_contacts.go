@@ -1,6 +1,9 @@
 package api
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 type contactResult struct {
 	Contact Contact `json:"contact"`
@@ -88,24 +91,19 @@ type listContactsParams struct {
 
 func (c *conn) listContacts(ctx context.Context, params []byte) (any, error) {
 	var p listContactsParams
-	if err := decode(params, &p); err != nil {
+	if err := c.decodeFor(ctx, params, &p, &p.Account); err != nil {
 		return nil, err
 	}
-	if err := c.ownAccount(ctx, p.Account); err != nil {
-		return nil, err
-	}
-	all, err := c.Daemon.Contacts(ctx)
+	all, err := c.contactsIn(ctx, append(p.Recipient, p.Recipients...))
 	if err != nil {
 		return nil, err
 	}
-	only := append(p.Recipient, p.Recipients...)
 	out := List[signalContact]{}
 	for _, k := range all {
 		blocked := k.State == ContactBlocked
 		switch {
 		case p.Blocked != nil && *p.Blocked != blocked,
-			p.Name != "" && string(p.Name) != k.Name && string(p.Name) != k.Petname,
-			len(only) > 0 && !only.has(k):
+			p.Name != "" && string(p.Name) != k.Name && string(p.Name) != k.Petname:
 			continue
 		}
 		out = append(out, signalContact{
@@ -117,6 +115,12 @@ func (c *conn) listContacts(ctx context.Context, params []byte) (any, error) {
 	return out, nil
 }
 
+// contactsIn lists the contacts that are named, all if none is.
+func (c *conn) contactsIn(ctx context.Context, named OneOrMany) ([]Contact, error) {
+	all, err := c.Daemon.Contacts(ctx)
+	return slices.DeleteFunc(all, func(k Contact) bool { return len(named) > 0 && !named.has(k) }), err
+}
+
 func (l OneOrMany) has(k Contact) bool {
 	for _, who := range l {
 		if who == k.ID || who == k.UUID || who == k.Petname {
@@ -124,6 +128,15 @@ func (l OneOrMany) has(k Contact) bool {
 		}
 	}
 	return false
+}
+
+// decodeFor reads parameters with one by which clients of several accounts say
+// which they mean.
+func (c *conn) decodeFor(ctx context.Context, params []byte, into any, account *string) error {
+	if err := decode(params, into); err != nil {
+		return err
+	}
+	return c.ownAccount(ctx, *account)
 }
 
 // ownAccount accepts the parameter account, by which clients of several
@@ -183,10 +196,7 @@ type whoParams struct {
 // who reads the contact that a method is about; signal-cli calls it recipient.
 func (c *conn) who(ctx context.Context, params []byte) (string, error) {
 	var p whoParams
-	if err := decode(params, &p); err != nil {
-		return "", err
-	}
-	if err := c.ownAccount(ctx, p.Account); err != nil {
+	if err := c.decodeFor(ctx, params, &p, &p.Account); err != nil {
 		return "", err
 	}
 	if p.Who == "" && len(p.Recipient) == 1 {

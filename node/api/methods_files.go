@@ -218,10 +218,7 @@ type getAttachmentResult struct {
 // that the message gives it.
 func (c *conn) getAttachment(ctx context.Context, params []byte) (any, error) {
 	var p getAttachmentParams
-	if err := decode(params, &p); err != nil {
-		return nil, err
-	}
-	if err := c.ownAccount(ctx, p.Account); err != nil {
+	if err := c.decodeFor(ctx, params, &p, &p.Account); err != nil {
 		return nil, err
 	}
 	id, nth, err := ParseFileID(p.ID)

@@ -37,6 +37,27 @@ type signalTarget struct {
 	GroupID    OneOrMany `json:"groupId"`
 }
 
+func (t *signalTarget) target() signalTarget { return *t }
+
+// signalOne says which contact.
+type signalOne struct {
+	Account   string    `json:"account"`
+	Recipient OneOrMany `json:"recipient" rpc:"required"`
+}
+
+func (t *signalOne) target() signalTarget {
+	return signalTarget{Account: t.Account, Recipient: t.Recipient}
+}
+
+// decodeTo reads the parameters of a request that is for somebody, and returns
+// for whom.
+func (c *conn) decodeTo(ctx context.Context, params []byte, into interface{ target() signalTarget }) ([]string, error) {
+	if err := decode(params, into); err != nil {
+		return nil, err
+	}
+	return c.recipients(ctx, into.target())
+}
+
 var errNoGroup = Errorf(CodeUnknownContact, "there is no such group")
 
 // recipients checks whom a request is for.
@@ -106,10 +127,7 @@ type sendReactionParams struct {
 
 func (c *conn) sendReaction(ctx context.Context, params []byte) (any, error) {
 	var p sendReactionParams
-	if err := decode(params, &p); err != nil {
-		return nil, err
-	}
-	all, err := c.recipients(ctx, p.signalTarget)
+	all, err := c.decodeTo(ctx, params, &p)
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +157,7 @@ type remoteDeleteParams struct {
 
 func (c *conn) remoteDelete(ctx context.Context, params []byte) (any, error) {
 	var p remoteDeleteParams
-	if err := decode(params, &p); err != nil {
-		return nil, err
-	}
-	all, err := c.recipients(ctx, p.signalTarget)
+	all, err := c.decodeTo(ctx, params, &p)
 	if err != nil {
 		return nil, err
 	}
@@ -171,10 +186,7 @@ type sendReceiptParams struct {
 // conversation says.
 func (c *conn) sendReceipt(ctx context.Context, params []byte) (any, error) {
 	p := sendReceiptParams{Type: "read"}
-	if err := decode(params, &p); err != nil {
-		return nil, err
-	}
-	all, err := c.recipients(ctx, p.signalTarget)
+	all, err := c.decodeTo(ctx, params, &p)
 	if err != nil {
 		return nil, err
 	}
@@ -247,22 +259,15 @@ type signalIdentity struct {
 
 func (c *conn) listIdentities(ctx context.Context, params []byte) (any, error) {
 	var p listIdentitiesParams
-	if err := decode(params, &p); err != nil {
+	if err := c.decodeFor(ctx, params, &p, &p.Account); err != nil {
 		return nil, err
 	}
-	if err := c.ownAccount(ctx, p.Account); err != nil {
-		return nil, err
-	}
-	all, err := c.Daemon.Contacts(ctx)
+	all, err := c.contactsIn(ctx, append(p.Number, p.Recipient...))
 	if err != nil {
 		return nil, err
 	}
-	only := append(p.Number, p.Recipient...)
 	out := List[signalIdentity]{}
 	for _, k := range all {
-		if len(only) > 0 && !only.has(k) {
-			continue
-		}
 		v, err := c.Daemon.Verify(ctx, VerifyRequest{Who: k.ID})
 		if err != nil {
 			continue // who has not answered yet has no key
@@ -282,21 +287,17 @@ func (c *conn) listIdentities(ctx context.Context, params []byte) (any, error) {
 }
 
 type trustParams struct {
-	Account              string    `json:"account"`
-	Recipient            OneOrMany `json:"recipient" rpc:"required"`
-	VerifiedSafetyNumber string    `json:"verifiedSafetyNumber"`
-	SafetyNumber         string    `json:"safetyNumber"`
-	TrustAllKnownKeys    bool      `json:"trustAllKnownKeys"`
-	Verified             bool      `json:"verified"`
+	signalOne
+	VerifiedSafetyNumber string `json:"verifiedSafetyNumber"`
+	SafetyNumber         string `json:"safetyNumber"`
+	TrustAllKnownKeys    bool   `json:"trustAllKnownKeys"`
+	Verified             bool   `json:"verified"`
 }
 
 // trust marks a contact verified by its safety number, and not otherwise.
 func (c *conn) trust(ctx context.Context, params []byte) (any, error) {
 	var p trustParams
-	if err := decode(params, &p); err != nil {
-		return nil, err
-	}
-	all, err := c.recipients(ctx, signalTarget{Account: p.Account, Recipient: p.Recipient})
+	all, err := c.decodeTo(ctx, params, &p)
 	if err != nil {
 		return nil, err
 	}
@@ -309,17 +310,13 @@ func (c *conn) trust(ctx context.Context, params []byte) (any, error) {
 }
 
 type updateContactParams struct {
-	Account   string    `json:"account"`
-	Recipient OneOrMany `json:"recipient" rpc:"required"`
-	Name      string    `json:"name"`
+	signalOne
+	Name string `json:"name"`
 }
 
 func (c *conn) updateContact(ctx context.Context, params []byte) (any, error) {
 	var p updateContactParams
-	if err := decode(params, &p); err != nil {
-		return nil, err
-	}
-	all, err := c.recipients(ctx, signalTarget{Account: p.Account, Recipient: p.Recipient})
+	all, err := c.decodeTo(ctx, params, &p)
 	if err != nil {
 		return nil, err
 	}

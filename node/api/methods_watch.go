@@ -28,10 +28,7 @@ func (c *conn) startWatch(ctx context.Context, params []byte) (any, error) {
 // notifications of the method receive. The subscription has the number 0.
 func (c *conn) subscribeReceive(ctx context.Context, params []byte) (any, error) {
 	var p subscribeReceiveParams
-	if err := decode(params, &p); err != nil {
-		return nil, err
-	}
-	if err := c.ownAccount(ctx, p.Account); err != nil {
+	if err := c.decodeFor(ctx, params, &p, &p.Account); err != nil {
 		return nil, err
 	}
 	_, err := c.watching(ctx, startWatchParams{}, c.received)

@@ -51,6 +51,19 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	return serveAll(ctx, ln, func(c net.Conn) error {
+		err := allowed(c)
+		if err != nil {
+			log.Warn("refused a connection of another user")
+		}
+		return err
+	}, func(ctx context.Context, c net.Conn) { s.serveConn(ctx, c, Owner, true) })
+}
+
+// serveAll serves the connections of a listener that let doesn't refuse, each on
+// its own and so many at once as there may be, until ctx ends. It returns when
+// they have all ended.
+func serveAll(ctx context.Context, ln net.Listener, let func(net.Conn) error, serve func(context.Context, net.Conn)) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -66,8 +79,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			}
 			return err
 		}
-		if err := allowed(c); err != nil {
-			log.Warn("refused a connection of another user")
+		if err := let(c); err != nil {
 			refuseConn(c, AsError(err))
 			continue
 		}
@@ -78,7 +90,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		open.Add(1)
 		wg.Go(func() {
 			defer open.Add(-1)
-			s.serveConn(ctx, c, Owner, true)
+			serve(ctx, c)
 		})
 	}
 }
