@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"io"
 	"os"
-	"sync"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -92,7 +91,7 @@ func TestEveryView(t *testing.T) {
 func (p *page) looks(view string) {
 	p.t.Helper()
 	if !get[bool](p, `"axe" in window`) {
-		p.do(axeSource())
+		p.do(axeSource(p.t))
 	}
 	for _, m := range modes {
 		p.appear(m.language, m.features)
@@ -114,22 +113,23 @@ func (p *page) appear(language string, features []*emulation.MediaFeature) {
 }
 
 // axeSource is axe-core.
-var axeSource = sync.OnceValue(func() string {
+func axeSource(t testing.TB) string {
+	t.Helper()
 	f, err := os.Open("testdata/axe.min.js.gz")
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(f)
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
 	b, err := io.ReadAll(z)
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
 	return "(() => {" + string(b) + "})()"
-})
+}
 
 // talk is a conversation with a bit of everything.
 func talk(t testing.TB, ann, bob *daemon) {
