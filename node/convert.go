@@ -71,12 +71,16 @@ func (n *Node) contactJSON(c *engine.Contact) (api.Contact, error) {
 	if err != nil {
 		return api.Contact{}, apiError(err)
 	}
+	full, err := n.engine.NoRoom(c.Account)
+	if err != nil {
+		return api.Contact{}, apiError(err)
+	}
 	state := map[record.ContactState]string{
 		record.ContactPending: api.ContactPending, record.ContactApproved: api.ContactApproved, record.ContactBlocked: api.ContactBlocked,
 	}[c.State]
 	return api.Contact{
 		ID: c.Account.String(), UUID: c.Account.UUID(), Name: c.Name, Petname: c.Petname,
-		State: state, Verified: c.Verified, KeyChanged: c.KeyChanged, Request: asks,
+		State: state, Verified: c.Verified, KeyChanged: c.KeyChanged, Request: asks, NoRoom: full,
 	}, nil
 }
 

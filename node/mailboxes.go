@@ -96,6 +96,7 @@ func (n *Node) mailboxOf(r *record.Relay) api.Mailbox {
 	out := api.Mailbox{
 		Peer: post.PeerID(r.Key), Key: wire.EncodeText(own), State: api.MailboxWanted, Why: s.Why,
 		Live: s.Live, Quota: s.Quota, Faults: r.Faults,
+		Refused: r.Refused, Crowded: r.Crowded, FullAt: api.Time(1000 * r.Full),
 	}
 	switch {
 	case r.Leaving != 0:

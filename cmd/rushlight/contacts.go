@@ -144,7 +144,11 @@ func contactsCommand(a *app) *cobra.Command {
 					if c.KeyChanged {
 						verified = "KEY CHANGED"
 					}
-					rows = append(rows, []string{name, c.State, verified, c.ID})
+					state := c.State
+					if c.NoRoom {
+						state += ", mailbox full"
+					}
+					rows = append(rows, []string{name, state, verified, c.ID})
 				}
 				printTable(w, rows)
 			})

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -93,6 +94,8 @@ func mailboxState(m api.Mailbox) string {
 	switch {
 	case m.State == api.MailboxDown, m.State == api.MailboxLied:
 		return m.State + ": " + m.Why
+	case m.Refused > 0:
+		return fmt.Sprintf("%s, had no room for %d letters (%s)", m.State, m.Refused, time.UnixMilli(int64(m.FullAt)).Format("2006-01-02 15:04"))
 	case m.Faults > 0:
 		return fmt.Sprintf("%s, has lost mail %d times", m.State, m.Faults)
 	}

@@ -22,6 +22,10 @@ type Mailbox struct {
 	Live   uint64       `json:"live"`   // bytes that waited when it was last looked
 	Quota  uint64       `json:"quota"`  // bytes that may wait
 	Faults uint32       `json:"faults"` // how often the relay has lost mail
+
+	Refused uint32 `json:"refused"` // deposits that it had no room for: they wait with their senders
+	Crowded uint32 `json:"crowded"` // requests of strangers that others took the place of
+	FullAt  Time   `json:"fullAt"`  // when one of these was last seen to have grown
 }
 
 type addRelayParams struct {

@@ -129,6 +129,10 @@ type Contact struct {
 	Verified   bool   `json:"verified"`   //
 	KeyChanged bool   `json:"keyChanged"` // sending is blocked until verified again
 	Request    bool   `json:"request"`    // waits for this person's approval
+
+	// NoRoom: none of the relays where mail waits for them has room. What is
+	// sent waits on this device until one has.
+	NoRoom bool `json:"noRoom,omitempty"`
 }
 
 // Shown is what to call the contact on a screen: the petname, else the claimed

@@ -109,7 +109,7 @@ func (e *Engine) FoundRelays(ctx context.Context, a identity.AccountID, relays [
 		for _, r := range relays[:min(len(relays), relayset.MaxRelays)] {
 			x := record.Place{Key: r.Key, Addrs: r.Addrs, Lane: r.Request}
 			if k := slices.IndexFunc(old, func(o record.Place) bool { return o.Key == r.Key }); k >= 0 {
-				x.Stamps = old[k].Stamps
+				x.Stamps, x.Full = old[k].Stamps, old[k].Full
 			}
 			p.Relays = append(p.Relays, x)
 		}

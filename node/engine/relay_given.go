@@ -256,7 +256,7 @@ func (t *txn) learnRelays(a identity.AccountID, d identity.DeviceID, m *message.
 		for _, r := range set.Relays {
 			x := record.Place{Key: r.Key, Addrs: r.Addrs, Lane: r.Lane}
 			if k := slices.IndexFunc(old.Relays, func(o record.Place) bool { return o.Key == r.Key }); k >= 0 {
-				x.Stamps = old.Relays[k].Stamps
+				x.Stamps, x.Full = old.Relays[k].Stamps, old.Relays[k].Full
 			}
 			now.Relays = append(now.Relays, x)
 		}

@@ -378,6 +378,9 @@ func (t *txn) answered(a identity.AccountID, p *record.Places, x Answer) error {
 	if i < 0 {
 		return nil
 	}
+	if err := t.noteRoom(p, x); err != nil {
+		return err
+	}
 	switch x.Code {
 	case 0:
 		d.Copies[i].Stored = true

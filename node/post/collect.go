@@ -222,6 +222,9 @@ func (c *collector) run(ctx context.Context) (worked bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if err := e.MailboxRefused(ctx, c.key, state.Overflow, state.Lost); err != nil {
+		return true, err
+	}
 	if err := errors.Join(c.mint(ctx), c.revoke(ctx)); err != nil {
 		return true, err
 	}

@@ -30,11 +30,18 @@ type outbound struct {
 	streams map[[32]byte]*mailbox.Deposits
 	used    time.Time
 	born    time.Time
-	failed  map[[32]byte]failure
+	failed  map[whose]failure
 	efforts map[[32]byte]uint32 // that requests took last
 }
 
-// failure is since when a relay has not answered.
+// whose is a relay, and the contact whose mailbox there has no room; of nobody
+// is the relay itself.
+type whose struct {
+	relay [32]byte
+	to    identity.AccountID
+}
+
+// failure is since when a relay has not answered, or a mailbox had no room.
 type failure struct {
 	n     int
 	until time.Time
@@ -48,21 +55,22 @@ const (
 )
 
 func (o *outbound) init(p *Post) {
-	o.p, o.streams, o.failed, o.efforts = p, map[[32]byte]*mailbox.Deposits{}, map[[32]byte]failure{}, map[[32]byte]uint32{}
+	o.p, o.streams, o.failed, o.efforts = p, map[[32]byte]*mailbox.Deposits{}, map[whose]failure{}, map[[32]byte]uint32{}
 }
 
-// avoid reports whether a relay is best left alone now.
-func (o *outbound) avoid(relay [32]byte) bool {
+// avoid reports whether a relay is best left alone now with mail for a contact.
+func (o *outbound) avoid(relay [32]byte, to identity.AccountID) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return time.Now().Before(o.failed[relay].until)
+	now := time.Now()
+	return now.Before(o.failed[whose{relay: relay}].until) || now.Before(o.failed[whose{relay, to}].until)
 }
 
 // rest is for how long a relay is left alone.
 func (o *outbound) rest(relay [32]byte) time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return time.Until(o.failed[relay].until)
+	return time.Until(o.failed[whose{relay: relay}].until)
 }
 
 // note remembers whether a relay answered, or for how long it asked to be left
@@ -71,18 +79,41 @@ func (o *outbound) note(relay [32]byte, ok bool, pause time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if ok {
-		delete(o.failed, relay)
+		delete(o.failed, whose{relay: relay})
 		return
 	}
-	f := o.failed[relay]
+	f := o.failed[whose{relay: relay}]
 	if pause == 0 {
 		pause = min(time.Hour, 5*time.Second<<min(f.n, 12))
 	}
-	o.failed[relay] = failure{f.n + 1, time.Now().Add(pause)}
+	o.failed[whose{relay: relay}] = failure{f.n + 1, time.Now().Add(pause)}
 	if d := o.streams[relay]; d != nil && d.Err() != nil {
 		delete(o.streams, relay)
 	}
 }
+
+// room remembers whether a contact's mailbox at a relay has room: others' mail
+// goes there all the same.
+func (o *outbound) room(relay [32]byte, to identity.AccountID, has bool, pause time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if has {
+		delete(o.failed, whose{relay, to})
+		return
+	}
+	for at, f := range o.failed {
+		if len(o.failed) >= maxFailed && time.Now().After(f.until) {
+			delete(o.failed, at)
+		}
+	}
+	if len(o.failed) < 2*maxFailed {
+		o.failed[whose{relay, to}] = failure{1, time.Now().Add(pause)}
+	}
+}
+
+// maxFailed is how many failures are remembered before those that are over are
+// forgotten.
+const maxFailed = 1024
 
 // stream returns a stream to a relay, opening it when there is none.
 func (o *outbound) stream(ctx context.Context, relay [32]byte, at peer.AddrInfo) (*mailbox.Deposits, error) {
@@ -153,7 +184,7 @@ func (o *outbound) close() {
 // again; 0 is not before there is something new.
 func (p *Post) serve(ctx context.Context, a identity.AccountID) (again time.Duration) {
 	for ctx.Err() == nil {
-		letters, next, err := p.e.Post(ctx, a, p.out.avoid)
+		letters, next, err := p.e.Post(ctx, a, func(relay [32]byte) bool { return p.out.avoid(relay, a) })
 		if err != nil {
 			if ctx.Err() == nil && !errors.Is(err, engine.ErrStopped) {
 				p.log.Error("preparing deposits", "err", err)
@@ -161,7 +192,7 @@ func (p *Post) serve(ctx context.Context, a identity.AccountID) (again time.Dura
 			return time.Minute
 		}
 		if len(letters) == 0 {
-			rest := p.out.shortest()
+			rest := p.out.shortest(a)
 			if rest > 0 && p.e.Waits(a) && (next.IsZero() || rest < time.Until(next)) {
 				return rest
 			}
@@ -170,7 +201,7 @@ func (p *Post) serve(ctx context.Context, a identity.AccountID) (again time.Dura
 			}
 			return max(time.Second, time.Until(next))
 		}
-		answers := p.deposit(ctx, letters)
+		answers := p.deposit(ctx, a, letters)
 		if err := p.e.Posted(ctx, a, answers); err != nil {
 			if ctx.Err() == nil && !errors.Is(err, engine.ErrStopped) {
 				p.log.Error("noting deposits", "err", err)
@@ -183,10 +214,13 @@ func (p *Post) serve(ctx context.Context, a identity.AccountID) (again time.Dura
 
 // shortest is until the first relay that is left alone may be tried again; 0 is
 // that there is none.
-func (o *outbound) shortest() (d time.Duration) {
+func (o *outbound) shortest(to identity.AccountID) (d time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, f := range o.failed {
+	for at, f := range o.failed {
+		if at.to != to && at.to != (identity.AccountID{}) {
+			continue
+		}
 		if left := max(time.Second, time.Until(f.until)); d == 0 || left < d {
 			d = left
 		}
@@ -195,7 +229,7 @@ func (o *outbound) shortest() (d time.Duration) {
 }
 
 // deposit sends letters and waits for all answers.
-func (p *Post) deposit(ctx context.Context, letters []engine.Letter) []engine.Answer {
+func (p *Post) deposit(ctx context.Context, to identity.AccountID, letters []engine.Letter) []engine.Answer {
 	ctx, cancel := context.WithTimeout(ctx, answer)
 	defer cancel()
 	out := make([]engine.Answer, len(letters))
@@ -217,7 +251,7 @@ func (p *Post) deposit(ctx context.Context, letters []engine.Letter) []engine.An
 				p.out.note(relay, false, 0)
 				return
 			}
-			p.send(ctx, relay, d, letters, which, out)
+			p.send(ctx, relay, to, d, letters, which, out)
 		})
 	}
 	wg.Wait()
@@ -225,7 +259,7 @@ func (p *Post) deposit(ctx context.Context, letters []engine.Letter) []engine.An
 }
 
 // send deposits some letters at one relay.
-func (p *Post) send(ctx context.Context, relay [32]byte, d *mailbox.Deposits, letters []engine.Letter, which []int, out []engine.Answer) {
+func (p *Post) send(ctx context.Context, relay [32]byte, to identity.AccountID, d *mailbox.Deposits, letters []engine.Letter, which []int, out []engine.Answer) {
 	type result struct {
 		i   int
 		err error
@@ -253,13 +287,17 @@ func (p *Post) send(ctx context.Context, relay [32]byte, d *mailbox.Deposits, le
 			case r.err == nil:
 				out[r.i].Code = 0
 				p.out.note(relay, true, 0)
+				p.out.room(relay, to, true, 0)
 			case errors.As(r.err, &e):
 				out[r.i].Code = uint8(e.Code)
 				if least, ok := e.Effort(); ok && !p.out.raise(relay, least) {
 					p.out.note(relay, false, time.Hour)
 				}
-				if e.Code == wire.CodeFull || e.Code == wire.CodeBusy {
-					p.out.note(relay, false, max(time.Second, time.Duration(min(e.RetryAfter, 3600))*time.Second))
+				switch pause := max(time.Second, time.Duration(min(e.RetryAfter, 3600))*time.Second); e.Code {
+				case wire.CodeFull:
+					p.out.room(relay, to, false, pause)
+				case wire.CodeBusy:
+					p.out.note(relay, false, pause)
 				}
 			default:
 				p.log.Debug("a deposit has failed", "err", r.err)
@@ -325,7 +363,7 @@ func (p *Post) Ask(ctx context.Context, inv *identity.Invite) error {
 	if err != nil || len(letters) == 0 {
 		return err
 	}
-	for _, a := range p.deposit(ctx, letters) {
+	for _, a := range p.deposit(ctx, inv.Account, letters) {
 		// A stamp that was spent was spent on this: it is stored, or somebody
 		// else who has the link came first, and the maker sees theirs.
 		if a.Code == 0 {

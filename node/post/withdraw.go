@@ -8,6 +8,7 @@ import (
 
 	"rushlight/node/engine"
 	"rushlight/node/mailbox"
+	"rushlight/protocol/identity"
 	wire "rushlight/protocol/mailbox"
 	"rushlight/storage/record"
 )
@@ -79,7 +80,7 @@ func (p *Post) withdrawDue(ctx context.Context) (time.Time, error) {
 func (p *Post) withdrawAt(ctx context.Context, relay [32]byte, which []*record.Withdrawal) error {
 	at, err := peerOf(relay, which[0].Addrs)
 	var d *mailbox.Deposits
-	if err == nil && !p.out.avoid(relay) {
+	if err == nil && !p.out.avoid(relay, identity.AccountID{}) {
 		if d, err = p.out.stream(ctx, relay, at); err != nil {
 			p.log.Debug("a relay can't be reached", "err", err)
 			p.out.note(relay, false, 0)

@@ -27,6 +27,9 @@ type Relay struct {
 	Missed  uint8    // tests in a row that failed
 	Lied    int64    // unix seconds when it was shown to have lied; 0 is never
 	Proof   []byte   // that it has: see engine.Proof
+	Refused uint32   // deposits that it says it had no room for, since it has the mailbox
+	Crowded uint32   // requests that it says others took the place of
+	Full    int64    // unix seconds when one of these was last seen to have grown; 0 is never
 }
 
 // RelayKey is the key of one [Relay].
@@ -62,7 +65,8 @@ func (v *Relay) Marshal() []byte {
 	writeAddrs(w, v.Addrs)
 	return w.Raw(v.Seed[:]).Raw(v.Nonce[:]).Vec8(v.Token).U64(uint64(v.Added)).Bool(v.Ready).
 		Raw(v.Log[:]).U64(v.Next).U32(v.Faults).U64(uint64(v.Leaving)).
-		U64(uint64(v.Worked)).Bool(v.Down).U64(uint64(v.Canary)).U8(v.Missed).U64(uint64(v.Lied)).Vec16(v.Proof).Out()
+		U64(uint64(v.Worked)).Bool(v.Down).U64(uint64(v.Canary)).U8(v.Missed).U64(uint64(v.Lied)).Vec16(v.Proof).
+		U32(v.Refused).U32(v.Crowded).U64(uint64(v.Full)).Out()
 }
 
 // ParseRelay decodes a [Relay].
@@ -74,6 +78,7 @@ func ParseRelay(b []byte) (*Relay, error) {
 	v.Log, v.Next, v.Faults, v.Leaving = r.A16(), r.U64(), r.U32(), int64(r.U64())
 	v.Worked, v.Down, v.Canary, v.Missed = int64(r.U64()), r.Bool(), int64(r.U64()), r.U8()
 	v.Lied, v.Proof = int64(r.U64()), r.Vec16(1024)
+	v.Refused, v.Crowded, v.Full = r.U32(), r.U32(), int64(r.U64())
 	return v, r.Close()
 }
 
@@ -255,6 +260,7 @@ type Place struct {
 	Addrs  [][]byte
 	Lane   [32]byte
 	Stamps [3][]stamp.Stamp
+	Full   int64 // unix seconds since which it has no room for the contact's mail; 0 is not
 }
 
 // MaxSpares is how many bundles are kept for one contact, MaxStanding how many
@@ -289,6 +295,7 @@ func (p *Places) Marshal() []byte {
 				w.Raw(s[:])
 			}
 		}
+		w.U64(uint64(x.Full))
 	}
 	w.U8(uint8(len(p.Spares)))
 	for _, b := range p.Spares {
@@ -323,6 +330,7 @@ func ParsePlaces(b []byte) (*Places, error) {
 				x.Stamps[c] = append(x.Stamps[c], s)
 			}
 		}
+		x.Full = int64(r.U64())
 		p.Relays = append(p.Relays, x)
 	}
 	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {

@@ -338,7 +338,7 @@ func (w *world) lookUp() {
 	for _, p := range w.people {
 		for _, q := range w.people {
 			if p != q && !p.gone && !q.gone && p.eng.Waits(q.account) {
-				w.must(p.eng.FoundRelays(w.ctx, q.account, q.eng.BeaconRelays(), time.Now()))
+				w.must(p.eng.FoundRelays(w.ctx, q.account, q.eng.BeaconRelays(), time.Now().Add(q.ahead)))
 			}
 		}
 	}

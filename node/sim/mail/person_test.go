@@ -28,9 +28,17 @@ type person struct {
 	device  identity.DeviceID
 
 	away   map[[32]byte]time.Time // relays that didn't answer, until when they are left alone
+	noRoom map[roomOf]time.Time   // mailboxes that had none, likewise
 	known  map[[32]byte]bool      // relays at which the mailbox was made
 	owes   bool
-	memory int64 // of the store's tables of recent writes; 0 is little
+	ahead  time.Duration // of its clock
+	memory int64         // of the store's tables of recent writes; 0 is little
+}
+
+// roomOf is the mailbox of somebody at a relay.
+type roomOf struct {
+	relay [32]byte
+	owner *person
 }
 
 // Wake implements engine.Courier: the driver looks at every outbox anyhow.
@@ -52,6 +60,7 @@ func (p *person) openStore() {
 	none := 0
 	s, err := storage.Open(storage.Options{
 		Dir: p.dir, Root: root, MemTableSize: max(p.memory, 2<<20), Compactors: &none, Ballast: -1, MinFree: -1,
+		Wall: func() time.Time { return time.Now().Add(p.ahead) },
 	})
 	p.w.must(err)
 	p.store = s
@@ -63,6 +72,7 @@ func (p *person) start() {
 	e.SetCourier(p)
 	ctx, cancel := context.WithCancel(context.Background())
 	p.eng, p.stop, p.done = e, cancel, make(chan error, 1)
+	p.noRoom = map[roomOf]time.Time{}
 	p.away, p.known = map[[32]byte]time.Time{}, map[[32]byte]bool{}
 	p.owes = true
 	go func() { p.done <- e.Run(ctx) }()

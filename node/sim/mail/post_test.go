@@ -40,7 +40,7 @@ func (p *person) serve(q *person, kill int) (answered int, alive bool) {
 	w := p.w
 	// What comes again at once without getting anywhere is left for later.
 	for range 40 {
-		letters, _, err := p.eng.Post(w.ctx, q.account, func(key [32]byte) bool { return time.Now().Before(p.away[key]) })
+		letters, _, err := p.eng.Post(w.ctx, q.account, func(key [32]byte) bool { return time.Now().Before(p.away[key]) || time.Now().Before(p.noRoom[roomOf{key, q}]) })
 		w.must(err)
 		if len(letters) == 0 {
 			return answered, true
@@ -100,9 +100,12 @@ func (p *person) deposit(letters []engine.Letter, q *person) (out []engine.Answe
 		case errors.As(err, &e):
 			code = uint8(e.Code)
 			answered++
-			if e.Code == wire.CodeFull || e.Code == wire.CodeBusy {
-				p.away[l.Relay] = time.Now().Add(max(time.Second, time.Duration(min(e.RetryAfter, 3600))*time.Second))
+			switch until := time.Now().Add(max(time.Second, time.Duration(min(e.RetryAfter, 3600))*time.Second)); e.Code {
+			case wire.CodeFull:
+				p.noRoom[roomOf{l.Relay, q}] = until
 				w.count["told that there is no room"]++
+			case wire.CodeBusy:
+				p.away[l.Relay] = until
 			}
 		}
 		w.count["deposits"]++
@@ -116,7 +119,7 @@ func (p *person) deposit(letters []engine.Letter, q *person) (out []engine.Answe
 
 // request does the work for a request.
 func (w *world) request(l *engine.Letter) []byte {
-	q := &wire.Request{Receipt: true, Lane: l.Lane, Day: uint16(time.Now().Unix() / 86400), Effort: 1, Envelope: l.Envelope}
+	q := &wire.Request{Receipt: true, Lane: l.Lane, Day: uint16(time.Now().Unix() / 86400), Effort: max(w.effort, 1), Envelope: l.Envelope}
 	var err error
 	q.Proof, err = mailbox.Work(w.ctx, wire.RequestChallenge(l.Relay, l.Lane, q.Day, wire.Object(l.Envelope)), q.Effort)
 	w.must(err)
@@ -300,6 +303,7 @@ func (p *person) login(r *relay, m *record.Relay, kill int) (handle uint64, err 
 	if found && r.old != nil && w.chance(r.lies.stale) {
 		state.Next = 1 + uint64(w.rng.IntN(int(state.Next)))
 	}
+	w.must(p.eng.MailboxRefused(w.ctx, r.key, state.Overflow, state.Lost))
 	lost, err := p.eng.MailboxMade(w.ctx, r.key, state.Log, state.Next-1)
 	w.must(err)
 	if lost {

@@ -26,6 +26,7 @@ type relay struct {
 	done  chan error
 	key   [32]byte
 	quota uint64
+	lane  int // requests that a mailbox holds; 0 is as many as usual
 
 	dead bool // for good
 	down bool // for now
@@ -54,6 +55,8 @@ type lies struct {
 	refuse   int  // deposits refused for no reason
 	busy     int  // answers that never come
 	lost     int  // requests that never arrive
+	cut      int  // envelopes that end too early
+	many     int  // how many unknown envelopes stuff puts in; 0 is a few
 }
 
 func (l lies) honest() bool { return l == lies{} }
@@ -78,7 +81,7 @@ func (r *relay) open() {
 	}
 	none := 0
 	s, err := shelf.Open(shelf.Options{
-		Dir: r.dir, Root: r.seed, Key: ed25519.NewKeyFromSeed(r.seed[:]), Quota: r.quota,
+		Dir: r.dir, Root: r.seed, Key: ed25519.NewKeyFromSeed(r.seed[:]), Quota: r.quota, Lane: r.lane,
 		MemTableSize: 4 << 20, Compactors: &none, MinFree: 1, Ballast: -1,
 	})
 	r.w.must(err)
@@ -284,16 +287,19 @@ func (r *relay) fetch(handle, after uint64) (out []wire.Env, next uint64) {
 		}
 	}
 	if r.w.chance(r.lies.stuff) {
-		for range 1 + r.w.rng.IntN(20) {
-			junk := make([]byte, envelope.S.Size())
-			suite.Random(junk)
-			add(junk)
+		for range max(r.lies.many, 1+r.w.rng.IntN(20)) {
+			add(junk(envelope.S))
 		}
 	}
 	for i := range out {
 		if r.w.chance(r.lies.flip) {
 			out[i].Envelope = append([]byte{}, out[i].Envelope...)
 			out[i].Envelope[r.w.rng.IntN(len(out[i].Envelope))] ^= 1
+		}
+	}
+	for i := range out {
+		if r.w.chance(r.lies.cut) {
+			out[i].Envelope = out[i].Envelope[:r.w.rng.IntN(len(out[i].Envelope))]
 		}
 	}
 	if r.w.chance(r.lies.shuffle) {

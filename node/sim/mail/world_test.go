@@ -40,7 +40,8 @@ type world struct {
 
 	settled time.Time // when the last phase began
 
-	watchAcks bool // notes learn who has acknowledged them
+	effort    uint32 // of requests; 0 is 1
+	watchAcks bool   // notes learn who has acknowledged them
 }
 
 // faults are the broken variants that the positive controls turn on.
