@@ -60,6 +60,7 @@ type Engine struct {
 	compared  map[[16]byte]bool    // sessions known in this run to be as new as the other side's
 	posted    map[outboxEntry]bool // entries of which there are records of deposits
 	stampless stampless
+	gaps      gaps
 	unheard   map[identity.AccountID]time.Time // when contacts last sent again what came before
 	nextEvent uint64
 	stamped   time.Time                       // the latest time of an own message
@@ -185,6 +186,7 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 			continue
 		case <-nudge.C:
 			e.nudge()
+			e.askGaps()
 			continue
 		case <-puncture.C:
 			if err := e.puncture(); err != nil {

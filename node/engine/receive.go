@@ -218,6 +218,8 @@ func (t *txn) take(s *session, packet []byte) error {
 		return nil
 	case *message.Low:
 		return t.takeLow(s, p)
+	case *message.Held:
+		return t.takeHeld(s, p)
 	}
 	// Receipts and whatever a newer version sends say nothing that
 	// this version acts on; they are acknowledged so that they don't come again.
@@ -291,6 +293,7 @@ func (t *txn) takeShown(conv *conversation, m *message.Message, rec *record.Mess
 	}
 	if out.Verdict == history.Waiting {
 		conv.Waiting++
+		t.e.gaps.found(rec.Account, t.now)
 		return t.waitFor(out.Missing, id)
 	}
 	return t.placeWaiting(conv, id)

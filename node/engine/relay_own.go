@@ -45,6 +45,7 @@ func (e *Engine) loadRelays(tx *storage.Tx) error {
 	e.withdrawals = make(bell, 1)
 	e.withdrawals.ring()
 	e.posted = map[outboxEntry]bool{}
+	e.gaps.init()
 	e.unheard = map[identity.AccountID]time.Time{}
 	e.stampless = stampless{asked: map[identity.AccountID]time.Time{}, given: map[identity.AccountID]time.Time{}}
 	all, err := relaysIn(tx)

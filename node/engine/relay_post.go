@@ -465,12 +465,7 @@ func (t *txn) repost(a identity.AccountID, session [16]byte) error {
 				continue
 			}
 		}
-		d, err := t.posting(a, o.seq)
-		if err != nil {
-			return err
-		}
-		d.Due, d.Third = 1, false
-		if err := t.putPosting(d); err != nil {
+		if err := t.dueNow(a, o.seq); err != nil {
 			return err
 		}
 	}

@@ -293,10 +293,11 @@ func (p *Post) send(ctx context.Context, relay [32]byte, to identity.AccountID, 
 				if least, ok := e.Effort(); ok && !p.out.raise(relay, least) {
 					p.out.note(relay, false, time.Hour)
 				}
-				switch pause := max(time.Second, time.Duration(min(e.RetryAfter, 3600))*time.Second); e.Code {
-				case wire.CodeFull:
+				pause := max(time.Second, time.Duration(min(e.RetryAfter, 3600))*time.Second)
+				if e.Code == wire.CodeFull {
 					p.out.room(relay, to, false, pause)
-				case wire.CodeBusy:
+				}
+				if e.Code == wire.CodeBusy {
 					p.out.note(relay, false, pause)
 				}
 			default:

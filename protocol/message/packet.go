@@ -24,6 +24,8 @@ const (
 
 	KindFileAsk  Kind = 11
 	KindFilePart Kind = 12
+
+	KindHeld Kind = 13
 )
 
 // Limits of packets (spec §9.6).
@@ -41,7 +43,7 @@ const (
 // Packet is the body of an envelope: one logged message or something that
 // devices tell each other beside the log. It is one of [*Message], [*Profile],
 // [*Receipt], [*Bundles], [*Erased], [*Notice], [*Relays], [*Acks], [*Low],
-// [*FileAsk], [*FilePart] and [*Unknown].
+// [*FileAsk], [*FilePart], [*Held] and [*Unknown].
 type Packet interface{ kind() Kind }
 
 func (*Message) kind() Kind { return KindMessage }
@@ -97,8 +99,10 @@ func MarshalPacket(p Packet) ([]byte, error) {
 		err = p.append(w)
 	case *FilePart:
 		err = p.append(w)
+	case *Held:
+		p.append(w)
 	case *Unknown:
-		if p.Kind <= KindBundles || p.Kind >= KindErased && p.Kind <= KindFilePart {
+		if p.Kind <= KindBundles || p.Kind >= KindErased && p.Kind <= KindHeld {
 			err = fmt.Errorf("%w: known kind of packet", wire.ErrMalformed)
 		}
 		w.Raw(p.Bytes)
@@ -142,6 +146,8 @@ func ParsePacket(b []byte) (p Packet, err error) {
 		p, err = parseFileAsk(content)
 	case KindFilePart:
 		p, err = parseFilePart(content)
+	case KindHeld:
+		p, err = parseHeld(content)
 	default:
 		p = &Unknown{Kind: k, Bytes: content}
 	}

@@ -40,6 +40,8 @@ func packets() []message.Packet {
 		&message.Low{Relays: []message.LowRelay{{Key: [32]byte{1}, Left: [3]uint16{3, 2, 0}}, {Key: [32]byte{2}}}},
 		&message.FileAsk{Message: message.ID{1}, Nth: 2, Parts: []message.Part{{3, 0}, {4, message.PartSize}}},
 		&message.FilePart{Message: message.ID{1}, Nth: 2, Part: message.Part{Piece: 3, Offset: message.PartSize}, Bytes: []byte("sealed")},
+		&message.Held{Conversation: message.ConversationID{1}, Author: [16]byte{2}, Set: setOf(message.Range{1, 9}, message.Range{12, 13})},
+		&message.Held{Conversation: message.ConversationID{1}},
 	}
 }
 

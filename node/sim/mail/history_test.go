@@ -352,7 +352,7 @@ func (w *world) arrived() bool {
 		for _, q := range w.people {
 			if p != q && !p.gone {
 				for _, v := range p.shows(q) {
-					shown[labelOf(v)] = shown[labelOf(v)] || !v.Mine && (!v.Waiting || q.gone)
+					shown[labelOf(v)] = shown[labelOf(v)] || !v.Mine && (!v.Waiting || q.gone || w.forgets)
 				}
 			}
 		}

@@ -40,7 +40,9 @@ func (p *person) serve(q *person, kill int) (answered int, alive bool) {
 	w := p.w
 	// What comes again at once without getting anywhere is left for later.
 	for range 40 {
-		letters, _, err := p.eng.Post(w.ctx, q.account, func(key [32]byte) bool { return time.Now().Before(p.away[key]) || time.Now().Before(p.noRoom[roomOf{key, q}]) })
+		letters, _, err := p.eng.Post(w.ctx, q.account, func(key [32]byte) bool {
+			return time.Now().Before(p.away[key]) || time.Now().Before(p.noRoom[roomOf{key, q}])
+		})
 		w.must(err)
 		if len(letters) == 0 {
 			return answered, true
@@ -100,11 +102,12 @@ func (p *person) deposit(letters []engine.Letter, q *person) (out []engine.Answe
 		case errors.As(err, &e):
 			code = uint8(e.Code)
 			answered++
-			switch until := time.Now().Add(max(time.Second, time.Duration(min(e.RetryAfter, 3600))*time.Second)); e.Code {
-			case wire.CodeFull:
+			until := time.Now().Add(max(time.Second, time.Duration(min(e.RetryAfter, 3600))*time.Second))
+			if e.Code == wire.CodeFull {
 				p.noRoom[roomOf{l.Relay, q}] = until
 				w.count["told that there is no room"]++
-			case wire.CodeBusy:
+			}
+			if e.Code == wire.CodeBusy {
 				p.away[l.Relay] = until
 			}
 		}

@@ -18,7 +18,7 @@ func (w *world) turn(kill int) {
 	for _, p := range w.people {
 		for _, m := range p.eng.Mailboxes() {
 			if _, err := p.collect(w.relayOf(m.Key), kill); err != nil {
-				w.log("%v", err)
+				w.log("%v", err) // it is down, or p was killed
 			}
 		}
 		p.acknowledge()
@@ -82,6 +82,13 @@ func (r *relay) put(s stamp.Stamp, env []byte) (code wire.Code, dup bool) {
 		return d.Answer.Refused.Code, false
 	}
 	return 0, d.Answer.Dup
+}
+
+// take empties p's mailbox at a relay, if that answers.
+func (p *person) take(r *relay) {
+	if _, err := p.collect(r, 0); err != nil {
+		p.w.log("%v", err)
+	}
 }
 
 // owner is the public key of p's mailbox at a relay.

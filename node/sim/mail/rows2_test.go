@@ -2,6 +2,7 @@ package mail
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,7 +55,7 @@ func TestRow9StrangersFlood(t *testing.T) {
 		}
 		w.say(a, b)
 		a.serve(b, 0)
-		b.collect(r, 0)
+		b.take(r)
 		if w.waits(w.notes[0]) {
 			w.fatal("a contact's mail is held up by strangers")
 		}
@@ -70,7 +71,7 @@ func TestRow9StrangersFlood(t *testing.T) {
 			a.serve(b, 0)
 			w.pass(11 * time.Minute)
 		}
-		b.collect(r, 0)
+		b.take(r)
 		if w.waits(w.notes[1]) {
 			w.fatal("more work does not help")
 		}
@@ -101,7 +102,7 @@ func TestRow10Full(t *testing.T) {
 		w.say(a, c)
 		a.serve(c, 0)
 		for _, r := range w.relays {
-			c.collect(r, 0)
+			c.take(r)
 		}
 		if w.waits(w.notes[60]) {
 			w.fatal("other people's mail is affected")
@@ -169,12 +170,26 @@ func TestRow12OlderState(t *testing.T) {
 		sent := len(w.notes)
 		w.pass(time.Hour)
 		a.moveTo(before)
+		w.forgets = true
+		missing := 0
+		for _, n := range w.notes {
+			if w.waits(n) {
+				missing++
+			}
+		}
+		if missing == 0 {
+			w.fatal("control: nothing was forgotten")
+		}
 		for range 5 {
 			w.say(a, b)
+			w.say(a, w.people[2])
 		}
-		w.turn(0)
-		w.turn(0)
-		w.turn(0)
+		w.say(b, a)
+		w.say(w.people[2], a)
+		for range 20 {
+			w.turn(0)
+			w.pass(2 * time.Hour)
+		}
 		for _, n := range w.notes[:sent] {
 			if w.waits(n) {
 				w.fatal("%s of the life that is forgotten is gone", n.label)
@@ -215,22 +230,23 @@ func TestRow13AllRelaysDie(t *testing.T) {
 func TestRow14RelaysChange(t *testing.T) {
 	row(t, func(w *world, a, b *person) {
 		w.say(a, b)
-		for range 3 {
-			w.must(b.eng.RemoveRelay(w.ctx, b.set()[0].Key))
+		w.pass(time.Minute)
+		for i := range 3 {
+			w.must(b.eng.RemoveRelay(w.ctx, w.relays[i].key))
 			r := w.newRelay()
 			b.host(r)
-			_, err := b.collect(r, 0)
+			_, err := b.take(r)
 			w.must(err)
-			for range 20 { // a does nothing
-				w.night(24 * time.Hour)
+			for range 3 { // a does nothing
+				w.night(7 * 24 * time.Hour)
 				for _, m := range b.eng.Mailboxes() {
-					b.collect(w.relayOf(m.Key), 0)
+					b.take(w.relayOf(m.Key))
 				}
 			}
 		}
 		for _, m := range b.eng.Mailboxes() {
 			if w.relayOf(m.Key).n < 3 {
-				w.fatal("control: an old relay is still there")
+				w.fatal("control: relay %d is still there, leaving since %v", w.relayOf(m.Key).n, time.Unix(m.Leaving, 0))
 			}
 		}
 		w.say(a, b)
@@ -279,7 +295,9 @@ func TestRow27SlowReaders(t *testing.T) {
 		}
 		cancel()
 		for range cap(done) {
-			<-done
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				w.fatal("a reader ended: %v", err)
+			}
 		}
 		synctest.Wait()
 	})

