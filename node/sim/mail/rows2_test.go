@@ -235,7 +235,7 @@ func TestRow14RelaysChange(t *testing.T) {
 			w.must(b.eng.RemoveRelay(w.ctx, w.relays[i].key))
 			r := w.newRelay()
 			b.host(r)
-			_, err := b.take(r)
+			_, err := b.collect(r, 0)
 			w.must(err)
 			for range 3 { // a does nothing
 				w.night(7 * 24 * time.Hour)
