@@ -85,6 +85,9 @@ func (a *app) relay(ctx context.Context, c mailbox.RelayConfig) error {
 	}
 	c.Logger = slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 	harden()
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(mailbox.Processors(runtime.GOMAXPROCS(0)))
+	}
 	unlock, err := lockRelay(c.Dir)
 	if err != nil {
 		return explain(err)

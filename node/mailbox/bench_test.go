@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,9 @@ import (
 // can be told from that of its clients: this test binary, started again.
 const childEnv = "RUSHLIGHT_MAILBOX_TEST_RELAY"
 
+// coreEnv is the processor that the relay runs on alone; see README.md.
+const coreEnv = "RUSHLIGHT_RELAY_CORE"
+
 // childReport is what the relay says about itself when it is asked.
 type childReport struct {
 	ID         string
@@ -45,6 +49,7 @@ type childReport struct {
 // runChild is the relay: a line on standard input asks for a report, the end
 // of it for an end.
 func runChild(listen string) error {
+	runtime.GOMAXPROCS(Processors(runtime.GOMAXPROCS(0)))
 	dir, err := os.MkdirTemp("", "relay")
 	if err != nil {
 		return err
@@ -107,6 +112,9 @@ type relayProcess struct {
 func startRelay(b testing.TB, listen string) *relayProcess {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
+	if core := os.Getenv(coreEnv); core != "" {
+		cmd = exec.Command("taskset", "-c", core, os.Args[0])
+	}
 	cmd.Env = append(os.Environ(), childEnv+"="+listen)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -261,10 +269,7 @@ func (r *relayProcess) load(streams, window int, stamps []stamp.Stamp, rate floa
 // "of-raw" is the part of what the shelf alone, without a network, reaches for
 // a second of processor time in the same run, and "p99-ms-sync" is how long the
 // disk takes, right after, to write and sync 128 KiB, which no answer can be
-// faster than.
-//
-// The last result on a shared machine with two cores, TCP and QUIC: 38,500 and
-// 31,000 deposits a second of processor time, 0.74 and 0.65 of the shelf alone.
+// faster than. README.md has the last results.
 func BenchmarkDeposit(b *testing.B) {
 	for _, listen := range []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"} {
 		b.Run(listen[15:18], func(b *testing.B) {

@@ -192,8 +192,10 @@ func (o Options) ballast() int64 {
 const maxStored = 64<<10 + 256
 
 // How many young tables there may be: from fewTables on they are merged when
-// nobody writes, from manyTables on always, and at stallTables writers wait.
-const fewTables, manyTables, stallTables = 4, 6, 16
+// nobody writes, from manyTables on always, and at stallTables writers wait. A
+// merge makes deposits wait for the processor, so a burst is let pass first. As
+// many as there may be, and what they are merged with, have to fit into reserve.
+const fewTables, manyTables, stallTables = 4, 8, 18
 
 // badger returns Badger's options; m, which may be nil, is told what it says.
 func (o Options) badger(dir string, m *merge.Merger) badger.Options {
