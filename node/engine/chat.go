@@ -140,6 +140,22 @@ func (e *Engine) SetDraft(ctx context.Context, a identity.AccountID, d record.Dr
 	})
 }
 
+// endDraft deletes a draft that has expired, and with it what opens it.
+func (t *txn) endDraft(a identity.AccountID) error {
+	if !t.e.life.trusted() {
+		return nil
+	}
+	k := record.DraftKey(t, t.e.direct(a))
+	if has, err := t.Has(k); err != nil || has {
+		return err
+	}
+	_, _, err := t.LeafOf(k)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	return errors.Join(err, t.del(k))
+}
+
 // dropChat forgets how a conversation was wanted to be.
 func (t *txn) dropChat(a identity.AccountID) error {
 	id := t.e.direct(a)

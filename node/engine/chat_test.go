@@ -5,11 +5,13 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rushlight/node/engine"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
+	"rushlight/storage"
 	"rushlight/storage/record"
 )
 
@@ -121,4 +123,42 @@ func TestDrafts(t *testing.T) {
 	if err := b.SetDraft(t.Context(), a.Account(), record.Draft{Text: strings.Repeat("x", message.MaxText+1)}); err == nil {
 		t.Error("a draft that is too long")
 	}
+}
+
+// A draft in a conversation with a timer ends as a message would, and isn't left
+// to be opened by who has the keys.
+func TestDraftEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := quiet(t, t.TempDir(), "ann", false), quiet(t, t.TempDir(), "bob", false)
+		join(t, a, b)
+		if _, err := a.SetTimer(t.Context(), b.Account(), message.Lifetime{Expiry: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		a.must(a.SetDraft(t.Context(), b.Account(), record.Draft{Text: "dear b"}))
+		there := func() (has, sealed bool) {
+			a.must(a.store.View(func(tx *storage.Tx) (err error) {
+				k := record.DraftKey(tx, message.DirectConversation(a.Account(), b.Account()))
+				if has, err = tx.Has(k); err != nil {
+					return err
+				}
+				if _, sealed, err = tx.LeafOf(k); errors.Is(err, storage.ErrNotFound) {
+					return nil
+				}
+				return err
+			}))
+			return has, sealed
+		}
+		if has, sealed := there(); !has || !sealed {
+			t.Fatalf("there: %v, under a key of its own: %v", has, sealed)
+		}
+		time.Sleep(time.Hour + time.Second)
+		if has, _ := there(); has {
+			t.Error("shown after its end")
+		}
+		time.Sleep(time.Hour + time.Second)
+		synctest.Wait()
+		if _, sealed := there(); sealed {
+			t.Error("it can still be opened")
+		}
+	})
 }

@@ -304,7 +304,9 @@ func (e *Engine) housekeeping() []*step {
 		return errors.Join(t.dropInvites(), t.dropPrekeys(), t.keepCounter())
 	})}
 	for a := range e.people.Load().contacts {
-		steps = append(steps, e.chore(128<<10, func(t *txn) error { return errors.Join(t.settle(a), t.provision(a, false), t.findGap(a)) }))
+		steps = append(steps, e.chore(128<<10, func(t *txn) error {
+			return errors.Join(t.settle(a), t.provision(a, false), t.findGap(a), t.endDraft(a))
+		}))
 	}
 	return steps
 }
