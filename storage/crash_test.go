@@ -155,6 +155,7 @@ func writeAndKill(t testing.TB, dir string, acks int) (last uint64) {
 }
 
 func TestKill(t *testing.T) {
+	t.Parallel() // it mostly waits for children and the disk
 	kills := 60
 	if testing.Short() {
 		kills = 10

@@ -119,7 +119,8 @@ func used(b []byte) int {
 // Every kind of file is flipped and cut at many places. The store is refused,
 // or nothing is missing: never wrong data, never a death.
 func TestDamage(t *testing.T) {
-	places := 8
+	t.Parallel() // it mostly waits for children and the disk
+	places := 5
 	if testing.Short() {
 		places = 2
 	}

@@ -12,6 +12,7 @@ import (
 
 // Whatever is done to the store, it behaves as a sorted map does.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	key := rapid.StringMatching(`[ab][ab\x01]{0,3}`)
 	undone := errors.New("undone")
 	rapid.Check(t, func(r *rapid.T) {

@@ -214,6 +214,7 @@ func checkCrashed(t testing.TB, dir string, last uint64) {
 // A process is killed at any moment: what it leaves in the directory is what is
 // there when it is stopped.
 func TestCrashPoints(t *testing.T) {
+	t.Parallel() // it mostly waits for children and the disk
 	n := *points
 	if testing.Short() {
 		n = min(n, 5)
@@ -263,6 +264,7 @@ func mountImage(t testing.TB, file string) (dir string, unmount func()) {
 
 // The power fails at any moment: what is there then is what the disk holds.
 func TestPowerCut(t *testing.T) {
+	t.Parallel() // it mostly waits for children and the disk
 	n := *cuts
 	if testing.Short() {
 		n = min(n, 2)
@@ -298,6 +300,7 @@ func TestPowerCut(t *testing.T) {
 // A fault that the system reports: what the person is told, and that nothing
 // acknowledged is lost.
 func TestFaults(t *testing.T) {
+	t.Parallel() // it mostly waits for children and the disk
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("needs strace (Debian package strace)")

@@ -70,6 +70,7 @@ func newestLog(t testing.TB, dir string) (newest int) {
 // The power fails while Badger goes over to a new log, with a transaction on its
 // way in each: Badger syncs neither the log before nor the name of the new one.
 func TestPowerCutAtNewLog(t *testing.T) {
+	t.Parallel() // it mostly waits for children and the disk
 	n := *cuts
 	if testing.Short() {
 		n = min(n, 2)
