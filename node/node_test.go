@@ -34,15 +34,21 @@ type profile struct {
 func start(t testing.TB, dir, name string) *profile {
 	t.Helper()
 	code := identity.NewRecoveryCode()
-	n, err := node.Open(node.Config{
+	return run(t, node.Config{
 		Dir: dir, Root: [32]byte{7}, Name: name, NewIdentity: &code, NoLAN: true,
 		Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"},
 	})
+}
+
+// run opens a node and runs it until the test ends, or it is halted.
+func run(t testing.TB, cfg node.Config) *profile {
+	t.Helper()
+	n, err := node.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &profile{Node: n, t: t, dir: dir, stop: cancel, done: make(chan error, 1)}
+	p := &profile{Node: n, t: t, dir: cfg.Dir, stop: cancel, done: make(chan error, 1)}
 	go func() { p.done <- n.Run(ctx) }()
 	<-n.Ready()
 	t.Cleanup(p.halt)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -71,7 +72,7 @@ func (p *profile) mailbox(r *relay) {
 	}
 	p.until("the mailbox is made", func() bool {
 		all, err := p.Mailboxes(context.Background())
-		return err == nil && len(all) > 0 && all[len(all)-1].State == api.MailboxOK
+		return err == nil && len(all) > 0 && !slices.ContainsFunc(all, func(m api.Mailbox) bool { return m.State != api.MailboxOK })
 	})
 }
 

@@ -152,6 +152,9 @@ func (e *Engine) SetPorter(p Porter) { e.porter.Store(&p) }
 // takeFilePacket hands on what is about a file, once it is committed that it
 // came.
 func (t *txn) takeFilePacket(from identity.AccountID, p message.Packet) {
+	if _, asks := p.(*message.FileAsk); asks {
+		t.e.stampless.parts[from] = t.now
+	}
 	to := t.e.porter.Load()
 	if to == nil {
 		return
@@ -167,20 +170,54 @@ func (t *txn) takeFilePacket(from identity.AccountID, p message.Packet) {
 	})
 }
 
-// Mail queues parts of files, or a request for them, for a contact. Errors as
-// of [Engine.Send].
+// mailedTogether bounds the packets about files in one transaction, which has
+// room for some hundred KiB.
+const mailedTogether = 4
+
+// Mail queues parts of files, or a request for them, for a contact. A request
+// comes with stamps for what it asks for. Errors as of [Engine.Send].
 func (e *Engine) Mail(ctx context.Context, to identity.AccountID, packets ...message.Packet) error {
-	return e.do(ctx, len(packets)*32<<10, func(t *txn) error {
-		if err := t.maySend(to); err != nil {
-			return err
-		}
-		for _, p := range packets {
-			if err := t.tell(to, p); err != nil {
+	var group []*step
+	for chunk := range slices.Chunk(packets, mailedTogether) {
+		group = append(group, &step{cost: len(chunk) * 5 * message.PartSize, run: func(t *txn) error {
+			if err := t.maySend(to); err != nil {
 				return err
 			}
-		}
-		return nil
-	})
+			for _, p := range chunk {
+				if _, asks := p.(*message.FileAsk); asks {
+					t.e.stampless.files[to] = t.now
+					if err := t.provision(to, false); err != nil {
+						return err
+					}
+				}
+				if err := t.tell(to, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		}})
+	}
+	err := e.doAll(ctx, group)
+	for _, s := range group {
+		err = errors.Join(err, s.err)
+	}
+	return err
+}
+
+// A contact whose files are asked for by mail has more stamps of the class that
+// their parts go in, for so long after it was asked last.
+const (
+	askedStamps = 128
+	askedLife   = 30 * time.Minute
+)
+
+// enough is how many stamps of each class a contact is to have.
+func (t *txn) enough(a identity.AccountID) [3]uint16 {
+	full := firstStamps
+	if at, ok := t.e.stampless.files[a]; ok && t.now.Sub(at) < askedLife {
+		full[1] = askedStamps
+	}
+	return full
 }
 
 // HasMailbox reports whether mail can be left for a contact.

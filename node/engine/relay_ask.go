@@ -94,7 +94,7 @@ func (t *txn) asked(inv *identity.Invite) (*record.Asked, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p, _, err := t.relaysPacket(g); err != nil {
+	if p, _, err := t.relaysPacket(g, firstStamps); err != nil {
 		return nil, err
 	} else if p != nil && len(p.Stamps) > 0 {
 		if packet, err = message.MarshalPacket(p); err != nil {

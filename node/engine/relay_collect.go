@@ -151,10 +151,10 @@ func (t *txn) spent(a identity.AccountID, relay [32]byte, size int) error {
 		return nil
 	}
 	low := false
-	for class := range firstStamps {
+	for class, enough := range t.enough(a) {
 		if ClassOf(class).Size() == size && g.Relays[i].Left[class] > 0 {
 			g.Relays[i].Left[class]--
-			low = g.Relays[i].Left[class] < firstStamps[class]/2
+			low = g.Relays[i].Left[class] < enough/2
 		}
 	}
 	if err := t.put(record.GivenKey(t, a), g.Marshal()); err != nil || !low {

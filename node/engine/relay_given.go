@@ -49,7 +49,7 @@ func (t *txn) provision(a identity.AccountID, resend bool) error {
 	if len(ready) == 0 && g.Seq == 0 {
 		return nil
 	}
-	p, before, err := t.relaysPacket(g)
+	p, before, err := t.relaysPacket(g, t.enough(a))
 	if err != nil {
 		return err
 	}
@@ -79,8 +79,9 @@ func (t *txn) provision(a identity.AccountID, resend bool) error {
 }
 
 // relaysPacket makes the packet that says what a contact doesn't know, and notes
-// it in g; nil when there is nothing to say. before is g as it was.
-func (t *txn) relaysPacket(g *record.Given) (p *message.Relays, before []byte, err error) {
+// it in g; nil when there is nothing to say. enough is how many stamps of each
+// class it is to have. before is g as it was.
+func (t *txn) relaysPacket(g *record.Given, enough [3]uint16) (p *message.Relays, before []byte, err error) {
 	before = g.Marshal()
 	seq, err := t.issued()
 	if err != nil {
@@ -99,7 +100,7 @@ func (t *txn) relaysPacket(g *record.Given) (p *message.Relays, before []byte, e
 		if k := slices.IndexFunc(g.Relays, func(o record.GivenRelay) bool { return o.Key == r.Key }); k >= 0 {
 			x = g.Relays[k]
 		}
-		for class, full := range firstStamps {
+		for class, full := range enough {
 			if x.Left[class] >= full/2 && x.Left[class] > 0 {
 				continue
 			}
@@ -230,7 +231,7 @@ func (t *txn) heard(a identity.AccountID, packet []byte) (again bool, err error)
 }
 
 // maxStamps bounds the stamps of one class and relay that are kept.
-var maxStamps = [3]int{512, 64, 16}
+var maxStamps = [3]int{512, askedStamps, 16}
 
 func (t *txn) learnRelays(a identity.AccountID, d identity.DeviceID, m *message.Relays) error {
 	c := t.contact(a)

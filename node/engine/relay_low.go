@@ -15,9 +15,10 @@ import (
 // who has none left says so (spec §12.8).
 
 // stampless is when contacts were asked for stamps, and were given some because
-// they asked.
+// they asked or were asked for files.
 type stampless struct {
 	asked, given map[identity.AccountID]time.Time
+	files, parts map[identity.AccountID]time.Time // asked of them, by them
 }
 
 const (

@@ -47,7 +47,7 @@ func (e *Engine) loadRelays(tx *storage.Tx) error {
 	e.posted = map[outboxEntry]bool{}
 	e.gaps.init()
 	e.unheard = map[identity.AccountID]time.Time{}
-	e.stampless = stampless{asked: map[identity.AccountID]time.Time{}, given: map[identity.AccountID]time.Time{}}
+	e.stampless = stampless{asked: map[identity.AccountID]time.Time{}, given: map[identity.AccountID]time.Time{}, files: map[identity.AccountID]time.Time{}, parts: map[identity.AccountID]time.Time{}}
 	all, err := relaysIn(tx)
 	if err != nil {
 		return err

@@ -293,6 +293,10 @@ func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid
 		if hope >= want || known || avoid(x.Key) {
 			continue
 		}
+		if at := t.e.stampless.parts[p.Account]; i == 0 && isFilePacket(o) && len(x.Stamps[pool]) == 0 && t.now.Sub(at) < askedLife {
+			short = true // elsewhere it would lie until the contact, who is there, looks
+			break
+		}
 		if n := len(x.Stamps[pool]) - 1; n >= 0 {
 			d.Copies = append(d.Copies, record.Copy{Relay: x.Key, Stamp: x.Stamps[pool][n]})
 			x.Stamps[pool] = x.Stamps[pool][:n]

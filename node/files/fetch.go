@@ -73,7 +73,7 @@ func newFetch(ctx context.Context, m *Manager, r ref, a *engine.Attached) *fetch
 	f := &fetch{
 		m: m, ref: r, of: a.Files[r.nth], from: a, ended: make(chan struct{}), wake: make(chan struct{}, 1),
 		claimed: map[uint32]bool{}, holders: map[peer.ID]*holder{},
-		mail: make(chan *message.FilePart, 2*message.MaxParts), full: make(chan piece, buffers), bufs: make(chan []byte, buffers), news: make(chan struct{}),
+		mail: make(chan *message.FilePart, mailWindow), full: make(chan piece, buffers), bufs: make(chan []byte, buffers), news: make(chan struct{}),
 	}
 	f.place = f.of.Key.Place()
 	f.life, f.cancel = context.WithCancelCause(ctx)
@@ -179,7 +179,7 @@ func (f *fetch) gather() error {
 			mail.flush()
 		case p := <-f.mail:
 			mail.take(p)
-			if len(mail.wanted) == 0 {
+			if len(mail.wanted) <= mailWindow-message.MaxParts {
 				f.look() // for more
 			}
 		case <-retry.C:

@@ -299,7 +299,7 @@ func TestByMail(t *testing.T) {
 	}
 	a.e.mu.Lock()
 	defer a.e.mu.Unlock()
-	if want := parts + 3*message.MaxParts; a.e.mailed > want {
+	if want := parts + 2*mailWindow; a.e.mailed > want {
 		t.Errorf("%d parts were mailed, %d are needed", a.e.mailed, parts)
 	}
 }

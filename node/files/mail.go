@@ -30,10 +30,21 @@ type carried struct {
 const (
 	askAfter = 10 * time.Second // without a holder; see Manager.patience
 	askAgain = 30 * time.Minute // when nothing came of it
+	askLost  = 30 * time.Second // for what has not come when what was asked for later has
+)
+
+// mailedFor is how long a file counts as on its way after a part was mailed.
+const mailedFor = time.Minute
+
+// mailWindow is how many parts of one file are asked for ahead, mailPieces in
+// how many pieces in memory they may lie.
+const (
+	mailWindow = 4 * message.MaxParts
+	mailPieces = 16
 )
 
 // maxEarly bounds the parts that came before their message.
-const maxEarly = 2 * message.MaxParts
+const maxEarly = mailWindow
 
 // Asked implements engine.Porter.
 func (m *Manager) Asked(by identity.AccountID, a *message.FileAsk) {
@@ -89,8 +100,23 @@ func (m *Manager) answer(ctx context.Context, q asked) {
 		part := bytesFrom[:min(len(bytesFrom), message.PartSize)]
 		out = append(out, &message.FilePart{Message: q.a.Message, Nth: q.a.Nth, Part: p, Bytes: bytes.Clone(part)})
 	}
-	if err := m.cfg.Engine.Mail(ctx, q.by, out...); err != nil && ctx.Err() == nil {
-		m.log.Warn("a file can't be mailed now", "err", err)
+	if err := m.cfg.Engine.Mail(ctx, q.by, out...); err != nil {
+		if ctx.Err() == nil {
+			m.log.Warn("a file can't be mailed now", "err", err)
+		}
+		return
+	}
+	if len(m.cfg.Peers.Peers(q.by)) == 0 {
+		m.cfg.Hurry(q.by)
+	}
+	p, done := m.uploading(upload{ref: ref{q.a.Message, int(q.a.Nth)}}, of.Size)
+	defer done()
+	m.mu.Lock()
+	p.mailed = time.Now()
+	m.mu.Unlock()
+	for _, x := range out {
+		p.came(len(x.(*message.FilePart).Bytes))
+		p.set(min(p.have()+uint64(len(x.(*message.FilePart).Bytes)), of.Size))
 	}
 }
 
@@ -128,9 +154,10 @@ func partsOf(l file.Layout, i uint32) (out []message.Part) {
 // mailbag puts parts together. It is the gathering goroutine's.
 type mailbag struct {
 	f      *fetch
-	since  time.Time // without a holder
-	asked  time.Time
-	wanted map[message.Part]bool // asked for, not come
+	since  time.Time                  // without a holder
+	wanted map[message.Part]time.Time // asked for then, not come
+	newest time.Time                  // when that was asked for which came
+	came   time.Time                  // the last part
 	pieces map[uint32]*mailed
 }
 
@@ -141,7 +168,7 @@ type mailed struct {
 }
 
 func (g *mailbag) begin() {
-	g.since, g.wanted, g.pieces = time.Now(), map[message.Part]bool{}, map[uint32]*mailed{}
+	g.since, g.wanted, g.pieces = time.Now(), map[message.Part]time.Time{}, map[uint32]*mailed{}
 	m, f := g.f.m, g.f
 	m.mu.Lock()
 	var mine []carried
@@ -158,14 +185,42 @@ func (g *mailbag) begin() {
 	}
 }
 
-// ask asks for what is missing, some parts at a time, once nobody was there for
-// a while and what was asked for before has come.
+// ask asks for what is missing once nobody was there for a while, a window of
+// parts ahead.
 func (g *mailbag) ask(now time.Time) error {
 	f := g.f
-	if len(g.wanted) > 0 && now.Sub(g.asked) < askAgain || now.Sub(g.since) < f.m.patience || !f.m.cfg.Engine.HasMailbox(f.from.With) {
+	if now.Sub(g.since) < f.m.patience || !f.m.cfg.Engine.HasMailbox(f.from.With) {
 		return nil
 	}
+	for p, at := range g.wanted {
+		if now.Sub(at) >= askAgain || at.Before(g.newest) && now.Sub(g.came) >= askLost {
+			delete(g.wanted, p)
+		}
+	}
+	if len(g.wanted) > mailWindow-message.MaxParts {
+		return nil
+	}
+	defer f.m.cfg.Hurry(f.from.With)
+	for len(g.wanted) <= mailWindow-message.MaxParts {
+		a := g.missing()
+		if len(a.Parts) == 0 {
+			return nil
+		}
+		for _, p := range a.Parts {
+			g.wanted[p] = now
+		}
+		if err := f.m.cfg.Engine.Mail(f.ctx, f.from.With, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missing are the first parts that are neither there nor asked for.
+func (g *mailbag) missing() *message.FileAsk {
+	f := g.f
 	a := &message.FileAsk{Message: f.ref.id, Nth: uint8(f.ref.nth)}
+	pieces := 0
 	f.blob.Wanted(func(i uint32) bool {
 		f.mu.Lock()
 		claimed := f.claimed[i]
@@ -173,8 +228,11 @@ func (g *mailbag) ask(now time.Time) error {
 		if claimed {
 			return true // it is being checked
 		}
+		if pieces++; pieces > mailPieces {
+			return false
+		}
 		for _, p := range partsOf(f.blob.Layout(), i) {
-			if x := g.pieces[i]; x != nil && x.has[p.Offset] {
+			if _, asked := g.wanted[p]; asked || g.pieces[i] != nil && g.pieces[i].has[p.Offset] {
 				continue
 			}
 			if a.Parts = append(a.Parts, p); len(a.Parts) == message.MaxParts {
@@ -183,28 +241,23 @@ func (g *mailbag) ask(now time.Time) error {
 		}
 		return true
 	})
-	if len(a.Parts) == 0 {
-		return nil
-	}
-	clear(g.wanted)
-	for _, p := range a.Parts {
-		g.wanted[p] = true
-	}
-	g.asked = now
-	return f.m.cfg.Engine.Mail(f.ctx, f.from.With, a)
+	return a
 }
 
 // take puts a part to the others of its piece.
 func (g *mailbag) take(p *message.FilePart) {
 	f, l := g.f, g.f.blob.Layout()
+	if at, ok := g.wanted[p.Part]; ok && at.After(g.newest) {
+		g.newest = at
+	}
+	g.came = time.Now()
 	delete(g.wanted, p.Part)
-	const most = 4 // pieces in memory that aren't complete
 	if p.Piece >= l.Pieces() || f.blob.Has(p.Piece) || int(p.Offset)+len(p.Bytes) != min(int(p.Offset)+message.PartSize, l.Sealed(p.Piece)) {
 		return
 	}
 	x := g.pieces[p.Piece]
 	if x == nil {
-		if len(g.pieces) >= most {
+		if len(g.pieces) >= 2*mailPieces {
 			return
 		}
 		x = &mailed{buf: make([]byte, l.Sealed(p.Piece)), has: map[uint32]bool{}}

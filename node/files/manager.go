@@ -69,6 +69,9 @@ type Config struct {
 	// Wake, when set, is called when something is wanted of a contact that is
 	// not connected. It must not block.
 	Wake func(account identity.AccountID)
+	// Hurry, when set, is called when mail was queued for a contact that was
+	// called in vain. It must not block.
+	Hurry func(account identity.AccountID)
 }
 
 // Manager owns all transfers of one device.
@@ -144,6 +147,9 @@ func New(cfg Config) *Manager {
 	}
 	if m.cfg.Wake == nil {
 		m.cfg.Wake = func(identity.AccountID) {}
+	}
+	if m.cfg.Hurry == nil {
+		m.cfg.Hurry = func(identity.AccountID) {}
 	}
 	return m
 }

@@ -23,6 +23,7 @@ type progress struct {
 	// Of uploads; the manager's.
 	streams int
 	live    bool
+	mailed  time.Time // when something of it was mailed last
 }
 
 func newProgress(size uint64) *progress { return &progress{size: size} }
@@ -152,7 +153,7 @@ func (m *Manager) Transfers() (out []Transfer) {
 		}
 	}
 	for u, p := range m.out {
-		if !p.live {
+		if !p.live && time.Since(p.mailed) > mailedFor {
 			continue
 		}
 		if t := one(u.ref); t != nil {

@@ -124,6 +124,10 @@ func (p *Post) note(relay [32]byte, change func(s *Status)) {
 // Wake says that something was queued for a contact. It does not block.
 func (p *Post) Wake(a identity.AccountID) { p.at(a, time.Now().Add(p.wait)) }
 
+// Hurry says that a contact is known not to be reached now: what is queued for it
+// goes at once. It does not block.
+func (p *Post) Hurry(a identity.AccountID) { p.at(a, time.Now()) }
+
 // at plans to look at a contact's outbox at a time, if not before.
 func (p *Post) at(a identity.AccountID, when time.Time) {
 	p.mu.Lock()
