@@ -31,7 +31,7 @@ func unreachable(t testing.TB, dir, name string) *profile {
 // TestLargeFileThroughRelays: a file comes to somebody who can be reached by
 // way of relays only, while both are there. RUSHLIGHT_MAIL_KIB sets its size.
 func TestLargeFileThroughRelays(t *testing.T) {
-	size := 3 << 20
+	size := 3 << 19
 	if n, err := strconv.Atoi(os.Getenv("RUSHLIGHT_MAIL_KIB")); err == nil {
 		size = n << 10
 	}

@@ -446,6 +446,13 @@ func (t *txn) moved(a identity.AccountID, p *record.Places) error {
 		if d.Due == 0 || d.Third || stays >= min(wanted, len(p.Relays)) {
 			continue
 		}
+		x, err := t.outbox(record.OutboxKey(t, a, o.seq))
+		if err != nil {
+			return err
+		}
+		if x != nil && stays >= min(t.wantedFor(a, x), len(p.Relays)) {
+			continue // acknowledgements and parts of files lie at one
+		}
 		d.Due = 1
 		if err := t.putPosting(d); err != nil {
 			return err

@@ -193,7 +193,7 @@ func (g *mailbag) ask(now time.Time) error {
 		return nil
 	}
 	for p, at := range g.wanted {
-		if now.Sub(at) >= askAgain || at.Before(g.newest) && now.Sub(g.came) >= askLost {
+		if now.Sub(at) >= askAgain || !at.After(g.newest) && now.Sub(g.came) >= askLost {
 			delete(g.wanted, p)
 		}
 	}
