@@ -61,6 +61,7 @@ var users = map[string][]string{
 	// The distributed hash table, and the interfaces of its store and its
 	// validators.
 	"github.com/ipfs/go-datastore":         {"rushlight/node/discovery"},
+	"github.com/jackpal/go-nat-pmp":        {"rushlight/node/host"},
 	"github.com/libp2p/go-libp2p-kad-dht":  {"rushlight/node/discovery"},
 	"github.com/libp2p/go-libp2p-kbucket":  {"rushlight/node/discovery"},
 	"github.com/libp2p/go-libp2p-record":   {"rushlight/node/discovery"},
