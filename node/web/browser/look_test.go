@@ -46,6 +46,17 @@ func TestEveryView(t *testing.T) {
 	a.chat("Bob")
 	a.says("See you there")
 	check("chat")
+	if *docs {
+		a.press("To the newest message")
+		a.wait(message("See you there") + `.getBoundingClientRect().bottom < innerHeight`)
+		for _, m := range modes {
+			a.appear(m.language, m.features)
+			if err := os.WriteFile("../../../cmd/rushlight/docs/page-"+m.name+".png", a.shot(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.appear("en", modes[0].features)
+	}
 	a.menuOf("See you there")
 	check("menu")
 	a.press("React")

@@ -30,6 +30,11 @@ var (
 // pictures is where -pictures puts what the page looks like.
 var pictures = flag.String("pictures", "", "folder for pictures of the page")
 
+// docs is whether the pictures of README.md are made anew:
+//
+//	go test ./node/web/browser -run EveryView -docs
+var docs = flag.Bool("docs", false, "make the pictures of the documentation")
+
 // patience is how long anything may take on a slow machine.
 const patience = 60 * time.Second
 
