@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -171,8 +172,11 @@ func (t *txn) settle(a identity.AccountID) error {
 		return err
 	}
 	kept := t.peers[a][:0:0]
-	ranked := slices.SortedFunc(slices.Values(t.peers[a]), func(x, y *session) int { return x.rank().Compare(y.rank()) })
-	for i, s := range ranked {
+	// Of too many the oldest go: what comes late may be of a low rank.
+	newest := slices.SortedFunc(slices.Values(t.peers[a]), func(x, y *session) int {
+		return cmp.Or(cmp.Compare(y.Created, x.Created), x.rank().Compare(y.rank()))
+	})
+	for i, s := range newest {
 		switch {
 		case s == best:
 			if s.Lost != 0 {
