@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -181,7 +182,7 @@ func TestFileNames(t *testing.T) {
 		until(t, "it is saved", func() bool {
 			var err error
 			list, err = os.ReadDir(dir)
-			return err == nil && len(list) == i+1
+			return err == nil && len(list) == i+1 && !slices.ContainsFunc(list, func(f os.DirEntry) bool { return filepath.Ext(f.Name()) == ".crdownload" })
 		})
 	}
 	list, err := os.ReadDir(dir)
