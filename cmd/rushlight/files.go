@@ -26,7 +26,8 @@ name that isn't taken: nothing is overwritten. A file that has not come yet is
 fetched first, however large it is.
 
 In a folder a file gets a name that stays there, shows what it really is and
-doesn't make it run: what would run is saved as NAME.download.`,
+doesn't make it run: what would run is saved as NAME.download. It may be run by
+nobody, and on Windows and macOS it is marked as coming from elsewhere.`,
 		Example: `  rushlight save 0123456789abcdef0123456789abcdef
   rushlight save 0123456789abcdef0123456789abcdef ~/Pictures
   rushlight save 0123456789abcdef0123456789abcdef plan.pdf --file 2`,

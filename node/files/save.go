@@ -286,6 +286,7 @@ func write(ctx context.Context, name string, o *Opened) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return storage.Cause(err, "files: saving")
 	}
+	mark(f.Name())
 	// A link is made only where there is nothing.
 	err = os.Link(f.Name(), name)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
