@@ -1,7 +1,6 @@
 package host
 
 import (
-	"context"
 	"encoding/hex"
 	"net/netip"
 	"os"
@@ -22,7 +21,8 @@ import (
 type natPMP struct {
 	net    network.Network
 	router func() (netip.Addr, bool)
-	stop   context.CancelFunc
+	stop   chan struct{}
+	once   sync.Once
 	wg     sync.WaitGroup
 
 	mu    sync.Mutex
@@ -45,20 +45,19 @@ const (
 )
 
 func newNATPMP(n network.Network, router func() (netip.Addr, bool)) *natPMP {
-	ctx, stop := context.WithCancel(context.Background())
-	p := &natPMP{net: n, router: router, stop: stop, ports: map[mapped]netip.AddrPort{}}
+	p := &natPMP{net: n, router: router, stop: make(chan struct{}), ports: map[mapped]netip.AddrPort{}}
 	if _, err := os.Stat(routes); err == nil {
-		p.wg.Go(func() { p.run(ctx) })
+		p.wg.Go(p.run)
 	}
 	return p
 }
 
-func (p *natPMP) run(ctx context.Context) {
+func (p *natPMP) run() {
 	var last netip.Addr
 	var next time.Time
 	for wait := pmpFirst; ; wait = pmpLook {
 		select {
-		case <-ctx.Done():
+		case <-p.stop:
 			if last.IsValid() {
 				p.giveBack(last)
 			}
@@ -155,10 +154,10 @@ func (p *natPMP) found() bool {
 	return len(p.ports) > 0
 }
 
-func (p *natPMP) close() error {
-	p.stop()
+// close gives back what the router gave.
+func (p *natPMP) close() {
+	p.once.Do(func() { close(p.stop) })
 	p.wg.Wait()
-	return nil
 }
 
 // routes is where Linux lists its routes to IPv4 networks.

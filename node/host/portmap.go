@@ -1,7 +1,6 @@
 package host
 
 import (
-	"errors"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -38,7 +37,10 @@ const portMapTime = time.Second
 // Close implements [io.Closer].
 func (p portMap) Close() error {
 	done := make(chan error, 1)
-	go func() { done <- errors.Join(p.pmp.close(), p.NATManager.Close()) }()
+	go func() {
+		p.pmp.close()
+		done <- p.NATManager.Close()
+	}()
 	select {
 	case err := <-done:
 		return err
