@@ -132,7 +132,7 @@ func (t *txn) checkOutbox(ctx context.Context, r *Report) error {
 		x, err := t.index(o.Message)
 		if err != nil || x == nil {
 			r.fault("outbox", "an entry delivers a message that is not there")
-		} else if x.State != record.StateQueued && x.State != record.StateStored && len(o.Packet) == 0 {
+		} else if x.State != record.StateQueued && x.State != record.StateStored && len(o.Packet) == 0 && !o.Again {
 			r.fault("outbox", "a message that is through still waits for delivery")
 		}
 		return true, ctx.Err()

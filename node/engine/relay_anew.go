@@ -39,7 +39,7 @@ func (t *txn) reseal(a identity.AccountID, seq uint64, o *record.Outbox, d *reco
 	if err := t.leave(a, seq); err != nil {
 		return seq, o, err
 	}
-	next := &record.Outbox{Message: o.Message, Packet: o.Packet, Made: o.Made}
+	next := &record.Outbox{Message: o.Message, Packet: o.Packet, Made: o.Made, Again: o.Again}
 	if _, err := t.seal(next, s, c, packet); err != nil {
 		return seq, o, err
 	}

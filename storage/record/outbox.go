@@ -27,6 +27,7 @@ type Outbox struct {
 	Message [16]byte // id of the logged message; zero for a control packet
 	Packet  []byte   // what isn't found by that id: a control packet, an edit, a reaction
 	Made    int64    // unix seconds
+	Again   bool     // it was acknowledged, and the other side lost it
 
 	// Set once sealed:
 	Session [16]byte
@@ -62,7 +63,7 @@ func OutboxSeq(k storage.Key) uint64 { return binary.BigEndian.Uint64(k[len(k)-8
 // Marshal encodes o.
 func (o *Outbox) Marshal() []byte {
 	w := wire.NewWriter(make([]byte, 0, len(o.Envelope)+len(o.Packet)+len(o.Folded)+192)).U8(1).U8(uint8(o.Kind)).Raw(o.Message[:]).
-		Vec24(o.Packet).U64(uint64(o.Made))
+		Vec24(o.Packet).U64(uint64(o.Made)).Bool(o.Again)
 	switch o.Kind {
 	case OutboxFirst:
 		w.Raw(o.Session[:]).Raw(o.Device[:]).Raw(o.MAC[:]).Raw(o.Key[:]).Vec24(o.Envelope)
@@ -77,7 +78,7 @@ func (o *Outbox) Marshal() []byte {
 func ParseOutbox(b []byte) (*Outbox, error) {
 	r := wire.NewReader(b)
 	version(r)
-	o := &Outbox{Kind: OutboxKind(r.U8()), Message: r.A16(), Packet: r.Vec24(1 << 17), Made: int64(r.U64())}
+	o := &Outbox{Kind: OutboxKind(r.U8()), Message: r.A16(), Packet: r.Vec24(1 << 17), Made: int64(r.U64()), Again: r.Bool()}
 	switch o.Kind {
 	case OutboxFirst:
 		o.Session, o.Device, o.MAC = r.A16(), r.A16(), r.A16()
