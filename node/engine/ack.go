@@ -104,6 +104,9 @@ func (t *txn) acked(a identity.AccountID, ack parcel.Ack) error {
 	if err := t.arrived(o); err != nil {
 		return err
 	}
+	if o.Again {
+		return t.sentOnceMore(o.Message, ack.Seq)
+	}
 	return t.setState(o.Message, record.StateDelivered)
 }
 
@@ -165,6 +168,17 @@ func (t *txn) advance(a identity.AccountID, c *chain) error {
 	return nil
 }
 
+// sentOnceMore notes that what sent a message again, which had been acknowledged
+// before, has left the outbox.
+func (t *txn) sentOnceMore(id [16]byte, seq uint64) error {
+	x, err := t.index(id)
+	if err != nil || x == nil || x.Outbox != seq {
+		return err
+	}
+	x.Outbox = 0
+	return t.put(record.IndexKey(id), x.Marshal())
+}
+
 // setState moves a message on to a later state and announces it.
 func (t *txn) setState(id [16]byte, state record.MessageState) error {
 	x, err := t.index(id)
@@ -217,6 +231,9 @@ func (e *Engine) Refused(ctx context.Context, a identity.AccountID, _ identity.D
 			}
 			if err := t.arrived(o); err != nil {
 				return err
+			}
+			if o.Again {
+				return t.sentOnceMore(o.Message, seq)
 			}
 			return t.setState(o.Message, record.StateFailed)
 		}

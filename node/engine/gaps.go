@@ -160,7 +160,7 @@ func (t *txn) sendAgain(a identity.AccountID, number uint64) (size int, err erro
 		return 0, err
 	}
 	packet := append([]byte{byte(message.KindMessage)}, rec.Content...)
-	if x.Outbox, err = t.enqueueEntry(a, &record.Outbox{Message: num.ID, Again: true}, packet, rec.Expires, leaf); err != nil {
+	if x.Outbox, err = t.enqueueEntry(a, &record.Outbox{Message: num.ID, Again: x.State > record.StateStored}, packet, rec.Expires, leaf); err != nil {
 		return 0, err
 	}
 	return max(len(packet), envelope.S.Size()), t.put(record.IndexKey(num.ID), x.Marshal())
