@@ -115,8 +115,14 @@ func accept(t testing.TB, a, b *device, link string) {
 // acknowledgements back. It returns how many envelopes were taken.
 func (d *device) carry(other *device) (taken int) {
 	d.t.Helper()
-	ctx := d.t.Context()
 	d.hello(other)
+	return d.bring(other)
+}
+
+// bring is carry between two who have met before.
+func (d *device) bring(other *device) (taken int) {
+	d.t.Helper()
+	ctx := d.t.Context()
 	after := uint64(0)
 	for {
 		parcels, err := d.Pending(other.Account(), after, 64)

@@ -195,7 +195,10 @@ func (w *world) hello(a, b *profile, loss int) {
 		if w.chance(loss) {
 			continue
 		}
-		d.at.mortal(loss/2, func() { w.must(d.at.eng.PeerCounters(w.ctx, d.of.device, d.counters)) })
+		d.at.mortal(loss/2, func() {
+			w.must(d.at.eng.PeerCounters(w.ctx, d.of.device, d.counters))
+			w.must(d.at.eng.PeerClock(w.ctx, d.of.device, d.of.eng.Clock()))
+		})
 	}
 	w.rekey(a, b, loss)
 	w.rekey(b, a, loss)
