@@ -216,6 +216,11 @@ func (n *Node) Transfers(context.Context) (out []api.Transfer, _ error) {
 	for _, t := range n.files.Transfers() {
 		out = append(out, transferJSON(t))
 	}
+	for _, t := range n.files.Intakes() {
+		j := transferJSON(t)
+		j.ID, j.Conversation = "", ""
+		out = append(out, j)
+	}
 	return out, nil
 }
 

@@ -63,7 +63,7 @@ contact. It works while your daemon runs.`,
 			var code string
 			if qr && !a.json {
 				var err error
-				if code, err = qrText(inv.Link, isTerminal(a.out)); err != nil {
+				if code, err = qrText(inv.Link, colourful(a.out)); err != nil {
 					return err
 				}
 			}

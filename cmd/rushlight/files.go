@@ -23,7 +23,8 @@ func saveCommand(a *app) *cobra.Command {
 		Short: "Save the files of a message",
 		Long: `Save the files of a message in a folder (default: this one), or one file under a
 name that isn't taken: nothing is overwritten. A file that has not come yet is
-fetched first, however large it is.
+fetched first, however large it is; on a terminal it is shown how far that is,
+how fast it goes and how long it still takes.
 
 In a folder a file gets a name that stays there, shows what it really is and
 doesn't make it run: what would run is saved as NAME.download. It may be run by
@@ -54,7 +55,12 @@ nobody, and on Windows and macOS it is marked as coming from elsewhere.`,
 			var r struct {
 				Files api.List[api.Saved] `json:"files"`
 			}
-			if err := a.call(cmd.Context(), "save", p, &r); err != nil {
+			stop := a.showProgress(cmd.Context(), func(t api.Transfer) bool {
+				return t.ID == args[0] && t.Direction == api.TransferIn && (nth == 0 || t.File == nth-1)
+			})
+			err = a.call(cmd.Context(), "save", p, &r)
+			stop()
+			if err != nil {
 				return err
 			}
 			return a.print(r, func(w io.Writer) {
@@ -122,7 +128,7 @@ them.`,
 func transferText(t api.Transfer) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s of %s", clean(t.Name), t.Direction, byteText(t.Have), byteText(t.Size))
-	if t.State != api.TransferRunning {
+	if t.State != api.TransferRunning && t.State != api.TransferPreparing {
 		b.WriteString(", " + t.State)
 		return b.String()
 	}

@@ -101,9 +101,9 @@ func bareFile(err error) error {
 	return err
 }
 
-// terminal gives the descriptor to ask a person on.
-func terminal(in io.Reader) (int, bool) {
-	f, ok := in.(*os.File)
+// terminal gives the descriptor of a stream on which there is a person.
+func terminal(stream any) (int, bool) {
+	f, ok := stream.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return 0, false
 	}

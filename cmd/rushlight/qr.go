@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/term"
 	"rsc.io/qr"
 
 	"rushlight/node/api"
@@ -52,7 +51,8 @@ func qrText(link string, colours bool) (string, error) {
 	return b.String(), nil
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
+// colourful reports whether w may be given colours.
+func colourful(w io.Writer) bool {
+	_, ok := terminal(w)
+	return ok && os.Getenv("NO_COLOR") == ""
 }

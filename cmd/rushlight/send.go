@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +42,9 @@ them the conversation's timers count.
 
 --file sends a file of any size, up to 16 of them with a message; the text may
 then be left out. The daemon takes a copy, encrypted, and gives it to the other
-side whenever both are online, going on where it stopped. What pictures, films,
+side whenever both are online, going on where it stopped; on a terminal it is
+shown how far that is while this waits, and "rushlight transfers" tells it at any
+time. What pictures, films,
 sound and PDF files tell of where, when, by whom and with what they were made is
 taken out first, and large pictures are made smaller; --original sends them as
 they are, --full-size in their own size.
@@ -61,7 +65,7 @@ sent is shown; "rushlight preview URL" shows it without sending.`,
 			if err := api.CheckWaitState(o.wait); err != nil {
 				return err
 			}
-			o.params = map[string]any{"recipient": args[0]}
+			o.params, o.files = map[string]any{"recipient": args[0]}, files
 			if forward == "" {
 				if err := a.content(o.params, args[1:], files); err != nil {
 					return err
@@ -112,6 +116,7 @@ type sending struct {
 	key     string
 	wait    string
 	timeout durationFlag
+	files   []string
 }
 
 // content puts what is to be sent into the parameters of a request.
@@ -165,10 +170,22 @@ func (a *app) send(ctx context.Context, o sending) error {
 		return err
 	}
 	defer c.Close()
+	var id atomic.Pointer[string] // of the message, once it has one
+	stop := func() {}
+	if len(o.files) > 0 {
+		stop = a.showProgress(ctx, func(t api.Transfer) bool {
+			if s := id.Load(); s != nil {
+				return t.ID == *s && t.Direction == api.TransferOut
+			}
+			return t.State == api.TransferPreparing && slices.ContainsFunc(o.files, func(f string) bool { return filepath.Base(f) == t.Name })
+		})
+		defer stop()
+	}
 	var sent api.Sent
 	if err := c.Call(sending, "send", o.params, &sent); err != nil {
 		return err
 	}
+	id.Store(&sent.ID)
 	if wait != api.StateQueued {
 		p := map[string]any{"id": sent.ID, "state": wait}
 		if timeout > 0 {
@@ -184,6 +201,7 @@ func (a *app) send(ctx context.Context, o sending) error {
 		}
 		sent.State = r.State
 	}
+	stop()
 	return a.print(sent, func(w io.Writer) { fmt.Fprintf(w, "%s %s\n", sent.State, sent.ID) })
 }
 

@@ -54,6 +54,7 @@ const (
 	TransferIn  = "in"
 	TransferOut = "out"
 
+	TransferPreparing = "preparing" // it is encrypted to be sent, and no message has it yet: id and conversation are empty
 	TransferWaiting   = "waiting"   // for somebody who has it, room, or its turn
 	TransferRunning   = "running"   //
 	TransferDone      = "done"      //

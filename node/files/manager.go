@@ -90,6 +90,7 @@ type Manager struct {
 	out       map[upload]*progress
 	waiting   map[ref]struct{}
 	changed   map[chan struct{}]struct{}
+	intakes   map[*intake]struct{}
 	early     []carried // parts of files that aren't fetched yet
 	serving   int
 	importing int                // messages whose files are being sealed, and files that are taken in
@@ -137,7 +138,7 @@ func New(cfg Config) *Manager {
 	m := &Manager{
 		cfg: cfg, log: cfg.Logger, slow: 100 * time.Millisecond, patience: askAfter,
 		known: map[message.ID][]held{}, roots: map[file.Name]ref{},
-		in: map[ref]*fetch{}, out: map[upload]*progress{}, waiting: map[ref]struct{}{},
+		in: map[ref]*fetch{}, out: map[upload]*progress{}, waiting: map[ref]struct{}{}, intakes: map[*intake]struct{}{},
 		changed: map[chan struct{}]struct{}{}, staged: map[string]*staged{},
 		running: make(chan struct{}, maxFetches), look: make(chan struct{}, 1),
 		asked: make(chan asked, 16),

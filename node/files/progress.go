@@ -95,6 +95,7 @@ type State string
 
 // The states.
 const (
+	Preparing State = "preparing" // it is sealed, and belongs to no message yet
 	Waiting   State = "waiting"   // for somebody who has it, room, or its turn
 	Running   State = "running"   //
 	Done      State = "done"      // all of it is here

@@ -172,7 +172,7 @@ func (m *Manager) Fetch(ctx context.Context, id message.ID, nth int) error {
 			return ErrCancelled
 		case "":
 			return engine.ErrUnknownMessage
-		case Waiting, Running, Left:
+		case Preparing, Waiting, Running, Left:
 		}
 		select {
 		case <-c:
@@ -192,7 +192,7 @@ func (m *Manager) Want(ctx context.Context, id message.ID, nth int) error {
 		return ErrFalse
 	case Done:
 		return nil
-	case Waiting, Running, Left, Cancelled:
+	case Preparing, Waiting, Running, Left, Cancelled:
 	}
 	return m.wish(ctx, id, nth, record.FileWanted)
 }

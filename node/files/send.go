@@ -93,7 +93,7 @@ func (m *Manager) beginImport() {
 }
 
 func (m *Manager) seal(ctx context.Context, src Source) (f *message.File, err error) {
-	p := &Prepared{Content: io.NewSectionReader(src, 0, src.Size), Change: Unchanged}
+	p := &Prepared{Content: io.NewSectionReader(src, 0, src.Size), Change: Unchanged, Size: src.Size}
 	if m.cfg.Prepare != nil && !src.Original {
 		if p, err = m.cfg.Prepare(ctx, src); err != nil {
 			return nil, err
@@ -105,7 +105,9 @@ func (m *Manager) seal(ctx context.Context, src Source) (f *message.File, err er
 	if err := message.CheckFileName(p.Name); err != nil {
 		return nil, err
 	}
-	head := &sniffer{r: p.Content}
+	content, taken := m.takingIn(src.Name, p.Size, p.Content)
+	defer taken()
+	head := &sniffer{r: content}
 	if src.staged != nil && p.Type == "" {
 		if p.Type, err = src.Kind(); err != nil {
 			return nil, err

@@ -185,3 +185,31 @@ func TestTakingLimit(t *testing.T) {
 		t.Error("some are missing")
 	}
 }
+
+// While a file is sealed, it is told how far that is.
+func TestIntakes(t *testing.T) {
+	a := newNode(t)
+	content := random(1, 3*file.ChunkSize)
+	var seen []Transfer
+	src := Source{Name: "a.bin", Size: int64(len(content)), ReaderAt: readerAtFunc(func(b []byte, off int64) (int, error) {
+		if off >= 2*file.ChunkSize && seen == nil {
+			seen = a.Intakes()
+		}
+		return bytes.NewReader(content).ReadAt(b, off)
+	})}
+	_, done, err := a.Seal(t.Context(), []Source{src})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done(false)
+	if len(seen) != 1 || seen[0].Name != "a.bin" || seen[0].Size != uint64(len(content)) || seen[0].Have < file.ChunkSize || seen[0].Have >= uint64(len(content)) || seen[0].State != Preparing || !seen[0].Out {
+		t.Errorf("%+v", seen)
+	}
+	if left := a.Intakes(); len(left) > 0 {
+		t.Errorf("%+v", left)
+	}
+}
+
+type readerAtFunc func(b []byte, off int64) (int, error)
+
+func (f readerAtFunc) ReadAt(b []byte, off int64) (int, error) { return f(b, off) }
