@@ -5,6 +5,8 @@ package browser_test
 import (
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"rushlight/node/api"
@@ -91,6 +93,15 @@ func TestFailedMessage(t *testing.T) {
 	a.says("Bob hasn’t answered the invite yet.")
 	a.write("let me in")
 	a.wait(message("let me in") + `.querySelector(".state.queued")`)
+	path := filepath.Join(t.TempDir(), "ticket.txt")
+	if err := os.WriteFile(path, []byte("row 7, seat 4"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.pick(path)
+	a.inTray(1)
+	a.fill("#composer", "and **this**")
+	a.keys(enter)
+	a.wait(message("and this") + `.querySelector(".state.queued")`)
 	bob.start("--listen", at)
 	ann.stop()
 	ann.start() // now she tries again at once
@@ -104,12 +115,28 @@ func TestFailedMessage(t *testing.T) {
 	ann.call("add", map[string]string{"link": inv.Link}, nil)
 	b := openPage(t, bob)
 	b.chat("Ann")
-	a.press("Try again")
+	a.do(`document.querySelector(".pending .trouble button").click()`)
 	b.says("let me in")
 	a.wait(message("let me in") + `.querySelector(".state.delivered")`)
 	for _, p := range []*page{a, b} {
 		if n := get[int](p, `[...document.querySelectorAll(".log .text")].filter((x) => x.textContent === "let me in").length`); n != 1 {
 			t.Errorf("it is there %d times", n)
+		}
+	}
+
+	// So does one with a file, which is read and sent once more.
+	a.wait(message("and this") + `.querySelector(".state.failed")`)
+	a.do(message("and this") + `.querySelector(".trouble button").click()`)
+	b.wait(message("and this") + `.querySelector(".text strong, .text b")?.textContent === "this"`)
+	saves := b.savedTo()
+	b.press("Save ticket.txt")
+	if got := b.saved(saves, "ticket.txt"); string(got) != "row 7, seat 4" {
+		t.Errorf("saved: %q", got)
+	}
+	a.wait(message("and this") + `.querySelector(".state.delivered, .state.read") && !document.querySelector(".message .trouble")`)
+	for _, p := range []*page{a, b} {
+		if n := get[int](p, `document.querySelectorAll("li[data-message] .chip").length`); n != 1 {
+			t.Errorf("the file is there %d times", n)
 		}
 	}
 

@@ -30,6 +30,11 @@ export function reply(m: Message): void {
   focus()
 }
 
+/** editable tells whether a message can be given another text: one's own, and
+ * the words that go with files. */
+export const editable = (m: Message): boolean =>
+  m.mine && !m.deleted && m.state !== "failed" && (m.kind === "text" || m.kind === "file" && !m.files.some((f) => f.voice))
+
 export function edit(m: Message): void {
   answering.value = null
   editing.value = m
@@ -83,7 +88,7 @@ export function Composer({ with: who }: { with: string }) {
   const send = () => {
     const body = byName(text).trim()
     const files = tray(who)
-    if (!body && files.files.length === 0 || !editing.value && unsendable(files)) return
+    if (!body && (editing.value || files.files.length === 0) || !editing.value && unsendable(files)) return
     const m = editing.value
     if (m) {
       if (body !== marked(m.text, m.styles)) tried(() => call("edit", { id: m.id, message: body, markdown: true, mentions: mentionsOf(body) }))
@@ -113,7 +118,7 @@ export function Composer({ with: who }: { with: string }) {
       e.preventDefault()
       answering.value = editing.value = null
     } else if (e.key === "ArrowUp" && text === "" && !editing.value) {
-      const m = conversation.messages.value.findLast((x) => x.mine && !x.deleted && x.kind === "text" && x.state !== "failed")
+      const m = conversation.messages.value.findLast(editable)
       if (m) {
         e.preventDefault()
         edit(m)

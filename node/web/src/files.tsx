@@ -1,10 +1,12 @@
 // The files of a message: pictures, sound and everything else, how far they have
 // come, and what can be done with them.
 import { h } from "preact"
+import { Ask, show } from "./dialog"
 import { isPicture, keep, soundType, useContent, useSmall } from "./content"
 import { Icon } from "./icons"
 import { t } from "./lang"
 import { tried } from "./notice"
+import { call } from "./rpc"
 import { Name, plain } from "./text"
 import { bytes, span } from "./time"
 import { cancel, resume, transfer } from "./transfers"
@@ -75,13 +77,26 @@ function Chip({ of: m, nth, file: f, tab }: Props) {
   )
 }
 
+/** stop takes a message back whose files are on their way: there is no other way
+ * to keep the rest of them from those who have the message. */
+function stop(m: Message): void {
+  show(t("files.stop.title"), <Ask text={t("files.stop.text")} yes={t("files.stop.yes")} bad act={() => tried(() => call("unsend", { id: m.id }))} />)
+}
+
 /** Way is how far a file has come, and what to do about it. */
 function Way({ of: m, nth, file: f, tab }: Props) {
   const x = transfer(m, nth)
   const name = plain(f.name)
   if (m.mine) {
-    if (!x || x.state !== "running") return null
-    return <Progress have={x.have} size={x.size} rate={x.rate} left={x.left} label={t("files.going", { name })} />
+    const running = x?.state === "running"
+    if (!running && m.state !== "queued" && m.state !== "stored") return null
+    return (
+      <div class="way">
+        {running ? <Progress have={x.have} size={x.size} rate={x.rate} left={x.left} label={t("files.going", { name })} />
+          : <span class="quiet">{t("files.waiting")}</span>}
+        <button type="button" class="icon" tabIndex={tab} aria-label={t("files.stop", { name })} title={t("files.stop", { name })} onClick={() => stop(m)}><Icon name="close" /></button>
+      </div>
+    )
   }
   if (f.state === "done") return null
   if (f.state === "failed") return <p class="bad">{t("files.failed")}</p>

@@ -1,7 +1,8 @@
 // One message: who, what, when, how far it has come, and what can be done.
 import { Fragment, h } from "preact"
+import { useState } from "preact/hooks"
 import * as conversation from "./conversation"
-import { edit, reply } from "./composer"
+import { edit, editable, reply } from "./composer"
 import { Ask, Menu, menu, show, type Item } from "./dialog"
 import { EmojiGrid, often } from "./emoji"
 import { Files, Progress } from "./files"
@@ -10,7 +11,7 @@ import { Icon } from "./icons"
 import { t } from "./lang"
 import { deadline } from "./list"
 import { failed, said, tell, tried } from "./notice"
-import { discard, post, retry, type Pending } from "./outbox"
+import { again, discard, retry, type Pending } from "./outbox"
 import { call } from "./rpc"
 import { Card } from "./preview"
 import { self, shown } from "./store"
@@ -140,13 +141,13 @@ function Reactions({ of: m, tab }: { of: Message; tab: number }) {
 }
 
 function Failed({ of: m, tab }: { of: Message; tab: number }) {
-  const again = () => tried(async () => {
-    await call("delete", { id: m.id })
-    conversation.drop(m.id)
-    post(m.conversation, m.text, m.replyTo ? { replyTo: m.replyTo } : {})
-  })
+  const [busy, setBusy] = useState(false) // its files are read
+  const retry = () => {
+    setBusy(true)
+    tried(() => again(m)).finally(() => setBusy(false))
+  }
   return (
-    <p class="trouble"><span>{t("state.failed")}</span>{m.files.length === 0 && <button type="button" tabIndex={tab} onClick={again}>{t("retry")}</button>}</p>
+    <p class="trouble"><span>{t("state.failed")}</span><button type="button" tabIndex={tab} disabled={busy} onClick={retry}>{t("retry")}</button></p>
   )
 }
 
@@ -204,7 +205,7 @@ export function actions(e: KeyboardEvent, m: Message, li: HTMLElement): boolean 
     case "Enter":
     case "ContextMenu": open(m, li.querySelector(".bubble") ?? li); return true
     case "r": reply(m); return true
-    case "e": if (!m.mine || m.kind !== "text") return false; edit(m); return true
+    case "e": if (!editable(m)) return false; edit(m); return true
     case "+": reactMenu(m, li.querySelector(".bubble") ?? li); return true
     case "Delete": remove(m); return true
   }
@@ -221,7 +222,7 @@ function open(m: Message, from: Element): void {
     )
     if (m.text) items.push({ label: t("copy"), icon: "copy", do: () => tried(async () => { await navigator.clipboard.writeText(m.text); tell(t("copied")) }) })
     if (!m.burn) items.push({ label: t("forward.title"), icon: "forward", do: () => show(t("forward.title"), <Forward of={m} />) })
-    if (m.mine && m.kind === "text" && m.state !== "failed") items.push({ label: t("edit.title"), icon: "edit", do: () => edit(m) })
+    if (editable(m)) items.push({ label: t("edit.title"), icon: "edit", do: () => edit(m) })
     items.push({ label: t("details.title"), icon: "eye", do: () => show(t("details.title"), <Details of={m} />) })
   }
   items.push({ label: t("delete.title"), icon: "trash", bad: true, do: () => remove(m) })

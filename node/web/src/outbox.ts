@@ -3,9 +3,12 @@
 // They are kept in memory alone, as the browser's storage could not erase them;
 // leaving the page while some wait asks first.
 import { signal } from "@preact/signals"
+import { content } from "./content"
+import * as conversation from "./conversation"
 import { call, Failure, link } from "./rpc"
+import { marked } from "./text"
 import type { Message } from "./types"
-import type { Upload } from "./uploads"
+import { Upload } from "./uploads"
 
 export interface Pending {
   key: string; conversation: string; text: string; at: string
@@ -28,6 +31,22 @@ export function post(conversation: string, text: string, params: object, files: 
   const p: Pending = { key: crypto.randomUUID(), conversation, text, params, files, at: new Date().toISOString(), id: "", failed: null }
   pending.value = [...pending.value, p]
   hand(p)
+}
+
+/** again sends a message that failed anew, as it was: its files are read first,
+ * as they go with it. */
+export async function again(m: Message): Promise<void> {
+  const files: Upload[] = []
+  for (const f of m.files) files.push(new Upload(await content(f), f.name, f.voice ?? null))
+  await call("delete", { id: m.id })
+  conversation.drop(m.id)
+  const life = m.expires ? `${Math.max(5, Math.round((Date.parse(m.expires) - Date.parse(m.sent)) / 1000))}s` : "off"
+  post(m.conversation, marked(m.text, m.styles), {
+    markdown: true, mentions: m.mentions.map((x) => ({ start: x.start, length: x.length, who: x.account })),
+    expires: life, burn: m.burn ?? "off",
+    ...(m.replyTo && { replyTo: m.replyTo }), ...(m.preview && { preview: m.preview }),
+    ...(files.length > 0 && { original: true }), // they were made ready when it was sent first
+  }, files)
 }
 
 /** flush sends everything that waits, in the order in which it was written. */
