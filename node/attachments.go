@@ -60,48 +60,59 @@ func (n *Node) source(a api.Attachment) (src files.Source, c io.Closer, err erro
 }
 
 // attachments takes in what a request sends besides its text.
-func (n *Node) attachments(ctx context.Context, r api.SendRequest) ([]message.File, func(bool), error) {
+func (n *Node) attachments(ctx context.Context, r api.SendRequest) ([]message.File, []api.Keeps, func(bool), error) {
 	if r.Forward == "" {
-		out, done, err := n.attach(ctx, r.Files)
+		out, keeps, done, err := n.attach(ctx, r.Files)
 		if err == nil && r.Voice != nil {
 			out[0].Voice = &message.Voice{Duration: uint32(r.Voice.Duration), Bars: r.Voice.Wave}
 		}
-		return out, done, err
+		return out, keeps, done, err
 	}
 	id, err := message.ParseID(r.Forward)
 	if err != nil {
-		return nil, nil, apiError(err)
+		return nil, nil, nil, apiError(err)
 	}
 	v, err := n.engine.Message(id)
 	if err != nil {
-		return nil, nil, apiError(err)
+		return nil, nil, nil, apiError(err)
 	}
 	if err := mayForward(v); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return n.forwarded(ctx, v)
+	out, done, err := n.forwarded(ctx, v)
+	return out, nil, done, err
 }
 
-// attach takes the files of a request in. done is to be called with whether
+// attach takes the files of a request in, and says what those keep that are
+// sent as they are. done is to be called with whether
 // they were sent.
-func (n *Node) attach(ctx context.Context, all []api.Attachment) ([]message.File, func(bool), error) {
+func (n *Node) attach(ctx context.Context, all []api.Attachment) ([]message.File, []api.Keeps, func(bool), error) {
 	if len(all) == 0 {
-		return nil, func(bool) {}, nil
+		return nil, nil, func(bool) {}, nil
 	}
 	if len(all) > message.MaxFiles {
-		return nil, nil, apiError(message.ErrFiles)
+		return nil, nil, nil, apiError(message.ErrFiles)
 	}
 	var in []files.Source
-	for _, a := range all {
+	var keeps []api.Keeps
+	for i, a := range all {
 		src, c, err := n.source(a)
 		if err != nil {
-			return nil, nil, apiError(err)
+			return nil, nil, nil, apiError(err)
 		}
 		defer func() { _ = c.Close() }()
 		in = append(in, src)
+		if !src.Original {
+			continue
+		}
+		kinds, err := keptBy(src)
+		if err != nil {
+			return nil, nil, nil, apiError(err)
+		}
+		keeps = append(keeps, api.Keeps{File: i, Name: src.Name, Kinds: kinds})
 	}
 	out, done, err := n.files.Seal(ctx, in)
-	return out, done, apiError(err)
+	return out, keeps, done, apiError(err)
 }
 
 // forwarded takes the files of another message in again: under other keys,

@@ -245,7 +245,7 @@ func (n *Node) Send(ctx context.Context, r api.SendRequest) (api.Sent, error) {
 		}
 		return api.Sent{}, err
 	}
-	attached, done, err := n.attachments(ctx, r)
+	attached, keeps, done, err := n.attachments(ctx, r)
 	if err != nil {
 		if r.Entered != nil {
 			r.Entered()
@@ -266,7 +266,7 @@ func (n *Node) Send(ctx context.Context, r api.SendRequest) (api.Sent, error) {
 		return api.Sent{}, apiError(err)
 	}
 	return api.Sent{
-		ID: s.ID.String(), State: stateName(s.State), Timestamp: s.At.UnixMilli(),
+		ID: s.ID.String(), State: stateName(s.State), Timestamp: s.At.UnixMilli(), Keeps: keeps,
 		To: c.Account.String(), ToUUID: c.Account.UUID(),
 	}, nil
 }

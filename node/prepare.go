@@ -147,3 +147,18 @@ func unprepared(err error) error {
 	}
 	return err
 }
+
+// keptBy lists what a file tells of who made it that is sent as it is.
+func keptBy(src files.Source) (out []string, err error) {
+	all, err := media.Traces(src, src.Size)
+	for _, t := range all {
+		out = append(out, string(t))
+	}
+	head := make([]byte, min(src.Size, 4096))
+	if _, err := src.ReadAt(head, 0); err == nil || errors.Is(err, io.EOF) {
+		if neutral(src.Name, media.Detect(head)) != "" {
+			out = append(out, "name") // the camera's
+		}
+	}
+	return out, err
+}

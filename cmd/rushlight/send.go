@@ -47,7 +47,7 @@ shown how far that is while this waits, and "rushlight transfers" tells it at an
 time. What pictures, films,
 sound and PDF files tell of where, when, by whom and with what they were made is
 taken out first, and large pictures are made smaller; --original sends them as
-they are, --full-size in their own size.
+they are and says what kinds of that they keep, --full-size in their own size.
 
 --preview asks for the page of the first link in the text, now and by this device,
 and sends its title, a few words and a small picture with the message. What is
@@ -202,6 +202,11 @@ func (a *app) send(ctx context.Context, o sending) error {
 		sent.State = r.State
 	}
 	stop()
+	if !a.json {
+		for _, k := range sent.Keeps {
+			fmt.Fprintln(a.err, keepsText(k))
+		}
+	}
 	return a.print(sent, func(w io.Writer) { fmt.Fprintf(w, "%s %s\n", sent.State, sent.ID) })
 }
 
@@ -210,4 +215,25 @@ func orElse(s, other string) string {
 		return other
 	}
 	return s
+}
+
+// keepsText is "NAME is sent with: place, time".
+func keepsText(k api.Keeps) string {
+	if len(k.Kinds) == 0 {
+		return clean(k.Name) + " is sent as it is; nothing is known to be in it that tells of who made it"
+	}
+	var all []string
+	for _, kind := range k.Kinds {
+		if text := keptKinds[kind]; text != "" {
+			kind = text
+		}
+		all = append(all, clean(kind))
+	}
+	return clean(k.Name) + " is sent with: " + strings.Join(all, ", ")
+}
+
+// keptKinds are the kinds of [api.Keeps] that are said in other words.
+var keptKinds = map[string]string{
+	"device": "the device", "text": "titles, comments or keywords", "name": "the camera's file name",
+	"other": "other details", "unknown": "whatever else is in it, which can't be looked through",
 }

@@ -169,8 +169,19 @@ type Sent struct {
 	State     string `json:"state"`     // at least queued
 	Timestamp int64  `json:"timestamp"` // ms since 1970; strictly increasing per account
 
+	// Keeps says of each file that was sent as it is what that tells of who made
+	// it; only with original.
+	Keeps []Keeps `json:"keeps,omitempty"`
+
 	To     string `json:"-"` // account id of the recipient
 	ToUUID string `json:"-"`
+}
+
+// Keeps is what a file tells beside what is seen and heard.
+type Keeps struct {
+	File  int          `json:"file"` // which of the message, from 0
+	Name  string       `json:"name"`
+	Kinds List[string] `json:"kinds"` // place, time, device, software, author, text, thumbnail, name, other, unknown
 }
 
 // Message is M of the interface; every key is always present.
