@@ -64,8 +64,8 @@ func TestLoneFailureEndsTheStream(t *testing.T) {
 	tell := sync.OnceFunc(func() { close(tried) })
 	ea.mu.Lock()
 	ea.broken = func() error {
-		for x.reading.TryLock() { // until the other has begun to read
-			x.reading.Unlock()
+		for x.reading.try() { // until the other has begun to read
+			x.reading.pass()
 			runtime.Gosched()
 		}
 		tell()

@@ -121,3 +121,21 @@ func signal(c chan struct{}) {
 	default:
 	}
 }
+
+// turn is held by one goroutine at a time. It is waited for over whole reads
+// and writes of a stream, which in virtual time a mutex must not be.
+type turn chan struct{}
+
+func (t turn) take() { t <- struct{}{} }
+
+func (t turn) pass() { <-t }
+
+// try takes the turn if nobody has it.
+func (t turn) try() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}

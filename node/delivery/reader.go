@@ -17,8 +17,8 @@ import (
 // nothing ahead of it deals with it there and then, which spares that frame two
 // changes of goroutine, and leaves the reading to the other.
 func (x *session) read(ctx context.Context) error {
-	x.reading.Lock()
-	defer x.reading.Unlock()
+	x.reading.take()
+	defer x.reading.pass()
 	var g group
 	for {
 		typ, body, err := x.in.Next()
@@ -71,8 +71,8 @@ func (x *session) hand(ctx context.Context, g *group) error {
 
 // meanwhile does work while the other goroutine reads.
 func (x *session) meanwhile(work func() error) error {
-	x.reading.Unlock()
-	defer x.reading.Lock()
+	x.reading.pass()
+	defer x.reading.take()
 	err := work()
 	if err != nil {
 		x.fail(err) // the other waits for the stream

@@ -74,8 +74,8 @@ type session struct {
 	stopped sync.Once
 	parts   sync.WaitGroup
 
-	reading sync.Mutex // whoever has it reads
-	writing sync.Mutex // whoever has it writes
+	reading turn // whoever has it reads
+	writing turn // whoever has it writes
 
 	// Owned by who reads.
 	strangeFrames, strangeBytes int
@@ -113,7 +113,7 @@ type answer struct {
 }
 
 func (m *Manager) newSession(s network.Stream) *session {
-	x := &session{m: m, s: s}
+	x := &session{m: m, s: s, reading: make(turn, 1), writing: make(turn, 1)}
 	x.in = host.NewFrameReader(s, readBuffer, messageLimit, func(waits bool) {
 		if waits {
 			x.stalls.Store(time.Now().UnixNano())
@@ -292,10 +292,10 @@ func (x *session) receive(ctx context.Context, items []item, envs [][]byte) erro
 // of this side's is unanswered, so that a write can't wait for a peer that waits
 // for this side; through the writer otherwise.
 func (x *session) reply(b []byte) error {
-	if _, waiting := x.window.waiting(); waiting || !x.out.empty() || !x.writing.TryLock() {
+	if _, waiting := x.window.waiting(); waiting || !x.out.empty() || !x.writing.try() {
 		return x.out.raw(b)
 	}
-	defer x.writing.Unlock()
+	defer x.writing.pass()
 	return x.send(b, time.Now())
 }
 

@@ -166,9 +166,9 @@ func (x *session) write(ctx context.Context) error {
 			}
 			continue
 		}
-		x.writing.Lock()
+		x.writing.take()
 		err := x.send(buf, now)
-		x.writing.Unlock()
+		x.writing.pass()
 		if err != nil {
 			return err
 		}
