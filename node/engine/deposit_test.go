@@ -112,7 +112,7 @@ func TestRunDry(t *testing.T) {
 		r1.mail[b] = append(r1.mail[b], l.Envelope)
 		answers = append(answers, engine.Answer{Seq: l.Seq, Relay: l.Relay})
 	}
-	if len(letters) == 0 || len(letters) > 2 {
+	if len(letters) == 0 || len(letters) > 4 {
 		t.Fatal("requests:", len(letters))
 	}
 	if err := a.Posted(t.Context(), b.Account(), answers); err != nil {
