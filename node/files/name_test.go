@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode"
@@ -164,5 +165,57 @@ func TestSave(t *testing.T) {
 	}
 	if list, _ := os.ReadDir(dir); len(list) > 2 {
 		t.Errorf("%d files are left", len(list))
+	}
+}
+
+// Nobody but the owner may open what is saved, and nobody may run it, whatever
+// it is and is said to be, and whatever the process would give.
+func TestSavedIsNotRun(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no such permissions on Windows")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "control"), nil, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(filepath.Join(dir, "control")); err != nil || st.Mode().Perm()&0o111 == 0 {
+		t.Skip("control: nothing can be run in this folder")
+	}
+	a := newNode(t)
+	for i, c := range []struct{ name, kind, content string }{
+		{"run.sh", "text/x-shellscript", "#!/bin/sh\necho gotcha\n"},
+		{"run", "application/x-executable", "\x7fELF\x02\x01\x01"},
+		{"holiday.jpg", "image/jpeg", "#!/usr/bin/env python3\n"},
+		{"setup.exe", "application/vnd.microsoft.portable-executable", "MZ\x90\x00"},
+		{"start.desktop", "application/x-desktop", "[Desktop Entry]\nExec=sh\n"},
+		{"letter.txt", "text/plain", "Dear reader\n"},
+	} {
+		id := message.ID{byte(i + 1)}
+		f := a.sealed(id, []byte(c.content))[0]
+		f.Name, f.Type = c.name, c.kind
+		a.e.put(id, true, f)
+		for _, path := range []string{dir, filepath.Join(dir, "as-"+c.name)} { // a name of ours, and of the person's
+			name, err := a.Save(t.Context(), id, 0, path)
+			if err != nil {
+				t.Fatal(c.name, err)
+			}
+			if st, err := os.Lstat(name); err != nil || st.Mode() != 0o600 {
+				t.Errorf("%s saved as %s: %v, %v", c.name, filepath.Base(name), st.Mode(), err)
+			}
+			if path == dir && c.name != "letter.txt" && !strings.HasSuffix(name, harmless) {
+				t.Errorf("%s saved as %s", c.name, filepath.Base(name))
+			}
+		}
+	}
+	// On a file system without links it is the same.
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	if err := os.WriteFile(from, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := claimAndRename(from, to); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Lstat(to); err != nil || st.Mode() != 0o600 {
+		t.Error(st, err)
 	}
 }
