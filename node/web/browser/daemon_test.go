@@ -31,27 +31,31 @@ type daemon struct {
 	code    string // recovery code, on the first run
 }
 
+// newDaemon is one on a profile that is made for it.
 func newDaemon(t testing.TB, name string) *daemon {
 	t.Helper()
 	needBrowser(t)
 	d := &daemon{t: t, dir: filepath.Join(t.TempDir(), "profile")}
-	if err := os.Mkdir(d.dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(d.pass(), []byte(passphrase+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d.start("--name", name)
 	t.Cleanup(d.kill)
+	d.make(name)
 	return d
 }
 
-// confirmed is a daemon whose recovery code was confirmed.
-func confirmed(t testing.TB, name string) *daemon {
-	t.Helper()
-	d := newDaemon(t, name)
-	d.call("recovery", map[string]bool{"confirmed": true}, nil)
-	return d
+// make makes a profile and starts the daemon on it.
+func (d *daemon) make(name string) {
+	d.t.Helper()
+	if err := os.Mkdir(d.dir, 0o700); err != nil {
+		d.t.Fatal(err)
+	}
+	d.writePass()
+	d.start("--name", name)
+}
+
+func (d *daemon) writePass() {
+	d.t.Helper()
+	if err := os.WriteFile(d.pass(), []byte(passphrase+"\n"), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 func (d *daemon) pass() string { return filepath.Join(d.dir, "..", "passphrase") }

@@ -52,6 +52,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
+		spare.dir = dir
 		program = filepath.Join(dir, "rushlight")
 		build := exec.Command("go", "build", "-o", program, "rushlight/cmd/rushlight")
 		if out, err := build.CombinedOutput(); err != nil {
