@@ -378,6 +378,15 @@ func start(t testing.TB, e *memory, h *host.Host, change ...func(*Manager)) *nod
 		})
 	}}
 	t.Cleanup(n.stop)
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for !slices.Contains(h.Libp2p().Mux().Protocols(), ProtocolInvite) { // which it sets last
+		select {
+		case <-look.C:
+		case <-t.Context().Done():
+			t.Fatal("it doesn't listen")
+		}
+	}
 	return n
 }
 

@@ -266,7 +266,7 @@ func TestContactsTellEachOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := s.Write(wire.AppendFrame(nil, frameAsk, body)); err != nil {
-			t.Fatal(err)
+			continue // it was sent away before it said anything
 		}
 		if n, err := s.Read(make([]byte, 1)); n != 0 || err == nil {
 			t.Error("junk was answered")
