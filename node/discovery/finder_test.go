@@ -113,6 +113,15 @@ func (s *somebody) begin(serve bool) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	s.Finder, s.cancel, s.done = f, cancel, make(chan error, 1)
 	go func() { s.done <- f.Run(ctx) }()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for !slices.Contains(s.h.Libp2p().Mux().Protocols(), ProtocolHints) {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			s.t.Fatal("it doesn't listen")
+		}
+	}
 }
 
 // asker makes a host for questions to strangers.
