@@ -153,6 +153,10 @@ func (r *relay) client() *host.Host {
 
 func (r *relay) connect(h *host.Host) {
 	r.t.Helper()
+	// A connection to what the relay was before it started again may not know yet.
+	if err := h.Libp2p().Network().ClosePeer(r.host.ID()); err != nil {
+		r.t.Fatal(err)
+	}
 	err := h.Connect(context.Background(), peer.AddrInfo{ID: r.host.ID(), Addrs: r.host.Libp2p().Network().ListenAddresses()})
 	if err != nil {
 		r.t.Fatal(err)
