@@ -39,7 +39,7 @@ nobody and shows nothing; messages whose time is over still become unreadable.`,
 			if err := a.call(cmd.Context(), "lock", nil, nil); err != nil {
 				return err
 			}
-			err := a.until(cmd.Context(), func(s api.Status) bool { return s.Locked })
+			err := a.until(cmd.Context(), "Closing the profile", func(s api.Status) bool { return s.Locked })
 			if err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ func unlockCommand(a *app) *cobra.Command {
 			if err := a.call(ctx, "unlock", map[string]string{"passphrase": string(pass)}, nil); err != nil {
 				return err
 			}
-			if err := a.until(ctx, func(s api.Status) bool { return s.Ready }); err != nil {
+			if err := a.until(ctx, "Opening the profile", func(s api.Status) bool { return s.Ready }); err != nil {
 				return err
 			}
 			return a.print(map[string]bool{"locked": false}, func(w io.Writer) { fmt.Fprintln(w, "Unlocked.") })
@@ -78,22 +78,31 @@ func unlockCommand(a *app) *cobra.Command {
 	}
 }
 
-// changeTime is how long the daemon may take to become something else.
-const changeTime = 20 * time.Second
+// changeTime is how long the daemon may take to become something else, goneTime
+// how long nobody may answer in the meantime.
+const (
+	changeTime = 5 * time.Minute
+	goneTime   = 30 * time.Second
+)
 
-// until asks the daemon how it is, also while it is away for a moment.
-func (a *app) until(ctx context.Context, done func(api.Status) bool) error {
+// until asks the daemon how it is, also while it is away for a moment. After a
+// second it says what it waits for.
+func (a *app) until(ctx context.Context, what string, done func(api.Status) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTime)
 	defer cancel()
+	defer time.AfterFunc(time.Second, func() { fmt.Fprintf(a.err, "%s …\n", what) }).Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	heard := time.Now()
 	for {
 		var s api.Status
 		err := a.call(ctx, "status", nil, &s)
-		if err == nil && done(s) {
+		switch {
+		case err == nil && done(s):
 			return nil
-		}
-		if err != nil && !errors.Is(err, &api.Error{Code: api.CodeNoDaemon}) {
+		case err == nil:
+			heard = time.Now()
+		case !errors.Is(err, &api.Error{Code: api.CodeNoDaemon}) || time.Since(heard) > goneTime:
 			return err
 		}
 		select {
