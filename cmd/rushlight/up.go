@@ -246,13 +246,7 @@ func (a *app) serve(ctx context.Context, d daemon, code *identity.RecoveryCode, 
 			}
 		})
 	}
-	if a.canOpen() {
-		doors.Go(func() {
-			if err := notify(ctx, d, prefs.notify, desktop); err != nil && ctx.Err() == nil {
-				s.logger.Info("desktop notifications don't work here", "err", err)
-			}
-		})
-	}
+	doors.Go(func() { notifyDesktop(ctx, d, prefs.notify, s.logger) })
 	doors.Go(func() { lockWhenIdle(ctx, prefs.lockAfter, srv.LastUse, func() { stop(errLock) }) })
 	if s.signalCLI != "" {
 		sln, err := door.Listen(ctx, s.signalCLI)
