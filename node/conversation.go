@@ -13,7 +13,7 @@ import (
 
 // compose makes of a request what the engine sends.
 func (n *Node) compose(to identity.AccountID, r api.SendRequest, attached []message.File) (s engine.Send, err error) {
-	s = engine.Send{To: to, Files: attached, Text: r.Text, Life: lifetime(r.Expires, r.Burn), Key: r.IdempotencyKey, Entered: r.Entered}
+	s = engine.Send{To: to, Files: attached, Text: r.Text, Life: lifetime(r.Expires, r.Burn), Key: r.IdempotencyKey, Forwarded: r.Forwarded, Entered: r.Entered}
 	if r.ReplyTo != "" {
 		if s.ReplyTo, err = message.ParseID(r.ReplyTo); err != nil {
 			return s, apiError(err)

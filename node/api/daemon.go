@@ -236,11 +236,13 @@ type SendRequest struct {
 	// conversation has, 0 is for ever.
 	Expires, Burn *time.Duration
 
-	ReplyTo  string // id of the message it answers; empty: none
-	Forward  string // id of a message whose text is sent instead of Text
-	Markdown bool   // Text has marks for styles
-	Mentions []MentionRequest
-	Preview  *PreviewRequest // of a link in Text; nil: none
+	ReplyTo string // id of the message it answers; empty: none
+	Forward string // id of a message whose text is sent instead of Text
+	// Forwarded marks Text as somebody else's.
+	Forwarded bool
+	Markdown  bool // Text has marks for styles
+	Mentions  []MentionRequest
+	Preview   *PreviewRequest // of a link in Text; nil: none
 
 	// Entered, when not nil, is to be called once, as soon as the message's
 	// place in the order of messages is fixed (it waits to be committed). The

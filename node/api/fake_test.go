@@ -204,7 +204,7 @@ func (s *scripted) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	}
 	return Sent{ID: msgID, State: StateQueued, Timestamp: ms, To: bob, ToUUID: bobUUID}, s.note(SendRequest{
 		To: req.To, Text: req.Text, IdempotencyKey: req.IdempotencyKey, Expires: req.Expires, Burn: req.Burn,
-		ReplyTo: req.ReplyTo, Forward: req.Forward, Markdown: req.Markdown, Mentions: req.Mentions, Files: req.Files, Preview: req.Preview,
+		ReplyTo: req.ReplyTo, Forward: req.Forward, Forwarded: req.Forwarded, Markdown: req.Markdown, Mentions: req.Mentions, Files: req.Files, Preview: req.Preview,
 	})
 }
 

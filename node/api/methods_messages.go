@@ -47,6 +47,7 @@ type sendParams struct {
 	Burn           *Timer    `json:"burn"`
 	ReplyTo        string    `json:"replyTo"`
 	Forward        string    `json:"forward"`
+	Forwarded      bool      `json:"forwarded"` // somebody else wrote it: one that was forwarded is sent again
 	Markdown       bool      `json:"markdown"`
 
 	Mentions []MentionRequest `json:"mentions"`
@@ -197,7 +198,7 @@ func (c *conn) send(ctx context.Context, params []byte, before <-chan struct{}, 
 		req := SendRequest{
 			To: to, Text: p.Message, IdempotencyKey: p.IdempotencyKey,
 			Expires: (*time.Duration)(p.Expires), Burn: (*time.Duration)(p.Burn),
-			ReplyTo: p.ReplyTo, Forward: p.Forward, Markdown: p.Markdown, Mentions: p.Mentions, Files: p.files, Voice: p.Voice, Preview: p.shown,
+			ReplyTo: p.ReplyTo, Forward: p.Forward, Forwarded: p.Forwarded, Markdown: p.Markdown, Mentions: p.Mentions, Files: p.files, Voice: p.Voice, Preview: p.shown,
 		}
 		if p.QuoteTimestamp != 0 && p.QuoteAuthor != "" && p.ReplyTo == "" {
 			// What can't be found is answered without a quote, as there.

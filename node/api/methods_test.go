@@ -61,10 +61,10 @@ func TestShapes(t *testing.T) {
 			SendRequest{To: "bob", Text: "hi", Expires: new(24 * time.Hour), Burn: new(time.Duration(0))},
 		},
 		{
-			"send", `{"recipient":"bob","message":"*hi* @Ann","replyTo":"` + msgID + `","markdown":true,"mentions":[{"start":3,"length":4,"who":"me"}]}`,
+			"send", `{"recipient":"bob","message":"*hi* @Ann","replyTo":"` + msgID + `","forwarded":true,"markdown":true,"mentions":[{"start":3,"length":4,"who":"me"}]}`,
 			`{"id":"` + msgID + `","state":"queued","timestamp":1700000000123,"results":[{"recipientAddress":{"uuid":"` + bobUUID +
 				`","number":null,"username":null},"type":"SUCCESS","id":"` + msgID + `","state":"queued","timestamp":1700000000123}]}`,
-			SendRequest{To: "bob", Text: "*hi* @Ann", ReplyTo: msgID, Markdown: true, Mentions: []MentionRequest{{3, 4, "me"}}},
+			SendRequest{To: "bob", Text: "*hi* @Ann", ReplyTo: msgID, Forwarded: true, Markdown: true, Mentions: []MentionRequest{{3, 4, "me"}}},
 		},
 		{
 			"send", `{"recipient":"bob","attachments":["/a","data:text/plain;filename=b%20c;base64,aGk="],"original":true}`,

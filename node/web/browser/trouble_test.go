@@ -93,6 +93,8 @@ func TestFailedMessage(t *testing.T) {
 	a.says("Bob hasn’t answered the invite yet.")
 	a.write("let me in")
 	a.wait(message("let me in") + `.querySelector(".state.queued")`)
+	ann.call("send", map[string]any{"recipient": "Bob", "message": "passed on", "forwarded": true}, nil)
+	a.wait(message("passed on") + `.querySelector(".forwarded")`)
 	path := filepath.Join(t.TempDir(), "ticket.txt")
 	if err := os.WriteFile(path, []byte("row 7, seat 4"), 0o600); err != nil {
 		t.Fatal(err)
@@ -123,6 +125,11 @@ func TestFailedMessage(t *testing.T) {
 			t.Errorf("it is there %d times", n)
 		}
 	}
+
+	// So does one that somebody else wrote, which still says so.
+	a.wait(message("passed on") + `.querySelector(".state.failed")`)
+	a.do(message("passed on") + `.querySelector(".trouble button").click()`)
+	b.wait(message("passed on") + `.querySelector(".forwarded")`)
 
 	// So does one with a file, which is read and sent once more.
 	a.wait(message("and this") + `.querySelector(".state.failed")`)

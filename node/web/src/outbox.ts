@@ -44,7 +44,7 @@ export async function again(m: Message): Promise<void> {
   post(m.conversation, marked(m.text, m.styles), {
     markdown: true, mentions: m.mentions.map((x) => ({ start: x.start, length: x.length, who: x.account })),
     expires: life, burn: m.burn ?? "off",
-    ...(m.replyTo && { replyTo: m.replyTo }), ...(m.preview && { preview: m.preview }),
+    ...(m.forwarded && { forwarded: true }), ...(m.replyTo && { replyTo: m.replyTo }), ...(m.preview && { preview: m.preview }),
     ...(files.length > 0 && { original: true }), // they were made ready when it was sent first
   }, files)
 }
