@@ -95,7 +95,10 @@ func addCommand(a *app) *cobra.Command {
 		Args:    exactly("LINK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			params := map[string]any{"link": strings.TrimSpace(args[0]), "as": as, "replace": replace}
-			var r contactResult
+			var r struct {
+				contactResult
+				NeedsApproval bool `json:"needsApproval"`
+			}
 			if err := a.call(cmd.Context(), "add", params, &r); err != nil {
 				return err
 			}
@@ -104,6 +107,9 @@ func addCommand(a *app) *cobra.Command {
 				fmt.Fprintf(w, "Added %s.\n", shown(c))
 				if c.State == api.ContactPending {
 					fmt.Fprintln(a.err, "They could not be reached yet; this goes on by itself until the invite expires.")
+				}
+				if r.NeedsApproval {
+					fmt.Fprintln(a.err, "They decide first whether to accept you: what you write waits until then.")
 				}
 				if c.Petname == "" {
 					fmt.Fprintf(a.err, "To choose a name for them: rushlight rename %s NAME\n", shortID(c.ID))

@@ -3,10 +3,19 @@ package api
 import (
 	"context"
 	"slices"
+
+	"rushlight/protocol/identity"
 )
 
 type contactResult struct {
 	Contact Contact `json:"contact"`
+}
+
+// addResult also says whether who made the invite decides first: they don't
+// tell what they decide, and what is written before they approve waits.
+type addResult struct {
+	Contact       Contact `json:"contact"`
+	NeedsApproval bool    `json:"needsApproval"`
 }
 
 type addParams struct {
@@ -27,7 +36,11 @@ func (c *conn) add(ctx context.Context, params []byte) (any, error) {
 		return nil, err
 	}
 	k, err := c.Daemon.Add(ctx, AddRequest{Link: p.Link, Petname: p.As, Replace: p.Replace})
-	return contactResult{k}, err
+	if err != nil {
+		return nil, err
+	}
+	inv, err := identity.ParseInvite(p.Link)
+	return addResult{k, err == nil && inv.Flags&identity.NeedsApproval != 0}, nil
 }
 
 func checkPetname(name string) error {

@@ -43,7 +43,7 @@ func TestShapes(t *testing.T) {
 		{"unblock", `{"recipient":"bob"}`, `{"contact":` + bobJSON + `}`, "unblock bob"},
 		{"setName", `{"name":"Anna"}`, `{"account":"` + ann + `","device":"","fingerprint":"","uuid":"` + annUUID + `","peer":"","name":"Anna"}`, nil},
 		{"requests", `{}`, `{"contacts":[]}`, nil},
-		{"add", `{"link":"rushlight:x","as":"bob"}`, `{"contact":` + bobJSON + `}`, AddRequest{Link: "rushlight:x", Petname: "bob"}},
+		{"add", `{"link":"rushlight:x","as":"bob"}`, `{"contact":` + bobJSON + `,"needsApproval":false}`, AddRequest{Link: "rushlight:x", Petname: "bob"}},
 		{"contacts", `{}`, `{"contacts":[` + bobJSON + `]}`, nil},
 		{"rename", `{"who":"bob","as":"rob"}`, `{"contact":` + bobJSON + `}`, [2]string{"bob", "rob"}},
 		{"remove", `{"who":"bob"}`, `{"removed":true}`, "bob"},

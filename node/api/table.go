@@ -32,7 +32,7 @@ func init() {
 		"check":   {(*conn).check, reads, none{}, CheckReport{}, "Verifies every invariant of the store."},
 
 		"invite":       {(*conn).invite, 0, inviteParams{}, Invite{}, "Makes a link by which others add this account."},
-		"add":          {(*conn).add, 0, addParams{}, contactResult{}, "Accepts an invite."},
+		"add":          {(*conn).add, 0, addParams{}, addResult{}, "Accepts an invite."},
 		"contacts":     {(*conn).contacts, reads | alone, none{}, contactsResult{}, "Lists the contacts."},
 		"listContacts": {(*conn).listContacts, reads | alone, listContactsParams{}, List[signalContact]{}, "Lists the contacts as signal-cli does."},
 		"requests":     {(*conn).requests, reads, none{}, requestsResult{}, "Lists who asks to be approved."},

@@ -80,6 +80,7 @@ func TestRequests(t *testing.T) {
 	b.press("Accept an invite")
 	b.fill("#add-link", link)
 	b.press("Accept")
+	b.says("They decide first whether to accept you")
 	a.wait(`document.querySelector(".row.requests")`)
 	a.do(`document.querySelector(".row.requests").click()`)
 	a.press("Accept Bob")

@@ -77,11 +77,11 @@ export function AddForm() {
     setBusy(true)
     setWrong("")
     try {
-      const r = await call<{ contact: Contact }>("add", { link: link.trim(), as: String(form.get("as")).trim() })
+      const r = await call<{ contact: Contact; needsApproval: boolean }>("add", { link: link.trim(), as: String(form.get("as")).trim() })
       await Promise.all([refreshContacts(), refreshChats()])
       close()
       current.value = r.contact.id
-      tell(t(r.contact.state === "approved" ? "add.done" : "add.wait"))
+      tell(t(r.needsApproval ? "add.asked" : r.contact.state === "approved" ? "add.done" : "add.wait"))
     } catch (f) {
       setWrong(f instanceof Failure ? said(f) : String(f))
     }
