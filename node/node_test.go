@@ -105,7 +105,7 @@ func (p *profile) id() string {
 
 func (p *profile) sendAndWait(to *profile, text string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	s, err := p.Send(ctx, api.SendRequest{To: to.id(), Text: text})
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,4 +25,13 @@ func lockProfile(dir string) (unlock func(), err error) {
 	}
 	// A failure has no consequence: the lock ends with the process.
 	return func() { _ = l.Close() }, nil
+}
+
+// isRunning reports whether a process owns the profile.
+func isRunning(dir string) bool {
+	unlock, err := lockProfile(dir)
+	if err == nil {
+		unlock()
+	}
+	return errors.Is(err, errRunning)
 }

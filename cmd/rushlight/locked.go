@@ -78,11 +78,11 @@ func unlockCommand(a *app) *cobra.Command {
 	}
 }
 
-// changeTime is how long the daemon may take to become something else, goneTime
-// how long nobody may answer in the meantime.
+// changeTime is how long the daemon may take to become something else, and
+// goneTime how long nobody may answer until it is looked whether it lives.
 const (
 	changeTime = 5 * time.Minute
-	goneTime   = 30 * time.Second
+	goneTime   = 10 * time.Second
 )
 
 // until asks the daemon how it is, also while it is away for a moment. After a
@@ -102,7 +102,7 @@ func (a *app) until(ctx context.Context, what string, done func(api.Status) bool
 			return nil
 		case err == nil:
 			heard = time.Now()
-		case !errors.Is(err, &api.Error{Code: api.CodeNoDaemon}) || time.Since(heard) > goneTime:
+		case !errors.Is(err, &api.Error{Code: api.CodeNoDaemon}) || time.Since(heard) > goneTime && !isRunning(a.dir):
 			return err
 		}
 		select {

@@ -60,6 +60,7 @@ func runScripts(t *testing.T, dir string) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // else every process sleeps a second
 			e.Setenv("DOCS", docs)
 			e.Setenv("ECHO", filepath.Join(bots, "echo"))
 			e.Setenv("CI", "1") // whoever runs the tests isn't notified of what their daemons hear

@@ -26,7 +26,7 @@ func TestPipelinedSendsKeepTheirOrder(t *testing.T) {
 		}
 		select {
 		case <-all:
-		case <-time.After(20 * time.Second):
+		case <-time.After(90 * time.Second):
 			return Sent{}, errors.New("the others were held back")
 		}
 		return Sent{ID: msgID}, nil

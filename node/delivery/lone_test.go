@@ -74,7 +74,7 @@ func TestLoneFailureEndsTheStream(t *testing.T) {
 	ea.mu.Unlock()
 	a.queue(eb.account, 1, envelope.S)
 	<-tried
-	for limit := time.Now().Add(30 * time.Second); slices.Contains(a.manager.sessions(), x); runtime.Gosched() {
+	for limit := time.Now().Add(90 * time.Second); slices.Contains(a.manager.sessions(), x); runtime.Gosched() {
 		if time.Now().After(limit) {
 			t.Fatal("the stream goes on")
 		}

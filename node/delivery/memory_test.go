@@ -94,7 +94,7 @@ func (e *memory) change() {
 // until waits for a condition on the engine's state.
 func (e *memory) until(what string, cond func() bool) {
 	e.t.Helper()
-	limit := time.After(60 * time.Second)
+	limit := time.After(90 * time.Second)
 	for {
 		e.mu.Lock()
 		ok, changed := cond(), e.changed

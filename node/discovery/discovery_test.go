@@ -206,7 +206,7 @@ func TestSpeakerAnswers(t *testing.T) {
 // Two devices on a real local network. It needs an interface with multicast.
 func TestOnTheAir(t *testing.T) {
 	shared := secrets(1)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	type sighting struct {
 		by    int

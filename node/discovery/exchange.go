@@ -16,7 +16,6 @@ import (
 	"rushlight/protocol/identity"
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
-	"rushlight/storage/record"
 )
 
 const (
@@ -218,10 +217,9 @@ func (f *Finder) take(a identity.AccountID, p peer.ID, s *statement) {
 	ahead := time.Now().Add(24 * time.Hour).UnixMilli()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := f.friends[a]
+	r := f.friend(a)
 	if r == nil {
-		r = &record.Friend{Account: a}
-		f.friends[a] = r
+		return
 	}
 	// It is the contact itself that speaks: what it says now holds, however
 	// its clock was set before.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -285,16 +286,23 @@ func (f *Finder) HeardRelay(key [32]byte, addr []byte) {
 func (f *Finder) Reads(a identity.AccountID, reader [64]byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := f.friends[a]
-	if r == nil {
-		r = &record.Friend{Account: a}
-		f.friends[a] = r
-	}
-	if r.Reader != reader {
+	r := f.friend(a)
+	if r != nil && r.Reader != reader {
 		r.Reader = reader
 		f.dirty[a] = true
 		f.ring()
 	}
+}
+
+// friend is what is known of a contact, nil for somebody who is none any more.
+// f.mu is held: who was forgotten meanwhile stays so.
+func (f *Finder) friend(a identity.AccountID) *record.Friend {
+	r := f.friends[a]
+	if r == nil && slices.ContainsFunc(f.cfg.Contacts(), func(c PairSecret) bool { return c.Account == a }) {
+		r = &record.Friend{Account: a}
+		f.friends[a] = r
+	}
+	return r
 }
 
 // Forget drops what is known of somebody who is no contact any more, and
@@ -302,6 +310,11 @@ func (f *Finder) Reads(a identity.AccountID, reader [64]byte) {
 // there.
 func (f *Finder) Forget(ctx context.Context, a identity.AccountID) error {
 	owner := beacon.NewOwner()
+	f.mu.Lock()
+	delete(f.friends, a) // first, so that save writes it no more
+	delete(f.dirty, a)
+	delete(f.quests, a)
+	f.mu.Unlock()
 	err := f.cfg.Store.Remember(ctx, func(k Keeper) error {
 		if err := k.Put(record.OwnerKey(), ownerRecord(owner)); err != nil {
 			return err
@@ -314,9 +327,6 @@ func (f *Finder) Forget(ctx context.Context, a identity.AccountID) error {
 	f.mu.Lock()
 	f.owner = owner
 	f.rev++
-	delete(f.friends, a)
-	delete(f.dirty, a)
-	delete(f.quests, a)
 	f.changed = true
 	f.mu.Unlock()
 	f.ring()
@@ -362,6 +372,9 @@ func (f *Finder) save(ctx context.Context) error {
 				}
 			}
 			for i := range friends {
+				if !f.befriends(friends[i].Account) {
+					continue // forgotten meanwhile
+				}
 				if err := k.Put(record.FriendKey(k, friends[i].Account), friends[i].Marshal()); err != nil {
 					return err
 				}
@@ -371,6 +384,12 @@ func (f *Finder) save(ctx context.Context) error {
 			return fmt.Errorf("remembering: %w", err)
 		}
 	}
+}
+
+func (f *Finder) befriends(a identity.AccountID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.friends[a] != nil
 }
 
 // FinderStatus is what a person may want to know.

@@ -25,8 +25,9 @@ import (
 
 // inMemory is a Store.
 type inMemory struct {
-	mu sync.Mutex
-	by map[string][]byte
+	mu     sync.Mutex
+	by     map[string][]byte
+	before func() // unless nil, once, when something is to be written
 }
 
 func (s *inMemory) Pseudonym(label string, id []byte) (out [16]byte) {
@@ -39,6 +40,13 @@ func (s *inMemory) Put(k storage.Key, v []byte) error { s.by[string(k)] = bytes.
 func (s *inMemory) Delete(k storage.Key) error        { delete(s.by, string(k)); return nil }
 
 func (s *inMemory) Remember(_ context.Context, write func(k Keeper) error) error {
+	s.mu.Lock()
+	before := s.before
+	s.before = nil
+	s.mu.Unlock()
+	if before != nil {
+		before()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return write(s)
@@ -176,7 +184,7 @@ func pairUp(a, b *somebody) {
 // meet connects a to b, as delivery does, and waits until both know.
 func meet(a, b *somebody) {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(a.t.Context(), 90*time.Second)
 	defer cancel()
 	if err := a.h.Connect(ctx, infoOf(b.h)); err != nil {
 		a.t.Fatal(err)
@@ -195,7 +203,7 @@ func meet(a, b *somebody) {
 
 func eventually(t *testing.T, cond func() bool) {
 	t.Helper()
-	within(t, 15*time.Second, cond)
+	within(t, 90*time.Second, cond)
 }
 
 func within(t *testing.T, d time.Duration, cond func() bool) {
@@ -254,7 +262,7 @@ func TestContactsTellEachOther(t *testing.T) {
 
 	// Strangers, and a contact of another account, hear nothing.
 	eve := newSomebody(t, false)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	if err := eve.h.Connect(ctx, infoOf(b.h)); err != nil {
 		t.Fatal(err)
@@ -370,7 +378,7 @@ func TestFoundInTheTable(t *testing.T) {
 		if who != b.account || !sameHints(a.Hints(who), b.hintsNow()) {
 			t.Errorf("found %v", a.Hints(who))
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(90 * time.Second):
 		t.Fatal("not found")
 	}
 	if got := newSomebodyKnowing(t, server).SeekInvite(t.Context(), inv); !sameHints(got, b.hintsNow()) {
@@ -438,17 +446,30 @@ func newSomebodyKnowing(t *testing.T, server *somebody) *somebody {
 	return s
 }
 
-// Who is no contact any more is forgotten, and can't read the beacon.
+// Who is no contact any more is forgotten, and can't read the beacon: also when
+// it spoke, or something of it was being saved, at that moment.
 func TestForget(t *testing.T) {
 	a, b := newSomebody(t, false), newSomebody(t, false)
 	pairUp(a, b)
 	meet(a, b)
+	a.mu.Lock()
+	a.contacts = nil
+	a.mu.Unlock()
 	a.Finder.mu.Lock()
 	before := a.owner.Reader()
+	a.dirty[b.account] = true
 	a.Finder.mu.Unlock()
-	if err := a.Forget(t.Context(), b.account); err != nil {
+	forgot := make(chan error, 1)
+	a.store.mu.Lock()
+	a.store.before = func() { forgot <- a.Forget(t.Context(), b.account) }
+	a.store.mu.Unlock()
+	a.ring() // it saves
+	if err := <-forgot; err != nil {
 		t.Fatal(err)
 	}
+	a.take(b.account, b.h.ID(), &statement{hints: b.hintsNow(), made: time.Now().UnixMilli()})
+	a.Reads(b.account, [64]byte{1})
+	a.restart() // everything is saved
 	a.Finder.mu.Lock()
 	after := a.owner.Reader()
 	a.Finder.mu.Unlock()

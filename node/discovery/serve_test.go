@@ -81,7 +81,7 @@ func names(t *testing.T, node, other *host.Host) bool {
 		}
 	}()
 	h.Trust(infoOf(other))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	if tab.Join(ctx, []peer.AddrInfo{infoOf(node)}, nil) != nil {
 		return false

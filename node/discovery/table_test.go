@@ -83,7 +83,7 @@ func TestHostileRecords(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	if err := attacker.Connect(ctx, infoOf(server)); err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func TestHostileRecords(t *testing.T) {
 func TestPutIsVerified(t *testing.T) {
 	h := onLoopback(t)
 	client := tableOn(t, h, TableConfig{})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	k, v := aBeacon(t)
 	if _, err := client.Put(ctx, BeaconKey(k), v); err == nil {

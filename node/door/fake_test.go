@@ -174,7 +174,7 @@ func (p *place) made(g api.Grant) (token, id string) {
 // do sends a request; header is pairs, Host among them.
 func (p *place) do(method, path, body string, header ...string) (status int, text string, h http.Header) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 90*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, p.url+path, strings.NewReader(body))
 	if err != nil {

@@ -190,7 +190,7 @@ func (s *socket) write(m string) {
 
 func (s *socket) read() string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 90*time.Second)
 	defer cancel()
 	_, b, err := s.ws.Read(ctx)
 	if err != nil {
@@ -205,7 +205,7 @@ func (s *socket) read() string {
 // ended waits until the other side has closed, and says how.
 func (s *socket) ended() websocket.StatusCode {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 90*time.Second)
 	defer cancel()
 	for {
 		if _, _, err := s.ws.Read(ctx); err != nil {

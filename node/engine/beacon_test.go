@@ -97,7 +97,7 @@ func TestBeaconIsTold(t *testing.T) {
 		} else {
 			a.BeaconChanged()
 		}
-		late := time.After(30 * time.Second)
+		late := time.After(90 * time.Second)
 		for got := last; got == last; {
 			a.carry(b)
 			select {

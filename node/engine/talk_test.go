@@ -259,7 +259,7 @@ func eventually(t *testing.T, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !done(); <-tick.C {
+	for deadline := time.Now().Add(90 * time.Second); !done(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatal("waited too long")
 		}

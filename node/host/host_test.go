@@ -94,7 +94,7 @@ func TestAddrs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 		if err := c.Connect(ctx, *info); err != nil {
 			t.Errorf("%v: %v", a, err)
 		}

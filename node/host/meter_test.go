@@ -136,7 +136,7 @@ func TestSparing(t *testing.T) {
 		t.Error("the last place was given up")
 	}
 	// And it is reachable there.
-	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(t.Context(), "test"), 5*time.Second)
+	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(t.Context(), "test"), 90*time.Second)
 	defer cancel()
 	if err := other.Connect(ctx, peer.AddrInfo{ID: b.ID(), Addrs: b.circuits.addrs()}); err != nil {
 		t.Error(err)

@@ -39,7 +39,7 @@ func running(t testing.TB, h *Host) *Host {
 // until waits for a condition.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("still not: %s", what)
@@ -65,7 +65,7 @@ func echo(h *Host) {
 
 func exchange(t testing.TB, from *Host, to peer.ID) network.Stream {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(t.Context(), "test"), 5*time.Second)
+	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(t.Context(), "test"), 90*time.Second)
 	defer cancel()
 	s, err := from.Libp2p().NewStream(ctx, to, echoes)
 	if err != nil {
@@ -107,7 +107,7 @@ func TestCircuit(t *testing.T) {
 		t.Fatalf("told are %v to %v", ma.Cast(hints[0].Addr), last)
 	}
 	a := newHost(t, Config{Listen: []string{loopQUIC}})
-	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(t.Context(), "test"), 10*time.Second)
+	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(t.Context(), "test"), 90*time.Second)
 	defer cancel()
 	if err := a.Connect(ctx, peer.AddrInfo{ID: b.ID(), Addrs: []ma.Multiaddr{last}}); err != nil {
 		t.Fatal(err)

@@ -207,7 +207,7 @@ func (p *person) open(r *relay) wire.State {
 }
 
 func (r *relay) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	r.t.Cleanup(cancel)
 	return ctx
 }
@@ -425,7 +425,7 @@ func TestParkedFetchesCostNoGoroutine(t *testing.T) {
 // wait is for what another goroutine does soon.
 func wait(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); runtime.Gosched() {
+	for end := time.Now().Add(90 * time.Second); !done(); runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatalf("not in time: %s", what)
 		}

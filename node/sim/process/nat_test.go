@@ -120,7 +120,7 @@ func startRelay(t *testing.T, bed natBed, more ...string) (r *daemon, quic, tcp 
 // placed waits until the daemon is reachable through a relay.
 func (d *daemon) placed() {
 	d.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for {
 		var s api.Status
 		d.call("status", nil, &s)
@@ -210,7 +210,7 @@ func TestNAT(t *testing.T) {
 			both := []string{quic, tcp}
 			a, b := meet(t, bed, both, both)
 			began := time.Now()
-			limit := 15 * time.Second
+			limit := 60 * time.Second
 			if !c.direct {
 				limit = 5 * time.Second
 			}
