@@ -242,7 +242,7 @@ func (s *Store) seal(ops []op) (out sealed, err error) {
 		v := buf[n:len(buf):len(buf)]
 		box := v[len(v)-len(o.value)-suite.BoxOverhead:]
 		transcript.U8(1).Vec16(o.key).Raw(box[:24]).Raw(box[len(box)-16:])
-		out.entries[i] = badger.Entry{Key: o.key, Value: v, ExpiresAt: reclaimAt(o.expires)}
+		out.entries[i] = badger.Entry{Key: o.key, Value: v, ExpiresAt: reclaimAt(o.header)}
 	}
 	out.transcript = transcript.Out()
 	out.head = s.head.next(&s.keys, out.transcript)
@@ -348,13 +348,19 @@ func (s *Store) fail(err error) error {
 	return p
 }
 
-// reclaimAt is when Badger may drop the record to save space, in Unix seconds:
-// a day after the end of the day on which it expires. The rounding hides the
-// lifetime, which Badger writes in clear; the slack lets the clock be corrected.
-func reclaimAt(expires time.Time) uint64 {
-	if expires.IsZero() {
+// reclaimAt is when Badger may drop the record to save space, in Unix seconds: a
+// day after the end of the day on which it expires. The rounding hides the
+// lifetime, which Badger writes in clear. Badger goes by the system's clock. What
+// is under a leaf is deleted by who wrote it once the time is certain, and
+// outlives a clock that is years ahead meanwhile.
+func reclaimAt(h header) uint64 {
+	if h.expires.IsZero() {
 		return 0
 	}
 	const day = 24 * 60 * 60
-	return uint64(expires.Unix())/day*day + 2*day
+	at := uint64(h.expires.Unix())/day*day + 2*day
+	if h.erasable {
+		at += 3 * 366 * day
+	}
+	return at
 }

@@ -93,12 +93,17 @@ func TestCheckStops(t *testing.T) {
 func TestReclaimAt(t *testing.T) {
 	const day = 24 * 60 * 60
 	for _, at := range []int64{0, 1, day - 1, day, 1_800_000_000} {
-		got := int64(reclaimAt(time.Unix(at, 5)))
+		h := header{expires: time.Unix(at, 5)}
+		got := int64(reclaimAt(h))
 		if got%day != 0 || got-at <= day || got-at > 2*day {
 			t.Errorf("%d: %d", at, got)
 		}
+		h.erasable = true
+		if got := int64(reclaimAt(h)); got%day != 0 || got-at <= 3*365*day {
+			t.Errorf("under a leaf, %d: %d", at, got)
+		}
 	}
-	if reclaimAt(time.Time{}) != 0 {
+	if reclaimAt(header{}) != 0 || reclaimAt(header{erasable: true}) != 0 {
 		t.Error("never")
 	}
 }
