@@ -159,6 +159,24 @@ func TestClockJumps(t *testing.T) {
 		must(t, m.PeerClock(t.Context(), m.from.Device(), m.Clock().Add(-time.Minute)))
 		m.is(t, destroyed)
 	})
+	bubble(t, "the clock of somebody who isn't a contact yet, or is blocked", func(t *testing.T) {
+		m := jumped(t)
+		asks := quiet(t, t.TempDir(), "cid", false)
+		link, _, err := m.CreateInvite(t.Context(), engine.InviteOptions{Uses: 1, Life: time.Hour, NeedsApproval: true})
+		must(t, err)
+		accept(t, m.device, asks, link)
+		for _, f := range asks.flying(m.device) {
+			f.arrive()
+		}
+		if c := m.Contact(asks.Account()); c == nil || c.State != record.ContactPending {
+			t.Fatalf("control: %+v", c)
+		}
+		must(t, m.PeerClock(t.Context(), asks.Device(), m.Clock()))
+		m.is(t, hidden)
+		must(t, m.Block(t.Context(), m.from.Account()))
+		must(t, m.PeerClock(t.Context(), m.from.Device(), m.Clock()))
+		m.is(t, hidden)
+	})
 	bubble(t, "a contact's clock doesn't", func(t *testing.T) {
 		m := newMoment(t, t.TempDir(), time.Hour)
 		m.JumpClock(25 * time.Hour)

@@ -21,7 +21,7 @@ const (
 	answerBytes = 128 << 10 // of one answer
 )
 
-// gaps is what is known of missing messages. It belongs to the loop.
+// gaps is what is known of missing messages. It belongs to who has the turn.
 type gaps struct {
 	open     map[identity.AccountID]*gap
 	answered map[identity.AccountID]time.Time
@@ -55,6 +55,8 @@ func (t *txn) findGap(a identity.AccountID) error {
 
 // askGaps asks for what has been missing for a while.
 func (e *Engine) askGaps() {
+	e.turn.Lock()
+	defer e.turn.Unlock()
 	now := e.store.Now()
 	for a, g := range e.gaps.open {
 		if now.Before(g.next) {
@@ -151,8 +153,8 @@ func (t *txn) sendAgain(a identity.AccountID, number uint64) (size int, err erro
 		if err != nil {
 			return 0, err
 		}
-		if has {
-			return 64, t.dueNow(a, x.Outbox)
+		if has { // it counts: who asks and takes nothing is sent no more
+			return max(len(rec.Content), envelope.S.Size()), t.dueNow(a, x.Outbox)
 		}
 	}
 	leaf, _, err := t.LeafOf(key)
@@ -160,8 +162,33 @@ func (t *txn) sendAgain(a identity.AccountID, number uint64) (size int, err erro
 		return 0, err
 	}
 	packet := append([]byte{byte(message.KindMessage)}, rec.Content...)
-	if x.Outbox, err = t.enqueueEntry(a, &record.Outbox{Message: num.ID, Again: x.State > record.StateStored}, packet, rec.Expires, leaf); err != nil {
+	o := &record.Outbox{Message: num.ID, Again: x.State > record.StateStored}
+	if rec.Erased || x.State == record.StateFailed {
+		if packet, err = insteadOf(rec); err != nil {
+			return 0, err
+		}
+		o.Packet, o.Again = packet, true
+	}
+	if x.Outbox, err = t.enqueueEntry(a, o, packet, rec.Expires, leaf); err != nil {
 		return 0, err
 	}
 	return max(len(packet), envelope.S.Size()), t.put(record.IndexKey(num.ID), x.Marshal())
+}
+
+// insteadOf is what stands for a message that was taken back, or that its
+// recipient won't take.
+func insteadOf(rec *record.Message) ([]byte, error) {
+	m, err := parse(rec)
+	if err != nil {
+		return nil, err
+	}
+	out := &message.Erased{Reason: message.Lost, Message: m.Erase()}
+	if rec.Erased {
+		out.Reason = message.Unsent
+	}
+	if rec.Expires != 0 {
+		life := time.UnixMilli(rec.Expires).Sub(message.ClockTime(m.HLC))
+		out.Expiry = min(max(life.Round(time.Second), message.MinExpiry), message.MaxExpiry)
+	}
+	return message.MarshalPacket(out)
 }

@@ -14,14 +14,20 @@ import (
 func (e *Engine) Clock() time.Time { return e.store.Now() }
 
 // PeerClock compares the clock of a contact's device with this one: theirs is
-// what it shows now. One that agrees confirms this one.
+// what it shows now. One that agrees confirms this one, unless the contact still
+// waits for approval, or is blocked.
 func (e *Engine) PeerClock(ctx context.Context, d identity.DeviceID, theirs time.Time) error {
 	ahead := e.store.Now().Sub(theirs)
-	if _, ok := e.people.Load().devices[d]; !ok {
+	a, ok := e.people.Load().devices[d]
+	if !ok {
 		return nil
 	}
 	return e.do(ctx, 1024, func(t *txn) error {
-		if e.ClockInDoubt() && -message.Agreement < ahead && ahead < message.Agreement {
+		c := t.contact(a)
+		if c == nil {
+			return nil
+		}
+		if c.State == record.ContactApproved && e.ClockInDoubt() && -message.Agreement < ahead && ahead < message.Agreement {
 			t.after = append(t.after, func() { e.life.confirm() })
 		}
 		before, err := t.ahead(d)
