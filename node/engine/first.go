@@ -344,6 +344,9 @@ func (t *txn) prekeyGrant(o opener) (grant, error) {
 	if err != nil {
 		return grant{}, fmt.Errorf("reading a prekey: %w", err)
 	}
+	if t.contact(p.Account) == nil {
+		return grant{}, ErrUnknownTag // it was given to somebody who was a contact
+	}
 	g := grant{bundle: p.Bundle, secret: p.Secret, account: p.Account, use: func([32]byte) error { return t.del(k) }}
 	if standing(p) {
 		if g.answered, g.use = p.Uses, func(replay [32]byte) error { return t.useStanding(k, p, replay) }; len(p.Uses) >= record.MaxUses {

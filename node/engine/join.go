@@ -371,7 +371,7 @@ func (t *txn) dropSessions(a identity.AccountID) error {
 }
 
 func (t *txn) dropContact(a identity.AccountID) error {
-	if err := t.revoke(a); err != nil {
+	if err := errors.Join(t.revoke(a), t.dropPrekeysOf(a)); err != nil {
 		return err
 	}
 	if err := errors.Join(t.del(record.ContactKey(t, a)), t.del(record.PlacesKey(t, a))); err != nil {

@@ -165,6 +165,31 @@ func (t *txn) trimPrekeys(a identity.AccountID) error {
 	return t.del(oldest)
 }
 
+// dropPrekeysOf forgets all bundles that an account was given: with one of them
+// it would be a contact again.
+func (t *txn) dropPrekeysOf(a identity.AccountID) error {
+	var all []storage.Key
+	if err := t.Scan(record.PrekeyPrefix(), nil, false, func(k storage.Key, v []byte) (bool, error) {
+		p, err := record.ParsePrekey(v)
+		if err != nil {
+			return false, fmt.Errorf("reading a prekey: %w", err)
+		}
+		if p.Account == a {
+			all = append(all, k)
+		}
+		return true, nil
+	}); err != nil {
+		return err
+	}
+	for _, k := range all {
+		t.dropOpener([32]byte(k[1:]))
+		if err := t.del(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // dropOpener stops answering flights to a bundle once this transaction is
 // through.
 func (t *txn) dropOpener(hash [32]byte) {
