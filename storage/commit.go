@@ -10,6 +10,7 @@ import (
 
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
+	"rushlight/storage/keyfile/wheel"
 )
 
 var errOverlap = errors.New("storage: two Updates overlap; there is one writer")
@@ -351,15 +352,15 @@ func (s *Store) fail(err error) error {
 // reclaimAt is when Badger may drop the record to save space, in Unix seconds: a
 // day after the end of the day on which it expires. The rounding hides the
 // lifetime, which Badger writes in clear. Badger goes by the system's clock. What
-// is under a leaf is deleted by who wrote it once the time is certain, and
-// outlives a clock that is years ahead meanwhile.
+// is under a leaf of its writer's is deleted by the writer once the time is
+// certain, and outlives a clock that is years ahead meanwhile.
 func reclaimAt(h header) uint64 {
 	if h.expires.IsZero() {
 		return 0
 	}
 	const day = 24 * 60 * 60
 	at := uint64(h.expires.Unix())/day*day + 2*day
-	if h.erasable {
+	if h.erasable && h.leaf.Bucket>>28 != wheel.BucketState(0)>>28 {
 		at += 3 * 366 * day
 	}
 	return at

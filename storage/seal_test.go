@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"rushlight/storage/keyfile/wheel"
 )
 
 // rawPut writes a stored value behind the store's back.
@@ -98,7 +100,11 @@ func TestReclaimAt(t *testing.T) {
 		if got%day != 0 || got-at <= day || got-at > 2*day {
 			t.Errorf("%d: %d", at, got)
 		}
-		h.erasable = true
+		h.erasable, h.leaf.Bucket = true, wheel.BucketState(3)
+		if int64(reclaimAt(h)) != got {
+			t.Errorf("a state, %d: %d", at, reclaimAt(h))
+		}
+		h.leaf.Bucket = wheel.BucketSent(time.Unix(at, 0))
 		if got := int64(reclaimAt(h)); got%day != 0 || got-at <= 3*365*day {
 			t.Errorf("under a leaf, %d: %d", at, got)
 		}
