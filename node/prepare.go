@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -60,6 +61,8 @@ func (p *preparer) prepare(ctx context.Context, src files.Source) (*files.Prepar
 		return picture(src, pic, b, as, files.Encoded)
 	case opaque(kind):
 		return nil, unprepared(media.ErrUnknown)
+	case kind == "application/octet-stream" && shows(src.Name):
+		return nil, unprepared(media.ErrDamaged)
 	}
 	return &files.Prepared{Content: io.NewSectionReader(src, 0, src.Size), Change: files.Unchanged, Size: src.Size}, nil
 }
@@ -113,6 +116,13 @@ func picture(src files.Source, pic media.Picture, b []byte, as media.Type, how f
 var ending = map[media.Type]string{
 	media.JPEG: ".jpg", media.PNG: ".png", media.GIF: ".gif", media.WebP: ".webp", media.HEIC: ".heic", media.AVIF: ".avif",
 	media.MP4: ".mp4", media.MOV: ".mov", media.M4A: ".m4a", media.WebM: ".webm",
+}
+
+// shows tells whether a name is that of a picture, film, sound or document whose
+// metadata can be taken out.
+func shows(name string) bool {
+	end := strings.ToLower(filepath.Ext(name))
+	return end == ".jpeg" || end == ".heif" || end != "" && slices.Contains(slices.Collect(maps.Values(ending)), end)
 }
 
 // fromCamera are names that cameras and phones give: they tell the maker, how

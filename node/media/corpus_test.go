@@ -6,24 +6,14 @@ import (
 	"image"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/bep/imagemeta"
-)
 
-// corpus is the directory with the pictures of imagemeta's own tests.
-func corpus(t testing.TB) string {
-	t.Helper()
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/bep/imagemeta").Output()
-	if err != nil {
-		t.Fatal("finding imagemeta's corpus:", err)
-	}
-	return filepath.Join(strings.TrimSpace(string(out)), "testdata", "images")
-}
+	"rushlight/node/internal/judge"
+)
 
 func cleaned(t testing.TB, b []byte) ([]byte, *Cleaned, error) {
 	t.Helper()
@@ -82,7 +72,7 @@ var formats = map[Type]imagemeta.ImageFormat{
 // finds nothing but an orientation, looks as before, and is clean then.
 func TestCorpus(t *testing.T) {
 	found, cleanedFiles, refused := 0, 0, 0
-	err := filepath.WalkDir(corpus(t), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(judge.Corpus(t), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) == ".txt" {
 			return err
 		}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"rushlight/node/internal/judge"
 )
 
 // What is cut off anywhere is refused, or what is left of it is clean; nothing
@@ -146,7 +148,7 @@ func FuzzClean(f *testing.F) {
 		f.Add(b)
 	}
 	for _, name := range []string{"bep/sunset.avif", "bep/sunrise_lossy.webp"} {
-		if b, err := os.ReadFile(filepath.Join(corpus(f), name)); err == nil && len(b) < 1<<16 {
+		if b, err := os.ReadFile(filepath.Join(judge.Corpus(f), name)); err == nil && len(b) < 1<<16 {
 			f.Add(b)
 		}
 	}

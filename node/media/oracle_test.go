@@ -2,8 +2,6 @@ package media
 
 import (
 	"bytes"
-	"encoding/json"
-	"fmt"
 	"image"
 	"image/color"
 	"image/gif"
@@ -15,20 +13,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"rushlight/node/internal/judge"
 )
 
 // canary stands in everything that must not be left.
-const canary = "Canary"
-
-// program finds one of Debian's, or skips the test.
-func program(t testing.TB, name, debian string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("needs %s (Debian package %s)", name, debian)
-	}
-	return path
-}
+const canary = judge.Canary
 
 func painting() image.Image {
 	m := image.NewNRGBA(image.Rect(0, 0, 48, 32))
@@ -101,7 +91,7 @@ func TestFilmsAndSound(t *testing.T) {
 
 // What is seen and heard is the same, says ffmpeg.
 func TestSameFrames(t *testing.T) {
-	ffmpeg := program(t, "ffmpeg", "ffmpeg")
+	ffmpeg := judge.Program(t, "ffmpeg", "ffmpeg")
 	frames := func(b []byte, ext string) string {
 		path := filepath.Join(t.TempDir(), "in"+ext)
 		if err := os.WriteFile(path, b, 0o600); err != nil {
@@ -135,69 +125,10 @@ func TestSameFrames(t *testing.T) {
 	}
 }
 
-// allowed are the names of tags, as exiftool has them, that a cleaned file may
-// have: what a picture is like, and nothing of where it comes from.
-var allowed = strings.Fields(`
-	SourceFile ExifToolVersion FileName Directory FileSize FileModifyDate FileAccessDate FileInodeChangeDate FilePermissions
-	FileType FileTypeExtension MIMEType ExifByteOrder Orientation
-	ImageWidth ImageHeight ImageSize Megapixels BitDepth BitsPerSample ColorType ColorComponents Compression Filter Interlace
-	EncodingProcess YCbCrSubSampling YCbCrPositioning
-	JFIFVersion ResolutionUnit XResolution YResolution
-	DCTEncodeVersion APP14Flags0 APP14Flags1 ColorTransform
-	Gamma WhitePointX WhitePointY RedX RedY GreenX GreenY BlueX BlueY SRGBRendering BackgroundColor SignificantBits
-	GIFVersion HasColorMap ColorResolutionDepth BitsPerPixel AnimationIterations FrameCount Duration TransparentColor Transparency Palette PixelAspectRatio
-	VP8Version HorizontalScale VerticalScale WebP_Flags AnimationLoopCount AlphaPreprocessing AlphaFiltering AlphaCompression AlphaIsUsed
-	MajorBrand MinorVersion CompatibleBrands MediaDataSize MediaDataOffset MediaData HandlerType HandlerClass PrimaryItemReference Unknown_free
-	PDFVersion Linearized PageCount Producer Rotation AvgBitrate
-`)
-
-// origins are in the names of tags of films that tell where they come from.
-var origins = strings.Fields(`
-	GPS Make Model Serial Software Encoder Author Artist Title Comment Location Creat Descr Vendor Copyright TimeCode Text Compressor Auxiliary
-`)
-
-// permitted tells whether a tag with a value may be there.
-func permitted(tag, value string) bool {
-	group, name, _ := strings.Cut(tag, ":")
-	switch {
-	case name == "SampleGroupDescription", name == "CompressorID": // numbers, and the codec
-		return true
-	case name == "":
-		return slices.Contains(allowed, group)
-	case strings.HasPrefix(group, "ICC"):
-		return !strings.Contains(name, "Date") || strings.HasPrefix(value, "2000:01:01 00:00:00")
-	case strings.HasSuffix(name, "Date"), strings.HasSuffix(name, "Producer"):
-		return group == "System" || strings.Trim(value, " 0:") == ""
-	case strings.HasPrefix(group, "Track"), group == "QuickTime", group == "Meta":
-		return strings.Trim(value, " 0:\x00") == "" || !slices.ContainsFunc(origins, func(s string) bool { return strings.Contains(name, s) })
-	}
-	return slices.Contains(allowed, name)
-}
-
-// tags reads what exiftool finds in the files of a directory, unknown and
-// embedded tags included.
-func tags(t testing.TB, exiftool, dir string) map[string]map[string]string {
-	t.Helper()
-	out, err := exec.Command(exiftool, "-j", "-a", "-u", "-ee", "-G1", "-s", dir).Output()
-	var list []map[string]any
-	if jerr := json.Unmarshal(out, &list); jerr != nil {
-		t.Fatal(err, jerr)
-	}
-	found := map[string]map[string]string{}
-	for _, file := range list {
-		values := map[string]string{}
-		for k, v := range file {
-			values[k] = fmt.Sprint(v)
-		}
-		found[filepath.Base(values["SourceFile"])] = values
-	}
-	return found
-}
-
 // Metadata of every kind that exiftool can write goes, and nothing that it
 // finds afterwards is beyond the list of what may stay.
 func TestMadeWithExiftool(t *testing.T) {
-	exiftool := program(t, "exiftool", "libimage-exiftool-perl")
+	exiftool := judge.Program(t, "exiftool", "libimage-exiftool-perl")
 	files := drawn(t)
 	for name, b := range stored(t) {
 		files[name] = b
@@ -206,32 +137,20 @@ func TestMadeWithExiftool(t *testing.T) {
 	if err := os.WriteFile(thumbnail, files["a.jpg"], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := os.ReadFile(filepath.Join(corpus(t), "bep", "sunset.avif")); err == nil {
+	if b, err := os.ReadFile(filepath.Join(judge.Corpus(t), "bep", "sunset.avif")); err == nil {
 		files["a.avif"] = b
 	}
-	if b, err := os.ReadFile(filepath.Join(corpus(t), "sony.heif")); err == nil {
+	if b, err := os.ReadFile(filepath.Join(judge.Corpus(t), "sony.heif")); err == nil {
 		files["a.heic"] = b
 	}
-	files["a.pdf"] = document
-	args := []string{
-		"-q", "-q", "-m", "-overwrite_original",
-		"-GPSLatitude=48.8577", "-GPSLatitudeRef=N", "-GPSLongitude=2.295", "-GPSLongitudeRef=E", "-GPSCoordinates=48.8577 2.295",
-		"-Make=CanaryMake", "-Model=CanaryModel", "-SerialNumber=Canary123", "-Software=CanarySoft", "-Artist=CanaryArtist",
-		"-Copyright=CanaryRights", "-UserComment=CanaryUser", "-Comment=CanaryComment", "-ImageDescription=CanaryText",
-		"-DateTimeOriginal=2020:01:02 03:04:05", "-Orientation#=6", "-ThumbnailImage<=" + thumbnail,
-		"-XMP-dc:Title=CanaryTitle", "-XMP-dc:Creator=CanaryCreator", "-XMP-xmpMM:DocumentID=CanaryID", "-XMP-photoshop:History=CanaryHistory",
-		"-IPTC:City=CanaryCity", "-IPTC:Keywords=CanaryKey", "-Photoshop:CopyrightFlag=1", "-JFIF:XResolution=123",
-		"-PNG:Author=CanaryAuthor", "-PNG:Description=CanaryZ", "-Title=CanaryTitle", "-Author=CanaryAuthor", "-Keywords=CanaryKeys",
-		"-QuickTime:Title=CanaryTitle", "-UserData:Comment=CanaryUD", "-Keys:Author=CanaryKA", "-QuickTime:CreateDate=2020:01:02 03:04:05",
-		"-TrackCreateDate=2020:01:02 03:04:05", "-MediaCreateDate=2020:01:02 03:04:05",
-	}
+	files["a.pdf"] = judge.Document
 	before, after := t.TempDir(), t.TempDir()
 	for name, b := range files {
 		if err := os.WriteFile(filepath.Join(before, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	said, _ := exec.Command(exiftool, append(args, before)...).CombinedOutput()
+	said := judge.Tell(t, exiftool, before, thumbnail, filepath.Join(judge.Corpus(t), "metadata-extractor", "simple.jpg"))
 	kept := map[string]bool{}
 	for name := range files {
 		b, err := os.ReadFile(filepath.Join(before, name))
@@ -254,7 +173,7 @@ func TestMadeWithExiftool(t *testing.T) {
 	if !kept["a.jpg"] || !kept["a.png"] {
 		t.Error("an orientation was lost")
 	}
-	was, is := tags(t, exiftool, before), tags(t, exiftool, after)
+	was, is := judge.Tags(t, exiftool, before), judge.Tags(t, exiftool, after)
 	for name := range files {
 		t.Run(name, func(t *testing.T) {
 			found := 0
@@ -270,7 +189,7 @@ func TestMadeWithExiftool(t *testing.T) {
 				t.Errorf("control: exiftool finds %d of what it wrote: %s", found, said)
 			}
 			for tag, value := range is[name] {
-				if !permitted(tag, value) {
+				if !judge.Permitted(tag, value) {
 					t.Errorf("%s is left: %q", tag, value)
 				}
 			}
@@ -280,7 +199,7 @@ func TestMadeWithExiftool(t *testing.T) {
 
 // mat2, which people run to be sure, agrees.
 func TestMat2(t *testing.T) {
-	mat2 := program(t, "mat2", "mat2")
+	mat2 := judge.Program(t, "mat2", "mat2")
 	files := drawn(t)
 	for name, b := range stored(t) {
 		if slices.Contains([]string{".mp3", ".flac", ".opus", ".ogg", ".wav"}, filepath.Ext(name)) {

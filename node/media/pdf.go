@@ -33,6 +33,12 @@ func cleanPDF(s *source, c *Cleaned) (err error) {
 		}
 	}()
 	out, err := rewritePDF(b)
+	// What editors append to a document leaves traces in how it is written, which
+	// a second time takes away.
+	for n := 0; err == nil && n < 4 && !bytes.Equal(out, b); n++ {
+		b = out
+		out, err = rewritePDF(b)
+	}
 	if err != nil {
 		return err
 	}

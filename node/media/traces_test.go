@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"rushlight/node/internal/judge"
 )
 
 func traces(t testing.TB, b []byte) []Trace {
@@ -21,14 +23,14 @@ func traces(t testing.TB, b []byte) []Trace {
 
 // What exiftool writes is told by its kind.
 func TestTracesMadeWithExiftool(t *testing.T) {
-	exiftool := program(t, "exiftool", "libimage-exiftool-perl")
+	exiftool := judge.Program(t, "exiftool", "libimage-exiftool-perl")
 	quiet := []string{"-q", "-m", "-overwrite_original"}
 	files := drawn(t)
 	for _, name := range []string{"film.mp4", "film-text.mov"} {
 		files[name] = stored(t)[name]
 	}
-	files["a.pdf"] = document
-	avif, err := os.ReadFile(filepath.Join(corpus(t), "bep", "sunset.avif"))
+	files["a.pdf"] = judge.Document
+	avif, err := os.ReadFile(filepath.Join(judge.Corpus(t), "bep", "sunset.avif"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +94,7 @@ func TestTracesOfTheCorpus(t *testing.T) {
 	for name, b := range drawn(t) {
 		all[name] = b
 	}
-	err := filepath.WalkDir(corpus(t), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(judge.Corpus(t), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) == ".txt" {
 			return err
 		}
@@ -103,7 +105,7 @@ func TestTracesOfTheCorpus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all["a.pdf"] = document
+	all["a.pdf"] = judge.Document
 	kinds := map[Trace]int{}
 	for name, b := range all {
 		out, _, err := cleaned(t, b)
