@@ -52,6 +52,7 @@ func TestPrintMessage(t *testing.T) {
 		{api.Message{Sent: at(13), Mine: true, State: api.StateRead, Text: "hi"}, "14:05 me: hi (read)\n"},
 		{api.Message{Sent: at(13) - 86_400_000, From: "rl1abcdefghijkl", Text: "hi"}, "2026-05-03 14:05 rl1abcdefgh: hi\n"},
 		{api.Message{Sent: at(13), FromName: "b\x07b", Text: "\x1b]0;x\x07", Kind: api.KindText}, "14:05 b\ufffdb: \ufffd]0;x\ufffd\n"},
+		{api.Message{Sent: at(13), FromName: "bob", Text: "hi", Edited: true, Waiting: true}, "14:05 bob: hi (edited, something before it has not arrived)\n"},
 		{api.Message{Sent: at(13), FromName: "bob", Kind: api.KindNewer}, "14:05 bob: (this message needs a newer version of rushlight)\n"},
 	} {
 		var b strings.Builder

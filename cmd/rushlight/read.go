@@ -78,6 +78,9 @@ func printMessage(w io.Writer, m api.Message, now time.Time) {
 	if m.Edited {
 		marks = append(marks, "edited")
 	}
+	if m.Waiting {
+		marks = append(marks, "something before it has not arrived")
+	}
 	if life := lifeText(m, now); life != "" {
 		marks = append(marks, life)
 	}

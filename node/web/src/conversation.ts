@@ -116,7 +116,7 @@ export function put(m: Message): void {
   }
   if (m.mine) divider.value = ""
   messages.value = [...list, m]
-  if (list.length > 0 && list[list.length - 1].sent > m.sent) tail()
+  if (list.length > 0 && list[list.length - 1].sent > m.sent || list.some((x) => x.waiting)) tail()
 }
 
 let reading = false

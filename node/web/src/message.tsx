@@ -37,6 +37,7 @@ export function MessageItem({ of: m, tab, newDay, divider, follows, flash }: Pro
             <Content of={m} tab={tab} />
             <p class="meta">
               <Countdown of={m} />
+              {m.waiting && <span title={t("message.waiting.why")}>{t("message.waiting")}</span>}
               {m.edited && !m.deleted && <span>{t("message.edited")}</span>}
               <time dateTime={m.sent} title={whole(m.sent)}>{clock(m.sent)}</time>
               {m.mine && !m.deleted && <State of={m.state} />}
@@ -108,6 +109,7 @@ function label(m: Message): string {
   const parts = [plain(m.mine ? t("you") : shown(m.from)), clock(m.sent)]
   if (m.mine && !m.deleted) parts.push(t(`state.${m.state}`))
   if (m.edited) parts.push(t("message.edited"))
+  if (m.waiting) parts.push(t("message.waiting"))
   return parts.join(", ")
 }
 
