@@ -95,6 +95,7 @@ func (t *txn) acked(a identity.AccountID, ack parcel.Ack) error {
 	if err := t.leave(a, ack.Seq); err != nil {
 		return err
 	}
+	delete(t.e.resealed, o.Session)
 	if o.Kind == record.OutboxFirst {
 		return t.joined(a, o.Session, fresh)
 	}

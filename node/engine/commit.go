@@ -14,11 +14,14 @@ import (
 func (e *Engine) commit(steps []*step, ahead bool) error {
 	for len(steps) > 0 {
 		n, err := e.transact(steps, ahead)
-		if errors.Is(err, errAlone) {
-			// One step failed after it had begun to write: nothing of the group
-			// was committed. Each again on its own, so that only it fails.
+		if errors.Is(err, errAlone) || errors.Is(err, storage.ErrFull) {
+			// One step failed after it had begun to write, or they wrote more
+			// than they had said: nothing of the group was committed. Each again
+			// on its own, so that only it fails.
 			for i, s := range steps[:n] {
-				if _, err := e.transact([]*step{s}, false); errors.Is(err, errAlone) {
+				if _, err := e.transact([]*step{s}, false); errors.Is(err, storage.ErrFull) {
+					finish(steps[i:i+1], err)
+				} else if errors.Is(err, errAlone) {
 					s.done.Done()
 				} else if err != nil {
 					finish(steps[i:], err)

@@ -57,6 +57,7 @@ type Engine struct {
 	life      life
 	sweepAt   storage.Key // where the search for what a crash left goes on
 	openers   map[[16]byte]opener
+	resealed  map[[16]byte]int     // by session: what was sealed in it again since anything in it was acknowledged
 	compared  map[[16]byte]bool    // sessions known in this run to be as new as the other side's
 	posted    map[outboxEntry]bool // entries of which there are records of deposits
 	stampless stampless
@@ -96,8 +97,9 @@ func Open(store *storage.Store, o Options) (*Engine, error) {
 		store: store, log: o.Logger, hints: o.Hints,
 		closed:   make(chan struct{}),
 		erased:   make(chan struct{}, 1),
-		compared: map[[16]byte]bool{},
-		backlog:  map[identity.AccountID]struct{}{}, refused: map[identity.AccountID]uint8{},
+		broken:   make(chan error, 1),
+		compared: map[[16]byte]bool{}, resealed: map[[16]byte]int{},
+		backlog: map[identity.AccountID]struct{}{}, refused: map[identity.AccountID]uint8{},
 	}
 	e.inbox.init()
 	if e.log == nil {
@@ -245,7 +247,7 @@ func (e *Engine) chores() (out []*step) {
 	e.turn.Lock()
 	defer e.turn.Unlock()
 	for a := range e.backlog {
-		out = append(out, e.chore(refileChunk*8192, func(t *txn) error { return t.refile(a, nil) }))
+		out = append(out, e.chore(refileChunk*8192, func(t *txn) error { return t.refileSome(a, nil, false) }))
 	}
 	clear(e.backlog)
 	for a, code := range e.refused {

@@ -43,6 +43,7 @@ func (t *txn) reseal(a identity.AccountID, seq uint64, o *record.Outbox, d *reco
 	if _, err := t.seal(next, s, c, packet); err != nil {
 		return seq, o, err
 	}
+	t.e.resealed[s.ID]++
 	n, err := t.putOutbox(a, c, next, expires, leaf)
 	if err != nil {
 		return seq, o, err
@@ -90,10 +91,16 @@ func (t *txn) superseded(a identity.AccountID, seq uint64, o *record.Outbox) (bo
 	return !needed, err
 }
 
+// maxResealed is how much is sealed in a session again before anything in it is
+// acknowledged. The other side reads what lies 1,000 messages ahead of what it
+// has, and all before may be lost.
+const maxResealed = 500
+
 // anew starts a new session with a contact from a bundle that it gave ahead
 // of need, when something waits that must not be sealed in the old one: since
 // the start nothing has shown that this profile is not older than it was (spec
-// §12.9).
+// §12.9). Or so much was sealed in it that may be lost that the other side could
+// not read on.
 func (t *txn) anew(a identity.AccountID) (started bool, err error) {
 	c := t.contact(a)
 	if c == nil || c.State != record.ContactApproved {
@@ -104,7 +111,7 @@ func (t *txn) anew(a identity.AccountID) (started bool, err error) {
 		return false, err
 	}
 	s, err := t.current(a)
-	if err != nil || s != nil && t.e.compared[s.ID] {
+	if err != nil || s != nil && t.e.compared[s.ID] && t.e.resealed[s.ID] < maxResealed {
 		return false, err
 	}
 	chain, err := t.chain(a)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rushlight/node/delivery/parcel"
+	"rushlight/protocol/envelope"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
 	"rushlight/storage"
@@ -54,13 +55,14 @@ func (t *txn) takeAcks(s *session, m *message.Acks) error {
 func (e *Engine) Collect(ctx context.Context, relay [32]byte, envs [][]byte, ages []time.Duration) []Result {
 	out := make([]Result, len(envs))
 	steps := make([]*step, len(envs))
+	var tags [][16]byte
 	for i, env := range envs {
+		if len(env) >= 16 {
+			tags = append(tags, envelope.TagOf(env))
+		}
 		steps[i] = &step{cost: len(env) + 16<<10, run: func(t *txn) error {
 			if t.relay(relay) == nil {
 				return ErrUnknownRelay
-			}
-			if err := t.lookBehind(relay, env); err != nil {
-				return err
 			}
 			if i < len(ages) {
 				t.aged = ages[i]
@@ -76,7 +78,8 @@ func (e *Engine) Collect(ctx context.Context, relay [32]byte, envs [][]byte, age
 			return errors.Join(t.owe(r), t.spent(r.account, relay, len(env)))
 		}}
 	}
-	if err := e.doAll(ctx, steps); err != nil {
+	look := &step{cost: 4096, run: func(t *txn) error { return t.lookAhead(relay, tags) }}
+	if err := e.doAll(ctx, append([]*step{look}, steps...)); err != nil {
 		for i := range out {
 			out[i] = Result{Err: err}
 		}

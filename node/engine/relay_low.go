@@ -26,12 +26,6 @@ const (
 	giveEvery = 6 * time.Hour  // at most
 )
 
-// opensWay reports whether an entry has to arrive before a contact can send
-// stamps: a new session, or the question for them.
-func opensWay(o *record.Outbox) bool {
-	return o.Kind == record.OutboxFirst || len(o.Packet) > 0 && o.Packet[0] == byte(message.KindLow)
-}
-
 func classOf(o *record.Outbox) (envelope.Class, error) {
 	if o.Kind != record.OutboxFirst {
 		return o.Class, nil

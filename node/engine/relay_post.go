@@ -3,8 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -13,7 +11,6 @@ import (
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
 	"rushlight/protocol/stamp"
-	"rushlight/storage"
 	"rushlight/storage/record"
 )
 
@@ -73,9 +70,6 @@ func (t *txn) sentAgain(a identity.AccountID) { t.e.unheard[a] = t.now }
 
 func isAcks(o *record.Outbox) bool { return len(o.Packet) > 0 && o.Packet[0] == byte(message.KindAcks) }
 
-// maxLetters bounds how many entries of one contact are deposited at once.
-const maxLetters = 64
-
 // Post says what is to be deposited for a contact now, avoiding some relays
 // that are known not to answer, and when it should be asked again at the
 // latest; never, when that is zero. Stamps are assigned before anything leaves
@@ -103,58 +97,15 @@ func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Lette
 	if err != nil || len(p.Relays) == 0 {
 		return nil, again, err
 	}
-	chain, err := t.chain(a)
-	if err != nil {
-		return nil, again, err
-	}
-	type entry struct {
-		seq uint64
-		o   *record.Outbox
-		d   *record.Posted
-	}
-	var all []entry
-	asks := false // for stamps, already
-	// Without a stamp, what makes the contact send some goes first.
-	starved, ways := !slices.ContainsFunc(p.Relays, func(x record.Place) bool { return len(x.Stamps[0]) > 0 }), 0
-	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, chain.Pending), false, func(k storage.Key, v []byte) (bool, error) {
-		o, err := record.ParseOutbox(v)
-		if err != nil {
-			return false, fmt.Errorf("reading the outbox: %w", err)
-		}
-		seq := record.OutboxSeq(k)
-		asks = asks || len(o.Packet) > 0 && o.Packet[0] == byte(message.KindLow)
-		if o.Kind == record.OutboxUnsealed {
-			return true, nil
-		}
-		d, err := t.posting(a, seq)
-		if err != nil {
-			return false, err
-		}
-		if due := time.Unix(d.Due, 0); d.Due != 0 && due.After(t.now) {
-			if again.IsZero() || due.Before(again) {
-				again = due
-			}
-			return true, nil
-		}
-		if first := opensWay(o); first || len(all) < maxLetters {
-			at := len(all)
-			if first && starved {
-				at = ways
-				ways++
-			}
-			all = slices.Insert(all, at, entry{seq, o, d})
-		}
-		if len(all) >= maxLetters {
-			again = t.now
-		}
-		return len(all) < maxLetters || starved && ways == 0, nil
-	}); err != nil {
-		return nil, again, err
-	}
-	changed, dry, lanes, size := false, false, 0, 0
+	lanes := 0
 	if t.now.Sub(time.Unix(p.Asked, 0)) >= laneEvery {
 		lanes = laneMost
 	}
+	all, asks, again, err := t.dueNext(a, p, lanes > 0)
+	if err != nil {
+		return nil, again, err
+	}
+	changed, dry, size := false, false, 0
 	for _, one := range all {
 		if one.d.Since != 0 && t.now.Sub(time.Unix(one.d.Since, 0)) >= roundTime {
 			// The other relays don't take it: what there is has to do for now.
@@ -203,53 +154,6 @@ func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Lette
 		err = t.askStamps(a, p)
 	}
 	return out, again, err
-}
-
-// posting is how far an entry has come; one that is due again starts anew.
-func (t *txn) posting(a identity.AccountID, seq uint64) (*record.Posted, error) {
-	d := &record.Posted{Account: a, Seq: seq}
-	if !t.e.posted[outboxEntry{a, seq}] {
-		return d, nil
-	}
-	b, err := t.get(record.PostedKey(t, a, seq))
-	if err != nil || b == nil {
-		return d, err
-	}
-	if d, err = record.ParsePosted(b); err != nil {
-		return nil, fmt.Errorf("reading a deposit: %w", err)
-	}
-	return d, nil
-}
-
-func (t *txn) putPosting(d *record.Posted) error {
-	t.e.posted[outboxEntry{d.Account, d.Seq}] = true
-	return t.put(record.PostedKey(t, d.Account, d.Seq), d.Marshal())
-}
-
-// unpost forgets the deposits of an entry that leaves the outbox.
-func (t *txn) unpost(a identity.AccountID, seq uint64) error {
-	if !t.e.posted[outboxEntry{a, seq}] {
-		return nil
-	}
-	d, err := t.posting(a, seq)
-	if err != nil {
-		return err
-	}
-	o, err := t.outbox(record.OutboxKey(t, a, seq))
-	if err != nil {
-		return err
-	}
-	if o != nil && slices.ContainsFunc(d.Copies, func(c record.Copy) bool { return !c.Stored }) {
-		p, err := t.places(a)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(giveBack(p, d, o), t.putPlaces(p)); err != nil {
-			return err
-		}
-	}
-	t.after = append(t.after, func() { delete(t.e.posted, outboxEntry{a, seq}) })
-	return t.del(record.PostedKey(t, a, seq))
 }
 
 // assign chooses relays for an entry, takes stamps for them and returns what is

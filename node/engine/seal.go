@@ -89,7 +89,10 @@ func (t *txn) seal(o *record.Outbox, s *session, c *chain, packet []byte) (paylo
 }
 
 // refileChunk bounds how many outbox entries one step seals anew.
-const refileChunk = 64
+const (
+	refileChunk = 64
+	refileWays  = 8 // of those that go first
+)
 
 // refile seals what waits for an account anew in its current session, behind
 // a first flight if one is given: after the first session came, or after one
@@ -97,6 +100,12 @@ const refileChunk = 64
 // and is recognised. A long outbox takes several transactions; the loop goes
 // on with it by itself, also after a restart.
 func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
+	return t.refileSome(a, flight, true)
+}
+
+// refileSome is refile, which begins, and then first takes what opens a way for
+// stamps, since the other side finds what doesn't lie too far ahead; or goes on.
+func (t *txn) refileSome(a identity.AccountID, flight *record.Outbox, begins bool) error {
 	s, err := t.current(a)
 	if err != nil {
 		return err
@@ -115,7 +124,7 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 	}
 	var old []*record.Outbox
 	var keys []storage.Key
-	size := 0
+	size, ways := 0, 0
 	flights := map[[16]byte]bool{} // that lie at relays, too
 	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, c.Pending), false, func(k storage.Key, v []byte) (bool, error) {
 		o, err := record.ParseOutbox(v)
@@ -128,9 +137,16 @@ func (t *txn) refile(a identity.AccountID, flight *record.Outbox) error {
 		if left, err := t.leftToBeRead(a, record.OutboxSeq(k), o, flights); err != nil || left {
 			return true, err
 		}
-		old, keys = append(old, o), append(keys, k)
+		room := len(old) < refileChunk && size < refileChunk*2048
+		at := len(old)
+		if begins && ways < refileWays && o.Kind != record.OutboxFirst && opensWay(o) {
+			at, ways = ways, ways+1
+		} else if !room {
+			return begins && ways < refileWays, nil
+		}
+		old, keys = slices.Insert(old, at, o), slices.Insert(keys, at, k)
 		size += len(o.Folded) + len(o.Envelope)
-		return len(old) < refileChunk && size < refileChunk*2048, nil
+		return room || begins && ways < refileWays, nil
 	}); err != nil {
 		return err
 	}

@@ -23,6 +23,8 @@ type tagIndex struct {
 	relays  [][32]byte        // at which mail may come, besides a direct stream
 	quiet   map[[16]byte]bool // tags of what is not acknowledged when it comes again
 	behind  map[[32]byte]bool // relays for which what came before the start was looked up
+	steps   *rate.Limiter     // of searches beyond the windows
+	further storage.Key       // the window with which the next search begins
 }
 
 // A search for a tag that is not in the index costs milliseconds. It finds what
@@ -61,6 +63,7 @@ func (x *tagIndex) init() {
 	x.search = map[identity.DeviceID]*rate.Limiter{}
 	x.behind = map[[32]byte]bool{}
 	x.quiet = map[[16]byte]bool{}
+	x.steps = rate.NewLimiter(stepRate, stepBurst)
 }
 
 func (x *tagIndex) addWindow(d identity.DeviceID, session [16]byte, w *envelope.Window) {
@@ -123,10 +126,11 @@ func (t *txn) locate(tag [16]byte, from identity.DeviceID) (place, bool, error) 
 		if err != nil {
 			return place{}, false, err
 		}
-		for behind.Index() < c.Base() {
+		for behind.Index() < c.End() {
 			index, mk := behind.Next()
-			direct := envelope.TagFor(mk, envelope.Direct)
-			x.received(direct, place{from, w.Chains[i].Session, index, direct})
+			if direct := envelope.TagFor(mk, envelope.Direct); x.awaited[direct] == (place{}) {
+				x.received(direct, place{from, w.Chains[i].Session, index, direct})
+			}
 		}
 		// What is awaited may lie further ahead than the window shows.
 		if index, ok := c.SearchTag(tag, envelope.Direct, envelope.MaxAhead); ok {
@@ -140,6 +144,7 @@ func (t *txn) locate(tag [16]byte, from identity.DeviceID) (place, bool, error) 
 // markReceived moves the window of a place on and keeps enough behind to
 // recognise what comes again.
 func (t *txn) markReceived(w *window, i int, tag [16]byte, p place) error {
+	lost := t.givenUp(w, i, p.index)
 	entered, err := w.chains[i].Received(p.index)
 	if err != nil {
 		return err
@@ -152,6 +157,12 @@ func (t *txn) markReceived(w *window, i int, tag [16]byte, p place) error {
 	if err != nil {
 		return err
 	}
+	if base := w.chains[i].Base(); lost {
+		for behind.Index() < base {
+			behind.Next()
+		}
+		rec.Behind = behind.Marshal()
+	}
 	const lag = envelope.MaxGap
 	if base := w.chains[i].Base(); base > behind.Index()+2*lag {
 		for behind.Index() < base-lag {
@@ -160,6 +171,28 @@ func (t *txn) markReceived(w *window, i int, tag [16]byte, p place) error {
 		rec.Behind = behind.Marshal()
 	}
 	return nil
+}
+
+// givenUp makes the index forget what a window gives up when an index arrives:
+// it was never received, and must not be acknowledged if it comes after all.
+// It reports whether there is any.
+func (t *txn) givenUp(w *window, i int, index uint64) (any bool) {
+	if index < w.chains[i].Base()+envelope.MaxGap {
+		return false
+	}
+	x := &t.e.tags
+	for s := range w.chains[i].Slots() {
+		if s.Index > index-envelope.MaxGap {
+			break
+		}
+		any = true
+		for _, r := range append([][32]byte{envelope.Direct}, x.relays...) {
+			tag := envelope.TagFor(s.MK, r)
+			delete(x.awaited, tag)
+			delete(x.seen, tag)
+		}
+	}
+	return any
 }
 
 // loadTags fills the index from the store.

@@ -532,7 +532,11 @@ func (c *collector) lookAgain(ctx context.Context) error {
 		for seq, tag := range c.unknown {
 			seqs, tags = append(seqs, seq), append(tags, tag)
 		}
-		for i, known := range c.p.e.Known(tags) {
+		all, err := c.p.e.Known(ctx, c.key, tags)
+		if err != nil {
+			return err
+		}
+		for i, known := range all {
 			if !known {
 				continue
 			}

@@ -155,14 +155,25 @@ func (w *Window) chainKey(index uint64) [32]byte {
 // far and never more than [MaxSearch]: three HMACs a step. The window is
 // unchanged; pass the index to [Window.Key] and [Window.Received].
 func (w *Window) SearchTag(tag [16]byte, relay [32]byte, steps int) (index uint64, ok bool) {
-	ck := w.endCK
-	for i := range uint64(max(0, min(steps, MaxSearch))) {
-		if TagFor(messageKey(ck), relay) == tag {
-			return w.end + i, true
+	for s := range w.Beyond(steps) {
+		if TagFor(s.MK, relay) == tag {
+			return s.Index, true
 		}
-		ck = nextKey(ck)
 	}
 	return 0, false
+}
+
+// Beyond yields the indexes behind the window, at most steps: two HMACs each.
+func (w *Window) Beyond(steps int) iter.Seq[Slot] {
+	return func(yield func(Slot) bool) {
+		ck := w.endCK
+		for i := range uint64(max(0, min(steps, MaxSearch))) {
+			if !yield(Slot{w.end + i, messageKey(ck)}) {
+				return
+			}
+			ck = nextKey(ck)
+		}
+	}
 }
 
 // Received marks an index and returns the indexes that thereby came into view,
