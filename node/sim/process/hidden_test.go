@@ -169,11 +169,11 @@ func live(t *testing.T, bob, d *daemon, relay []string) {
 		if _, err := d.send(bob, "to bob", ""); err != nil {
 			t.Fatal(err)
 		}
-		d.drainedWithin(20 * time.Second)
+		d.drainedWithin(time.Minute)
 		if _, err := bob.send(d, "from bob", ""); err != nil {
 			t.Fatal(err)
 		}
-		bob.drainedWithin(20 * time.Second)
+		bob.drainedWithin(time.Minute)
 		<-time.After(3 * time.Second)
 		var s api.Status
 		d.call("status", nil, &s)
