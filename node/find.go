@@ -26,7 +26,7 @@ func (n *Node) newFinder() (err error) {
 		Host: n.host,
 		Fresh: func() (*host.Host, error) {
 			return discovery.Fresh(host.Config{
-				Profile: n.cfg.Profile, SOCKS: n.cfg.SOCKS, NetworkKey: n.cfg.NetworkKey, Logger: n.log, Libp2p: n.cfg.Host,
+				Profile: n.cfg.Profile, SOCKS: n.cfg.SOCKS, NetworkKey: n.cfg.NetworkKey, Logger: n.log, Libp2p: n.cfg.Host, Beside: n.host,
 			})
 		},
 		Serve:     n.cfg.Profile == host.Relay,

@@ -22,7 +22,7 @@ func (n *Node) newPost() {
 		Engine: n.engine, Logger: n.log,
 		Fresh: func() (*host.Host, error) {
 			return discovery.Fresh(host.Config{
-				Profile: n.cfg.Profile, SOCKS: n.cfg.SOCKS, NetworkKey: n.cfg.NetworkKey, Logger: n.log, Libp2p: n.cfg.Host,
+				Profile: n.cfg.Profile, SOCKS: n.cfg.SOCKS, NetworkKey: n.cfg.NetworkKey, Logger: n.log, Libp2p: n.cfg.Host, Beside: n.host,
 			})
 		},
 	})

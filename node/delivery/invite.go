@@ -173,7 +173,7 @@ func (m *Manager) FetchInvite(ctx context.Context, hints []Hint, id [16]byte, se
 
 // askInvite asks one peer.
 func (m *Manager) askInvite(ctx context.Context, p peer.AddrInfo, id [16]byte, secret [32]byte) ([]byte, error) {
-	s, err := m.openStream(ctx, p, ProtocolInvite, callTime)
+	s, err := m.openStream(host.CallsForInvite(ctx, id), p, ProtocolInvite, callTime)
 	if err != nil {
 		return nil, err
 	}

@@ -241,7 +241,7 @@ func (m *Manager) dial(ctx context.Context, account identity.AccountID, p peer.A
 	if standing {
 		within = answerTime
 	}
-	s, err := m.openStream(ctx, p, ProtocolMessages, within)
+	s, err := m.openStream(host.CallsFor(ctx, string(account[:])), p, ProtocolMessages, within)
 	if err == nil {
 		if err = prepare(s, serviceMessages, readBuffer, within); err == nil {
 			x := m.newSession(s)

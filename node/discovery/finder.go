@@ -197,6 +197,9 @@ func (f *Finder) load() error {
 		r, err := record.ParseFriend(v)
 		if err == nil {
 			f.friends[r.Account] = r
+			if r.PurseAt > 0 {
+				f.cfg.Host.PurseWas(string(r.Account[:]), int64(r.Purse), time.Unix(r.PurseAt, 0))
+			}
 		}
 		return err
 	}); err != nil {
@@ -225,6 +228,8 @@ func (f *Finder) Hints(a identity.AccountID) []identity.Hint {
 // There says that a stream with a device of the contact has begun, and whether
 // this side called. It does not block.
 func (f *Finder) There(a identity.AccountID, p peer.ID, called bool) {
+	f.cfg.Host.Met(p, string(a[:]))
+	f.purse(a, time.Now())
 	f.mu.Lock()
 	f.there[p] = a
 	delete(f.quests, a)
@@ -239,6 +244,7 @@ func (f *Finder) There(a identity.AccountID, p peer.ID, called bool) {
 
 // Gone says that no stream with the contact is left. It does not block.
 func (f *Finder) Gone(a identity.AccountID) {
+	f.purse(a, time.Now())
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for p, b := range f.there {
@@ -251,9 +257,10 @@ func (f *Finder) Gone(a identity.AccountID) {
 // Missed says that a contact could not be reached although there is something
 // to say. It does not block.
 func (f *Finder) Missed(a identity.AccountID) {
+	now := time.Now()
+	f.purse(a, now)
 	f.mu.Lock()
 	if f.quests[a] == nil {
-		now := time.Now()
 		f.quests[a] = &quest{began: now, next: now}
 	}
 	f.mu.Unlock()
@@ -343,6 +350,28 @@ func (f *Finder) ring() {
 	default:
 	}
 }
+
+// purse remembers what is left for calls to addresses that a contact names, when
+// that has changed by half a call.
+func (f *Finder) purse(a identity.AccountID, now time.Time) {
+	left := f.cfg.Host.Purse(string(a[:]))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if left < 0 {
+		return
+	}
+	r := f.friends[a]
+	if r == nil {
+		r = &record.Friend{Account: a}
+		f.friends[a] = r
+	}
+	if r.PurseAt == 0 || left/purseStep != int64(r.Purse)/purseStep {
+		r.Purse, r.PurseAt = uint32(left), now.Unix()
+		f.dirty[a] = true
+	}
+}
+
+const purseStep = 6 << 10
 
 // save commits what has changed, in pieces.
 func (f *Finder) save(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -70,6 +71,9 @@ func (f *Finder) Run(ctx context.Context) (err error) {
 	if f.table != nil {
 		f.note(f.table)
 		err = errors.Join(err, f.table.Close())
+	}
+	for a := range maps.Clone(f.friends) { // nobody else is left
+		f.purse(a, time.Now())
 	}
 	// The engine is still there for what was learnt last.
 	return errors.Join(err, f.save(context.WithoutCancel(ctx)))

@@ -217,6 +217,7 @@ func (f *Finder) patience(d time.Duration) time.Duration {
 
 // call connects to a device of a contact.
 func (f *Finder) call(ctx context.Context, a identity.AccountID) (peer.ID, bool) {
+	ctx = host.CallsFor(ctx, string(a[:]))
 	for p, addrs := range addrsOf(slices.Concat(f.Hints(a), f.cfg.Known(a))) {
 		if f.cfg.Host.Connect(ctx, peer.AddrInfo{ID: p, Addrs: Order(addrs)}) == nil {
 			return p, true

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"slices"
@@ -41,12 +42,21 @@ type gate struct {
 
 // vouched are the addresses at which a peer may be dialled.
 type vouched struct {
-	told    []ma.Multiaddr // replaced by each call
+	told    []named        // replaced by each call
 	punched []ma.Multiaddr // while a hole is punched
 	trusted []ma.Multiaddr // named by the person; never forgotten
 	only    []ma.Multiaddr // of these, those to dial for now; nil is all
+	contact string         // whose device it is, if that is known
 	used    time.Time
 }
+
+// named is an address, and the contact that has to pay for calls to it.
+type named struct {
+	addr ma.Multiaddr
+	by   string
+}
+
+func (n named) equal(o named) bool { return n.by == o.by && n.addr.Equal(o.addr) }
 
 const maxVouched = 4096
 
@@ -68,8 +78,9 @@ func bare(a ma.Multiaddr) ma.Multiaddr {
 }
 
 // tell replaces the addresses at which the peer may be dialled. For an address
-// behind a circuit relay the relay's address is added to its own.
-func (g *gate) tell(p peer.AddrInfo) {
+// behind a circuit relay the relay's address is added to its own. by is the
+// contact that named them; empty is the peer itself.
+func (g *gate) tell(p peer.AddrInfo, by string) {
 	if len(p.Addrs) == 0 {
 		return
 	}
@@ -78,11 +89,12 @@ func (g *gate) tell(p peer.AddrInfo) {
 	v := g.entry(p.ID)
 	v.told = v.told[:0:0]
 	for _, a := range p.Addrs {
-		v.told = append(v.told, bare(a))
+		v.told = append(v.told, named{bare(a), cmp.Or(by, string(p.ID))})
 		if addr, relay, ok := splitCircuit(a); ok && relay != p.ID {
 			r := g.entry(relay)
-			if !slices.ContainsFunc(r.told, addr.Equal) && len(r.told) < 16 {
-				r.told = append(r.told, addr)
+			n := named{addr, cmp.Or(by, string(p.ID))}
+			if !slices.ContainsFunc(r.told, n.equal) {
+				r.told = append(r.told[max(0, len(r.told)-15):], n)
 			}
 		}
 	}
@@ -113,7 +125,7 @@ func (g *gate) narrow(p peer.ID, addrs []ma.Multiaddr) {
 // punch replaces the addresses to which a hole is being punched by those of
 // addrs that are public, of one IPv4 and one IPv6 host, and returns them.
 func (g *gate) punch(p peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
-	hosts := map[bool]netip.Addr{}
+	hosts, by := map[bool]netip.Addr{}, cmp.Or(g.contactOf(p), string(p))
 	var out []ma.Multiaddr
 	for _, a := range addrs {
 		ip, ok := ipOf(a)
@@ -121,7 +133,7 @@ func (g *gate) punch(p peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
 			continue
 		}
 		if _, seen := hosts[ip.Is4()]; !seen {
-			if !g.unproven.may(ip, isQUIC(a), true, g.now()) {
+			if !g.unproven.may(call{p, ip, isQUIC(a)}, []string{by}, g.now()) {
 				continue
 			}
 			hosts[ip.Is4()] = ip
@@ -177,7 +189,7 @@ func (g *gate) allows(p peer.ID, a ma.Multiaddr) bool {
 	if circuit {
 		addr = relay
 	}
-	named := false
+	var by []string
 	g.mu.Lock()
 	if v := g.vouched[p]; v != nil {
 		v.used = g.now()
@@ -194,8 +206,12 @@ func (g *gate) allows(p peer.ID, a ma.Multiaddr) bool {
 			g.mu.Unlock()
 			return true
 		}
-		named = slices.ContainsFunc(v.told, same)
-		if !named && len(v.told)+len(v.trusted)+len(v.punched) > 0 {
+		for _, o := range v.told {
+			if same(o.addr) {
+				by = append(by, o.by)
+			}
+		}
+		if by == nil && len(v.told)+len(v.trusted)+len(v.punched) > 0 {
 			g.mu.Unlock()
 			return false
 		}
@@ -209,13 +225,13 @@ func (g *gate) allows(p peer.ID, a ma.Multiaddr) bool {
 	case !ok:
 		return true // a name, or an onion address: for the transport to resolve
 	case ip.IsLoopback():
-		return named && g.only()
+		return by != nil && g.only()
 	case ip.IsUnspecified() || ip.IsMulticast():
 		return false
 	case manet.IsPublicAddr(addr):
-		return circuit || g.unproven.may(ip, isQUIC(addr), named, g.now())
+		return circuit || g.unproven.may(call{p, ip, isQUIC(addr)}, by, g.now())
 	}
-	return named && within(ip, g.subnets())
+	return by != nil && within(ip, g.subnets())
 }
 
 // InterceptPeerDial implements [connmgr.ConnectionGater].

@@ -88,7 +88,7 @@ func TestGate(t *testing.T) {
 	} {
 		g := newGate()
 		g.subnets = func() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24")} }
-		g.tell(info(t, somebody, c.told...))
+		g.tell(info(t, somebody, c.told...), "")
 		if len(c.trusted) > 0 {
 			g.trust(info(t, somebody, c.trusted...))
 		}
@@ -107,7 +107,7 @@ func TestGateLoopbackOnly(t *testing.T) {
 	if g.InterceptAddrDial(p.ID, p.Addrs[0]) {
 		t.Error("a stranger on loopback")
 	}
-	g.tell(p)
+	g.tell(p, "")
 	if !g.InterceptAddrDial(p.ID, p.Addrs[0]) {
 		t.Error("not a contact on loopback")
 	}
@@ -116,7 +116,7 @@ func TestGateLoopbackOnly(t *testing.T) {
 // Telling of a circuit lets its relay be dialled there, and nowhere else.
 func TestGateCircuit(t *testing.T) {
 	g := newGate()
-	g.tell(info(t, somebody, "/ip4/5.5.5.5/tcp/1/p2p/"+aRelay+"/p2p-circuit"))
+	g.tell(info(t, somebody, "/ip4/5.5.5.5/tcp/1/p2p/"+aRelay+"/p2p-circuit"), "")
 	relay := idOf(t, aRelay)
 	if !g.InterceptAddrDial(relay, ma.StringCast("/ip4/5.5.5.5/tcp/1")) {
 		t.Error("the relay is not dialled")
@@ -153,7 +153,7 @@ func TestGateIsBounded(t *testing.T) {
 	kept := info(t, somebody, "/ip4/10.1.2.3/tcp/1")
 	g.trust(kept)
 	for i := range maxVouched + 100 {
-		g.tell(peer.AddrInfo{ID: peer.ID(rune(i)), Addrs: kept.Addrs})
+		g.tell(peer.AddrInfo{ID: peer.ID(rune(i)), Addrs: kept.Addrs}, "")
 	}
 	if len(g.vouched) > maxVouched || g.vouched[kept.ID] == nil {
 		t.Errorf("%d entries", len(g.vouched))

@@ -77,6 +77,9 @@ type Config struct {
 	// Brief is for a host that lives for a few questions to the hash table: it
 	// calls hundreds of nodes in a minute, and lets go of them soon.
 	Brief bool
+	// Beside is another host of this device: what the one knows of addresses,
+	// and who has answered there, the other does, too.
+	Beside *Host
 	// IdleCap bounds the bytes that are spent in a day, both ways, on what
 	// serves no message; see [Host.Thrift]. Zero is no bound.
 	IdleCap int64
@@ -126,7 +129,10 @@ func New(cfg Config) (*Host, error) {
 	if h.moved = cfg.Moved; h.moved == nil {
 		h.moved = func() {}
 	}
-	h.gate.dialled = h.meter.dialled
+	h.gate.dialled, h.meter.heard = h.meter.dialled, h.gate.heard
+	if cfg.Beside != nil {
+		h.gate.unproven = cfg.Beside.gate.unproven
+	}
 	if cfg.Profile == Desktop {
 		h.circuits = newCircuits(h, cfg.Candidates)
 	}
@@ -164,7 +170,7 @@ func New(cfg Config) (*Host, error) {
 		h.port = firstPort(own)
 	}
 	h.h.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
-		h.gate.unproven.proven(c.RemoteMultiaddr(), time.Now())
+		h.gate.connected(c, time.Now())
 	}})
 	h.gate.only = func() bool { return len(listen) > 0 && !slices.ContainsFunc(h.interfaces(), notLoopback) }
 	if cfg.Profile == Desktop {
@@ -263,7 +269,7 @@ func (h *Host) Close() error {
 // connection by way of a circuit relay is enough if ctx allows it.
 func (h *Host) Connect(ctx context.Context, p peer.AddrInfo) error {
 	p.Addrs = h.away.choose(p, h.Thrift())
-	h.gate.tell(p)
+	h.gate.tell(p, contactIn(ctx))
 	if s, ok := h.h.Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(p.ID)
 	}

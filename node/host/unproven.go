@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/time/rate"
 )
@@ -13,9 +14,9 @@ import (
 // before it is called. So a public address at which nobody has answered is
 // called seldom, whoever named it and however often: by QUIC, where a call in
 // vain is ten packets of 1,280 bytes, a few times and then after pauses that
-// double; by TCP, where it is four of 60, every ten minutes. Whoever names a
-// third party to a device makes it send that party at most 150 kB by QUIC on the
-// first day, 30 kB on each after it, and 40 kB a day by TCP (spec §14.5).
+// double; by TCP, where it is four of 60, every ten minutes. What a contact names
+// is besides paid from the contact's [purse], so that it makes a device send
+// third parties less than it has sent itself (spec §14.5).
 const (
 	quicFew     = 4 // calls at once, of one IPv4 address or IPv6 /56
 	quicPause   = 10 * time.Minute
@@ -37,6 +38,8 @@ type unproven struct {
 	mu       sync.Mutex
 	answered map[netip.Prefix]time.Time // when, by IPv4 address or IPv6 /64
 	called   map[netip.Prefix]*calls
+	purses   map[string]*purse
+	owed     map[paidFor]int // how many purses have paid for it
 	fresh    *rate.Limiter
 }
 
@@ -49,7 +52,7 @@ type calls struct {
 
 func newUnproven() *unproven {
 	return &unproven{
-		answered: map[netip.Prefix]time.Time{}, called: map[netip.Prefix]*calls{},
+		answered: map[netip.Prefix]time.Time{}, called: map[netip.Prefix]*calls{}, purses: map[string]*purse{}, owed: map[paidFor]int{},
 		fresh: rate.NewLimiter(rate.Every(newPause), newFew),
 	}
 }
@@ -75,10 +78,11 @@ func (u *unproven) proven(a ma.Multiaddr, at time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.answered) >= maxProven {
-		oldest := netip.Prefix{}
+		var oldest netip.Prefix
+		var when time.Time
 		for p, t := range u.answered {
-			if !oldest.IsValid() || t.Before(u.answered[oldest]) {
-				oldest = p
+			if !oldest.IsValid() || t.Before(when) {
+				oldest, when = p, t
 			}
 		}
 		delete(u.answered, oldest)
@@ -89,15 +93,22 @@ func (u *unproven) proven(a ma.Multiaddr, at time.Time) {
 	delete(u.called, blockOf(ip, 56))
 }
 
-// may reports whether a public address may be called now, and takes it that it
-// will be. named says that a contact named it, not the hash table.
-func (u *unproven) may(ip netip.Addr, quic, named bool, now time.Time) bool {
+// call is one of a peer at a public address.
+type call struct {
+	peer peer.ID
+	ip   netip.Addr
+	quic bool
+}
+
+// may reports whether a call may be made now, and takes it that it will be. by
+// are the contacts that named the address, none for the hash table.
+func (u *unproven) may(to call, by []string, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if t, ok := u.answered[blockOf(ip, 64)]; ok && now.Sub(t) < provenFor {
+	if t, ok := u.answered[blockOf(to.ip, 64)]; ok && now.Sub(t) < provenFor {
 		return true
 	}
-	block := blockOf(ip, 56)
+	block := blockOf(to.ip, 56)
 	c := u.called[block]
 	if c == nil {
 		c = &calls{tcp: rate.NewLimiter(rate.Every(tcpPause), tcpFew)}
@@ -106,13 +117,18 @@ func (u *unproven) may(ip netip.Addr, quic, named bool, now time.Time) bool {
 		}
 		u.called[block] = c
 	}
-	switch {
-	case !quic:
-		return c.tcp.AllowN(now, 1)
-	case c.quic == 0 && named && !u.fresh.AllowN(now, 1):
+	if !to.quic {
+		return c.tcp.TokensAt(now) >= 1 && u.pays(to, by, tcpCost, 0, now) && c.tcp.AllowN(now, 1)
+	}
+	isNew, rest := c.quic == 0 && len(by) > 0, 0.0
+	if c.quic > 0 {
+		rest = quicCost // for where nobody was called yet
+	}
+	if c.quic >= quicFew && now.Before(c.next) || isNew && u.fresh.TokensAt(now) < 1 || !u.pays(to, by, quicCost, rest, now) {
 		return false
-	case c.quic >= quicFew && now.Before(c.next):
-		return false
+	}
+	if isNew {
+		u.fresh.AllowN(now, 1)
 	}
 	if c.quic++; c.quic >= quicFew {
 		c.next = now.Add(min(quicPause<<min(c.quic-quicFew, 16), quicLongest))
@@ -123,9 +139,10 @@ func (u *unproven) may(ip netip.Addr, quic, named bool, now time.Time) bool {
 // forgetOne drops the entry that may be called soonest anyway.
 func (u *unproven) forgetOne() {
 	var least netip.Prefix
+	var soonest *calls
 	for p, c := range u.called {
-		if o := u.called[least]; o == nil || c.next.Before(o.next) {
-			least = p
+		if soonest == nil || c.next.Before(soonest.next) {
+			least, soonest = p, c
 		}
 	}
 	delete(u.called, least)

@@ -21,13 +21,15 @@ func timed() (g *gate, pass func(time.Duration)) {
 // nobody answers there, it is called seldom.
 func TestThirdPartyIsCalledSeldom(t *testing.T) {
 	const quic, tcp = "/ip4/6.6.6.6/udp/%d/quic-v1", "/ip4/6.6.6.6/tcp/%d"
-	for what, named := range map[string]bool{"by the hash table": false, "by contacts": true} {
+	for what, named := range map[string]bool{"by the hash table": false, "by a contact": true} {
 		g, pass := timed()
+		g.met(peer.ID("a device"), "a contact")
 		hour := func(form string) (calls int) {
 			for i := range 720 { // every 5 s
 				p := peer.AddrInfo{ID: peer.ID(fmt.Sprint(i)), Addrs: []ma.Multiaddr{ma.StringCast(fmt.Sprintf(form, 1+i))}}
 				if named {
-					g.tell(p)
+					g.tell(p, "a contact")
+					g.unproven.earn("a contact", purseFull) // which has sent much
 				}
 				if g.InterceptAddrDial(p.ID, p.Addrs[0]) {
 					calls++
@@ -72,15 +74,15 @@ func TestThirdPartyIsCalledSeldom(t *testing.T) {
 	}
 }
 
-// A contact that names ever new third parties gets few of them called by QUIC;
-// the hash table's nodes are called all the same, and so is whom the person
-// named.
+// Contacts that name ever new third parties get few of them called by QUIC, all
+// contacts together; the hash table's nodes are called all the same, and so is
+// whom the person named.
 func TestManyThirdParties(t *testing.T) {
 	g, pass := timed()
 	calls := 0
 	for i := range 5000 {
-		p := peer.AddrInfo{ID: idOf(t, somebody), Addrs: []ma.Multiaddr{ma.StringCast(fmt.Sprintf("/ip4/7.%d.%d.1/udp/1/quic-v1", i/250, i%250))}}
-		g.tell(p)
+		p := info(t, somebody, somewhere(i))
+		g.tell(p, fmt.Sprint("contact ", i))
 		if g.InterceptAddrDial(p.ID, p.Addrs[0]) {
 			calls++
 		}
@@ -89,10 +91,13 @@ func TestManyThirdParties(t *testing.T) {
 	if calls < newFew || calls > newFew+6 {
 		t.Errorf("%d third parties were called in 5,000 s", calls)
 	}
+	if len(g.unproven.purses) > maxPurses {
+		t.Errorf("%d purses are kept", len(g.unproven.purses))
+	}
 	if len(g.unproven.called) > maxUnproven {
 		t.Errorf("%d are remembered", len(g.unproven.called))
 	}
-	if !g.InterceptAddrDial(idOf(t, aRelay), ma.StringCast("/ip4/8.8.1.1/udp/1/quic-v1")) {
+	if !g.InterceptAddrDial(peer.ID("a node"), ma.StringCast("/ip4/8.8.1.1/udp/1/quic-v1")) {
 		t.Error("a node of the hash table is not called")
 	}
 	p := info(t, aRelay, "/ip4/8.8.2.2/udp/1/quic-v1")
@@ -120,7 +125,7 @@ func TestProvenIsBounded(t *testing.T) {
 	free := func(i int) bool {
 		ip, _ := ipOf(at(i))
 		for range 2 * quicFew {
-			if !g.unproven.may(ip, true, true, g.now()) {
+			if !g.unproven.may(call{peer.ID("a device"), ip, true}, []string{fmt.Sprint(i)}, g.now()) {
 				return false
 			}
 		}

@@ -244,7 +244,7 @@ func (p *Post) deposit(ctx context.Context, to identity.AccountID, letters []eng
 			at, err := peerOf(relay, letters[which[0]].Addrs)
 			var d *mailbox.Deposits
 			if err == nil {
-				d, err = p.out.stream(ctx, relay, at)
+				d, err = p.out.stream(host.CallsFor(ctx, string(to[:])), relay, at)
 			}
 			if err != nil {
 				p.log.Debug("a relay can't be reached", "err", err)

@@ -40,6 +40,8 @@ type Friend struct {
 	Made    int64    // when the device said so, by its clock, Unix milliseconds
 	Hints   []identity.Hint
 	Vouched [][32]byte // whoever knows one of these may be told, besides contacts
+	Purse   uint32     // bytes left for calls to addresses it names
+	PurseAt int64      // when that was, Unix seconds; 0 is never
 }
 
 // FriendKey is the key of what is known of one contact.
@@ -51,9 +53,13 @@ func FriendKey(n Namer, a identity.AccountID) storage.Key {
 // FriendPrefix is the prefix of all friends.
 func FriendPrefix() storage.Key { return key(FamilyFriend) }
 
-// Marshal encodes f.
+// Marshal encodes f: its version is 2 when there is a purse.
 func (f *Friend) Marshal() []byte {
-	w := wire.NewWriter(nil).U8(1).Raw(f.Account[:]).Raw(f.Reader[:]).U64(uint64(f.Made)).U8(uint8(len(f.Hints)))
+	version := uint8(1)
+	if f.PurseAt != 0 {
+		version = 2
+	}
+	w := wire.NewWriter(nil).U8(version).Raw(f.Account[:]).Raw(f.Reader[:]).U64(uint64(f.Made)).U8(uint8(len(f.Hints)))
 	for _, h := range f.Hints {
 		w.Vec8(h.Peer).Vec8(h.Addr)
 	}
@@ -61,13 +67,19 @@ func (f *Friend) Marshal() []byte {
 	for _, v := range f.Vouched {
 		w.Raw(v[:])
 	}
+	if f.PurseAt != 0 {
+		w.U32(f.Purse).U64(uint64(f.PurseAt))
+	}
 	return w.Out()
 }
 
 // ParseFriend decodes a [Friend].
 func ParseFriend(b []byte) (*Friend, error) {
 	r := wire.NewReader(b)
-	version(r)
+	layout := r.U8()
+	if layout != 1 && layout != 2 {
+		r.Fail("unknown version")
+	}
 	f := &Friend{Account: r.A32()}
 	r.Fill(f.Reader[:])
 	f.Made = int64(r.U64())
@@ -83,6 +95,11 @@ func ParseFriend(b []byte) (*Friend, error) {
 	}
 	for ; n > 0 && r.Err() == nil; n-- {
 		f.Vouched = append(f.Vouched, r.A32())
+	}
+	if layout == 2 {
+		if f.Purse, f.PurseAt = r.U32(), int64(r.U64()); f.PurseAt == 0 {
+			r.Fail("no time of the purse")
+		}
 	}
 	return f, r.Close()
 }

@@ -60,7 +60,7 @@ var examples = []marshaler{
 	&record.Draft{Text: "hel", ReplyTo: [16]byte{1}},
 	&record.Server{Peer: []byte{1, 2}, Addrs: [][]byte{{3}}, Seen: 5, Failures: 1},
 	&record.Owner{Keys: [64]byte{1}},
-	&record.Friend{Reader: [64]byte{1}, Made: 2, Hints: []identity.Hint{{Peer: []byte{3}, Addr: []byte{4}}}, Vouched: [][32]byte{{5}}},
+	&record.Friend{Reader: [64]byte{1}, Made: 2, Hints: []identity.Hint{{Peer: []byte{3}, Addr: []byte{4}}}, Vouched: [][32]byte{{5}}, Purse: 6, PurseAt: 7},
 	&record.Relay{Key: [32]byte{1}, Addrs: [][]byte{{2}}, Token: []byte{3}, Ready: true, Next: 4, Refused: 5, Crowded: 6, Full: 7},
 	&record.Pool{Stamps: []record.PoolStamp{{Serial: 1}, {Serial: 2}}},
 	&record.Given{Seq: 1, Relays: []record.GivenRelay{{Left: [3]uint16{1, 2, 3}, Serials: []uint32{4}}}, Spares: [][32]byte{{5}}, Standing: [][32]byte{{6}, {7}}, Held: true},
