@@ -93,6 +93,7 @@ func runScripts(t *testing.T, dir string) {
 			"shows":   awaitText(true),
 			"echoed":  awaitEcho,
 			"locks":   awaitLock,
+			"watched": awaitWatch,
 			"written": awaitFile,
 		},
 	})
@@ -257,6 +258,22 @@ func awaitLock(ts *testscript.TestScript, _ bool, args []string) {
 		defer c.Close()
 		var s api.Status
 		return c.Call(ctx, "status", nil, &s) == nil && s.Locked
+	})
+}
+
+// watched DIR waits until somebody is connected to the daemon of the profile,
+// where the system tells.
+func awaitWatch(ts *testscript.TestScript, _ bool, args []string) {
+	const connected = " 03 " // in the column of states
+	socket := filepath.Join(ts.MkAbs(args[0]), api.SocketName)
+	poll(ts, "the daemon is watched", func(context.Context) bool {
+		b, err := os.ReadFile("/proc/net/unix")
+		for line := range strings.Lines(string(b)) {
+			if strings.Contains(line, connected) && strings.HasSuffix(strings.TrimSpace(line), " "+socket) {
+				return true
+			}
+		}
+		return err != nil
 	})
 }
 
