@@ -132,3 +132,45 @@ func TestRunDry(t *testing.T) {
 		t.Error("left in the outbox:", a.Queued())
 	}
 }
+
+// TestStampsGrowOld: what is too old isn't handed out any more, and who holds
+// stamps that end soon asks for others while there are some to ask with.
+func TestStampsGrowOld(t *testing.T) {
+	const day = 24 * time.Hour
+	r1 := newShelf(1)
+	a, b := talkers(t, r1)
+	settle(a, b, r1)
+	short := func() int {
+		s, err := b.Short(r1.key)
+		b.must(err)
+		return s[0]
+	}
+	b.later(70 * day)
+	if n := short(); n != 0 {
+		t.Fatal("control: a pool of ten weeks lacks", n)
+	}
+	b.later(36 * day)
+	if n := short(); n != 1024 {
+		t.Fatal("a pool of 15 weeks lacks", n)
+	}
+	a.later(106 * day)
+	r1.mint(b)
+	r1.mint(a)
+	a.say(b, "after a long time")
+	settle(a, b, r1)
+	b.wantTexts(a, "after a long time")
+	a.later(20 * day)
+	a.say(b, "later still")
+	letters, _, err := a.Post(t.Context(), b.Account(), nobody)
+	a.must(err)
+	if len(letters) == 0 {
+		t.Fatal("nothing is deposited")
+	}
+	for _, l := range letters {
+		if l.Lane != ([32]byte{}) {
+			t.Error("there is no stamp left that is good")
+		} else if l.Stamp.DaysLeft(uint16(a.wall().Unix()/86400)) < 0 {
+			t.Error("a stamp is used that has ended")
+		}
+	}
+}

@@ -195,6 +195,7 @@ func (t *txn) places(a identity.AccountID) (*record.Places, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading a contact's relays: %w", err)
 	}
+	t.dropOver(p)
 	return p, nil
 }
 

@@ -35,7 +35,7 @@ func classOf(o *record.Outbox) (envelope.Class, error) {
 }
 
 // giveBack puts the stamps of copies that no relay has answered for back among
-// those of the contact, to be used last. One that was spent after all is refused.
+// those of the contact. One that was spent after all is refused.
 func giveBack(p *record.Places, d *record.Posted, o *record.Outbox) error {
 	class, err := classOf(o)
 	if err != nil {
@@ -47,7 +47,7 @@ func giveBack(p *record.Places, d *record.Posted, o *record.Outbox) error {
 		if c.Stored || c.Lane || i < 0 || len(p.Relays[i].Stamps[pool]) >= maxStamps[pool] {
 			continue
 		}
-		p.Relays[i].Stamps[pool] = slices.Insert(p.Relays[i].Stamps[pool], 0, c.Stamp)
+		p.Relays[i].Stamps[pool] = append(p.Relays[i].Stamps[pool], c.Stamp)
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func (t *txn) askStamps(a identity.AccountID, p *record.Places) error {
 	for _, r := range p.Relays {
 		one := message.LowRelay{Key: r.Key}
 		for class, s := range r.Stamps {
-			one.Left[class] = uint16(len(s))
+			one.Left[class] = uint16(t.lasting(s))
 		}
 		m.Relays = append(m.Relays, one)
 	}

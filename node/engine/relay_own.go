@@ -405,7 +405,7 @@ func (t *txn) pool(key [32]byte, class int) (*record.Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading a pool of stamps: %w", err)
 	}
-	return p, nil
+	return t.freshPool(p), nil
 }
 
 // Short says how many stamps of each class the pool of a relay lacks; 0 while

@@ -105,7 +105,7 @@ func (t *txn) post(a identity.AccountID, avoid func([32]byte) bool) (out []Lette
 	if err != nil {
 		return nil, again, err
 	}
-	changed, dry, size := false, false, 0
+	changed, dry, size := false, t.aging(p), 0
 	for _, one := range all {
 		if one.d.Since != 0 && t.now.Sub(time.Unix(one.d.Since, 0)) >= roundTime {
 			// The other relays don't take it: what there is has to do for now.
@@ -202,6 +202,10 @@ func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid
 			break
 		}
 		if n := len(x.Stamps[pool]) - 1; n >= 0 {
+			// The relay sees numbers: which came together must not show.
+			some := x.Stamps[pool]
+			shuffle(some, 1)
+			some[0], some[n] = some[n], some[0]
 			d.Copies = append(d.Copies, record.Copy{Relay: x.Key, Stamp: x.Stamps[pool][n]})
 			x.Stamps[pool] = x.Stamps[pool][:n]
 		} else if short = true; *lanes > 0 && !d.Third && class <= envelope.M && x.Lane != ([32]byte{}) {

@@ -55,6 +55,7 @@ func (r *shelf) mint(d *device) {
 		all := make([]stamp.Stamp, n)
 		for i := range all {
 			suite.Random(all[i][:])
+			all[i][0] = uint8(stamp.WeekOf(uint16(d.wall().Unix() / 86400)))
 			r.owner[all[i]] = d
 		}
 		if err := d.AddStamps(d.t.Context(), r.key, engine.ClassOf(class), 0, all); err != nil {

@@ -25,6 +25,14 @@ func (w Week) ExpDay() uint16 {
 	return uint16(min((int(w)+weeksGood)*daysPerWeek-1, 1<<16-1))
 }
 
+// DaysLeft is for how many days after a day a stamp is still good, as far as can
+// be told from its key's name; below 0 it has expired, or was never good.
+func (s *Stamp) DaysLeft(day uint16) int {
+	week := WeekOf(day) + 1 // a relay's clock may be ahead
+	week -= Week(uint8(week) - s[0])
+	return int(week.ExpDay()) - int(day)
+}
+
 // keyID is the byte by which a stamp names its key.
 func (w Week) keyID() uint8 { return uint8(w) }
 

@@ -32,6 +32,24 @@ func mint(t testing.TB, k *stamp.Keys, w stamp.Week, serial uint32) stamp.Stamp 
 	return s
 }
 
+// TestDaysLeft: whoever holds a stamp can tell how old it is.
+func TestDaysLeft(t *testing.T) {
+	for day := uint16(2000); day < 30000; day += 130 {
+		for age := uint16(0); age < 1000; age += 31 {
+			k, w := new(stamp.Keys), stamp.WeekOf(day-age)
+			k.Add(w, [32]byte{1})
+			s := mint(t, k, w, 1)
+			if got, want := s.DaysLeft(day), int(w.ExpDay())-int(day); got != want {
+				t.Fatalf("made %d days ago: %d days left, not %d", age, got, want)
+			}
+		}
+	}
+	s := stamp.Stamp{uint8(stamp.WeekOf(today) + 1)}
+	if got := s.DaysLeft(today); got < stamp.MaxLife-7 {
+		t.Errorf("of a relay whose clock is ahead: %d days left", got)
+	}
+}
+
 func TestMintAndOpen(t *testing.T) {
 	k, w := keys(), stamp.WeekOf(today)
 	for _, week := range []stamp.Week{w, w - 1} {
