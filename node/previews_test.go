@@ -75,7 +75,7 @@ func (p *profile) last(with *profile) api.Message {
 // eventually waits for the newest message to be as it should.
 func (p *profile) eventually(with *profile, so func(api.Message) bool) api.Message {
 	p.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; <-time.After(20 * time.Millisecond) {
 		m := p.last(with)
 		if so(m) {
 			return m
@@ -88,7 +88,7 @@ func (p *profile) eventually(with *profile, so func(api.Message) bool) api.Messa
 
 func (p *profile) sendRequest(r api.SendRequest) api.Sent {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 2*time.Minute)
 	defer cancel()
 	s, err := p.Send(ctx, r)
 	if err != nil {

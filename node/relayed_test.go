@@ -147,7 +147,7 @@ func TestRelayHoldsMail(t *testing.T) {
 	a, r1, r2, ann, bob := bobIsAway(t, dir, func(a *profile, r1 *relay) { a.mailbox(r1) })
 	stored := a.send(bob, "to both", api.StateStored)
 	r1.halt()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	s, err := a.Send(ctx, api.SendRequest{To: bob, Text: "to one"})
 	if err != nil {
