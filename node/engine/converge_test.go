@@ -9,6 +9,7 @@ import (
 
 	"rushlight/node/delivery/parcel"
 	"rushlight/node/engine"
+	"rushlight/protocol/file"
 	"rushlight/protocol/message"
 )
 
@@ -27,7 +28,7 @@ func TestConverge(t *testing.T) {
 			if rapid.Bool().Draw(rt, "second") {
 				d, other = b, a
 			}
-			op := rapid.SampledFrom([]string{"say", "say", "edit", "react", "unreact", "unsend", "timer", "reply", "newer", "fly", "fly"}).Draw(rt, "op")
+			op := rapid.SampledFrom([]string{"say", "say", "edit", "react", "unreact", "unsend", "timer", "reply", "files", "newer", "fly", "fly"}).Draw(rt, "op")
 			if len(ids) == 0 && op != "fly" {
 				op = "say"
 			}
@@ -38,6 +39,10 @@ func TestConverge(t *testing.T) {
 				ids = append(ids, d.send(other, engine.Send{Text: fmt.Sprint("text ", i)}))
 			case "reply":
 				ids = append(ids, d.send(other, engine.Send{Text: fmt.Sprint("reply ", i), ReplyTo: pick(), Forwarded: true}))
+			case "files":
+				ids = append(ids, d.send(other, engine.Send{Files: []message.File{{
+					Name: fmt.Sprint("file ", i), Size: 1, Key: file.Key{1}, Root: file.Name{2},
+				}}}))
 			case "edit":
 				err = d.Edit(ctx, pick(), fmt.Sprint("edited ", i), nil, nil)
 			case "react":

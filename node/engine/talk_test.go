@@ -49,6 +49,9 @@ func describe(v engine.View) string {
 	if v.Newer {
 		l = "newer"
 	}
+	for _, f := range v.Files {
+		l += " [" + f.Name + "]"
+	}
 	if v.Edited {
 		l += " (edited)"
 	}
