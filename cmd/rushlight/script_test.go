@@ -95,6 +95,8 @@ func runScripts(t *testing.T, dir string) {
 			"locks":   awaitLock,
 			"watched": awaitWatch,
 			"written": awaitFile,
+			"asleep":  asleep,
+			"certain": awaitCertain,
 		},
 	})
 }
@@ -274,6 +276,20 @@ func awaitWatch(ts *testscript.TestScript, _ bool, args []string) {
 			}
 		}
 		return err != nil
+	})
+}
+
+// certain DIR waits until the profile's clock is in doubt no more.
+func awaitCertain(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	poll(ts, "the time is certain", func(ctx context.Context) bool {
+		c, err := api.Dial(ctx, dir)
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		var s api.Status
+		return c.Call(ctx, "status", nil, &s) == nil && !s.Clock.Doubt
 	})
 }
 
