@@ -150,7 +150,7 @@ func reactionOf(v *engine.View, a identity.AccountID) string {
 // conversationOf is the other side of the conversation of an event about a
 // message that is there, empty when it isn't any more.
 func (n *Node) conversationOf(ev engine.Event) string {
-	if ev.Account != n.engine.Account() {
+	if ev.Account != n.engine.Account() && ev.Account != (identity.AccountID{}) {
 		return ev.Account.String()
 	}
 	if v, err := n.engine.Message(ev.Message); err == nil {

@@ -144,7 +144,7 @@ func (n *Node) eventJSON(ev engine.Event) (api.Event, error) {
 		v, err := n.engine.Message(ev.Message)
 		if errors.Is(err, engine.ErrUnknownMessage) {
 			out.Type = api.EventExpired
-			out.Expired = &api.Expired{ID: message.ID(ev.Message).String()}
+			out.Expired = &api.Expired{ID: message.ID(ev.Message).String(), Conversation: n.conversationOf(ev)}
 			return out, nil
 		}
 		if err != nil {
