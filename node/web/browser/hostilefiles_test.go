@@ -17,11 +17,14 @@ import (
 	"testing"
 )
 
+// tellAll is what a script does that has got to run: whoever opened it knows.
+const tellAll = `try { opener.hits.push(1) } catch {}; try { parent.hits.push(1) } catch {}; window.hit = 1`
+
 // What runs when a browser opens it as a document: a page, a drawing, and a
-// document with a script of its own.
+// document with a script of its own, which shows a dialog.
 var documents = map[string]string{
-	"page.html": `<!doctype html><body onload="try { opener.hit = 1 } catch {}; try { parent.hit = 1 } catch {}; window.hit = 1"><p>hello</p>`,
-	"draw.svg":  `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9" onload="try { opener.hit = 1 } catch {}; try { parent.hit = 1 } catch {}; window.hit = 1"><rect width="9" height="9"/></svg>`,
+	"page.html": `<!doctype html><body onload="` + tellAll + `"><p>hello</p>`,
+	"draw.svg":  `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9" onload="` + tellAll + `"><rect width="9" height="9"/></svg>`,
 	"form.pdf": "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R/OpenAction<</S/JavaScript/JS(app.alert\\(1\\))>>>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n" +
 		"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n",
 }
@@ -58,32 +61,22 @@ func TestDocuments(t *testing.T) {
 	with := `{ headers: { Authorization: "Bearer " + sessionStorage.getItem("token") } }`
 	for _, id := range ids {
 		// Its bytes come without a type, and only to who has the token.
-		kind := get[string](a, fmt.Sprintf(`fetch("/api/v1/files/%s", %s).then(async (r) => r.headers.get("Content-Type") + " " + (await r.blob()).type + " " + r.headers.get("Content-Disposition"))`, id, with))
-		if kind != "application/octet-stream application/octet-stream attachment" {
+		kind := get[string](a, fmt.Sprintf(`fetch("/api/v1/files/%s", %s).then(async (r) => [r.headers.get("Content-Type"), (await r.blob()).type,
+			...["Content-Disposition", "X-Content-Type-Options", "Content-Security-Policy"].map((x) => r.headers.get(x))].join(", "))`, id, with))
+		if kind != "application/octet-stream, application/octet-stream, attachment, nosniff, default-src 'none'; sandbox; frame-ancestors 'none'" {
 			t.Errorf("a file comes as %s", kind)
 		}
 		if s := get[int](a, fmt.Sprintf(`fetch("/api/v1/files/%s").then((r) => r.status)`, id)); s != 401 {
 			t.Errorf("without a token: %d", s)
 		}
 	}
-	// In a frame, or opened, by whoever got so far as to run in the page.
-	frame := func(src string) string {
-		return fmt.Sprintf(`(async () => {
-			const f = document.createElement("iframe")
-			f.src = %s
-			document.body.append(f)
-			await new Promise((yes) => { f.onload = yes; setTimeout(yes, 3000) })
-			f.remove()
-			return "hit" in window
-		})()`, src)
-	}
-	blob := fmt.Sprintf(`URL.createObjectURL(await fetch("/api/v1/files/" + %%s, %s).then((r) => r.blob()))`, with)
+	// In a frame, by whoever got so far as to run in the page.
+	var places []string
 	for _, id := range ids {
-		for _, src := range []string{quote("/api/v1/files/" + id), fmt.Sprintf(blob, quote(id))} {
-			if get[bool](a, frame(src)) {
-				t.Errorf("a script of the other side ran in a frame of %s", src)
-			}
-		}
+		places = append(places, quote("/api/v1/files/"+id), fmt.Sprintf(`URL.createObjectURL(await fetch("/api/v1/files/%s", %s).then((r) => r.blob()))`, id, with))
+	}
+	if n := a.frames(places); n != 0 {
+		t.Errorf("%d scripts of the other side ran in frames", n)
 	}
 	a.mu.Lock()
 	a.faults = nil // of the frames, which the policy refused
@@ -91,27 +84,59 @@ func TestDocuments(t *testing.T) {
 	if get[bool](a, `"hit" in window`) {
 		t.Error("a script of the other side has run")
 	}
+	a.calm()
 
-	// The control: the same bytes from the same daemon run where they come with
-	// the type they claim, and without what forbids it.
-	bare := newTab(t)
-	bare.open(unprotected(t, a) + "/")
-	ran := 0
-	for _, id := range ids {
-		bare.do("delete window.hit")
-		if get[bool](bare, frame(quote("/api/v1/files/"+id))) {
-			ran++
+	// The controls: the same bytes from the same daemon run where they come with
+	// the type they claim, and without what forbids it. Each of what forbids it is
+	// enough.
+	for _, keep := range []string{"Content-Type", "Content-Disposition", "Content-Security-Policy"} {
+		bare := newTab(t)
+		bare.open(unprotected(t, a, keep) + "/")
+		if n := bare.frames(nil, ids...); n != 0 {
+			t.Errorf("%d scripts ran in spite of %s", n, keep)
 		}
 	}
-	if ran != 4 { // the page and the drawing, twice each
-		t.Errorf("the control: %d documents run unprotected", ran)
-	}
-	a.calm()
+	bare := newTab(t)
+	bare.open(unprotected(t, a, "") + "/")
+	bare.frames(nil, ids...)
+	until(t, "each document runs unprotected", func() bool { return bare.ran() == 6 })
 }
 
-// unprotected is a server that gives out the files of a page's daemon as what
-// they look like, to anybody.
-func unprotected(t *testing.T, p *page) (origin string) {
+// frames opens files in frames, given by expressions or by their ids, and tells
+// how many scripts ran by the time they were there, or would have been.
+func (p *page) frames(places []string, ids ...string) int {
+	p.t.Helper()
+	for _, id := range ids {
+		places = append(places, quote("/api/v1/files/"+id))
+	}
+	get[int](p, `(async () => {
+		window.hits = []
+		await Promise.all([`+strings.Join(places, ", ")+`].map((src) => new Promise((yes) => {
+			const f = document.createElement("iframe")
+			f.src = src
+			f.onload = () => setTimeout(yes, 500)
+			setTimeout(yes, 4000) // what is saved never loads
+			document.body.append(f)
+		})))
+		return 0
+	})()`)
+	return p.ran()
+}
+
+// ran counts scripts of frames that have run: those of pages and drawings have
+// said so, those of PDF documents have shown a dialog.
+func (p *page) ran() int {
+	p.t.Helper()
+	n := get[int](p, `hits.length`)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return n + p.dialogs
+}
+
+// unprotected is a server that gives out the files of a page's daemon to
+// anybody, as what they look like; of what the daemon says to protect itself,
+// one header is kept.
+func unprotected(t *testing.T, p *page, keep string) (origin string) {
 	t.Helper()
 	token, from := p.text(`sessionStorage.getItem("token")`), p.text("location.origin")
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -134,8 +159,13 @@ func unprotected(t *testing.T, p *page) (origin string) {
 		if err != nil {
 			return
 		}
-		if bytes.HasPrefix(b, []byte("<svg")) {
-			w.Header().Set("Content-Type", "image/svg+xml")
+		for start, kind := range map[string]string{"<svg": "image/svg+xml", "%PDF": "application/pdf"} {
+			if bytes.HasPrefix(b, []byte(start)) {
+				w.Header().Set("Content-Type", kind)
+			}
+		}
+		if keep != "" {
+			w.Header().Set(keep, res.Header.Get(keep))
 		}
 		_, _ = w.Write(b) // the test notices
 	}))

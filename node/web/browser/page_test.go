@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -29,6 +30,8 @@ type page struct {
 	mu     sync.Mutex
 	log    []string // what the browser said about it
 	faults []string // what of that is a mistake of the page's
+
+	dialogs int // that scripts have shown
 }
 
 // newTab opens an empty tab that shares nothing with others.
@@ -47,6 +50,11 @@ func newTab(t testing.TB) *page {
 				what += " " + x.Description
 			}
 			p.faults = append(p.faults, what)
+		case *cdppage.EventJavascriptDialogOpening:
+			p.dialogs++
+			go func() { // the next one waits for it
+				_, _ = chromedp.Call(ctx, cdppage.HandleJavaScriptDialog, cdppage.HandleJavaScriptDialogParams{Accept: true})
+			}()
 		case *log.EventEntryAdded:
 			p.log = append(p.log, ev.Entry.Text)
 			if ev.Entry.Level == log.EntryLevelError && ev.Entry.Source != log.EntrySourceNetwork && !strings.Contains(ev.Entry.Text, "WebSocket connection to") {
