@@ -179,6 +179,16 @@ func befriend(t testing.TB, a, b *daemon) {
 	})
 }
 
+// drafted waits until the daemon has what was begun to be written to somebody.
+func (d *daemon) drafted(to, text string) {
+	d.t.Helper()
+	until(d.t, "the daemon has the draft", func() bool {
+		var has api.Draft
+		d.call("draft", map[string]string{"who": to}, &has)
+		return has.Text == text
+	})
+}
+
 // until waits for a condition.
 func until(t testing.TB, what string, done func() bool) {
 	t.Helper()

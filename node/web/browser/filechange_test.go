@@ -71,10 +71,7 @@ func TestStopSending(t *testing.T) {
 func TestCaption(t *testing.T) {
 	t.Parallel()
 	_, _, a, b := friends(t)
-	path := filepath.Join(t.TempDir(), "list.txt")
-	if err := os.WriteFile(path, []byte("bread"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := file(t, "list.txt", "bread")
 	a.pick(path)
 	a.inTray(1)
 	a.fill("#composer", "for Sunday")

@@ -3,8 +3,6 @@
 package browser_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 )
 
@@ -15,10 +13,7 @@ func TestFileViews(t *testing.T) {
 	_, bob, a, b := friends(t)
 	check := a.looks
 	path, _ := photo(t, "lake.jpg", 640, 420, 120)
-	doc := filepath.Join(t.TempDir(), "packing list.txt")
-	if err := os.WriteFile(doc, []byte("bread\nmap\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	doc := file(t, "packing list.txt", "bread\nmap\n")
 	bob.call("send", map[string]any{"recipient": "Ann", "attachments": []string{path, doc}, "message": "From the lake"}, nil)
 	bob.send("Ann", "holiday.png", documents["page.html"], nil)
 	a.wait(shots + `.length === 1 && document.querySelectorAll(".chip").length === 2`)

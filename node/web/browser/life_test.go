@@ -5,8 +5,6 @@ package browser_test
 import (
 	"strings"
 	"testing"
-
-	"rushlight/node/api"
 )
 
 // friends are two people who are contacts, each with their page open.
@@ -41,11 +39,7 @@ func TestDaemonRestartsUnderThePage(t *testing.T) {
 	b.says("written while nobody listens")
 
 	a.fill("#composer", "half a thou")
-	until(t, "the daemon has the draft", func() bool {
-		var d api.Draft
-		ann.call("draft", map[string]string{"who": "Bob"}, &d)
-		return d.Text == "half a thou"
-	})
+	ann.drafted("Bob", "half a thou")
 	a.reload()
 	a.wait(`document.querySelector(".shell")`)
 	a.chat("Bob")

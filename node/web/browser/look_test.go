@@ -101,9 +101,7 @@ func TestEveryView(t *testing.T) {
 // looks checks a view in all modes.
 func (p *page) looks(view string) {
 	p.t.Helper()
-	if !get[bool](p, `"axe" in window`) {
-		p.do(axeSource(p.t))
-	}
+	axe := axeOf(p)
 	for _, m := range modes {
 		p.appear(m.language, m.features)
 		for _, v := range get[[]string](p, axe) {

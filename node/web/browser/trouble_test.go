@@ -5,8 +5,6 @@ package browser_test
 import (
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"rushlight/node/api"
@@ -95,10 +93,7 @@ func TestFailedMessage(t *testing.T) {
 	a.wait(message("let me in") + `.querySelector(".state.queued")`)
 	ann.call("send", map[string]any{"recipient": "Bob", "message": "passed on", "forwarded": true}, nil)
 	a.wait(message("passed on") + `.querySelector(".forwarded")`)
-	path := filepath.Join(t.TempDir(), "ticket.txt")
-	if err := os.WriteFile(path, []byte("row 7, seat 4"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := file(t, "ticket.txt", "row 7, seat 4")
 	a.pick(path)
 	a.inTray(1)
 	a.fill("#composer", "and **this**")

@@ -85,11 +85,7 @@ func TestWriting(t *testing.T) {
 	a.menuOf("ask @Ann x")
 	a.press("Reply")
 	a.fill("#composer", "half a thou")
-	until(t, "the daemon has the draft", func() bool {
-		var d api.Draft
-		ann.call("draft", map[string]string{"who": "Bob"}, &d)
-		return d.Text == "half a thou"
-	})
+	ann.drafted("Bob", "half a thou")
 	ann.stop()
 	a.says("Rushlight isn’t running")
 	ann.start()

@@ -30,6 +30,7 @@ export function MessageList({ with: who }: { with: string }) {
   const [flash, setFlash] = useState("")
   const [away, setAway] = useState(false)
   const begun = useRef(false)
+  const [told, setTold] = useState(false) // what comes from now on is new, and said
 
   const open = conversation.id.value === who
   const messages = open ? conversation.messages.value : []
@@ -71,6 +72,8 @@ export function MessageList({ with: who }: { with: string }) {
   const item = (key: string) => list.current?.querySelector<HTMLElement>(`:scope > [data-key="${key}"]`)
 
   useLayoutEffect(settle)
+  const loaded = open && !conversation.loading.value
+  useEffect(() => { if (loaded) setTold(true) }, [loaded])
   useEffect(() => {
     let width = scroller.current!.clientWidth
     const o = new ResizeObserver(() => {
@@ -153,11 +156,10 @@ export function MessageList({ with: who }: { with: string }) {
 
   const visible = entries.slice(part.from, part.to)
   const stop = visible.some((e) => e.key === active) ? active : visible.at(-1)?.key
-  const live = begun.current && !away
   return (
     <div class="log-frame">
       <div
-        class="log" ref={scroller} role="log" aria-live={live ? "polite" : "off"} aria-relevant="additions"
+        class="log" ref={scroller} role="log" aria-live={told && !away ? "polite" : "off"} aria-relevant="additions"
         aria-label={t("thread.messages")} aria-busy={conversation.loading.value} onScroll={scrolled}
         tabIndex={entries.length === 0 ? 0 : undefined}
       >
