@@ -3,10 +3,14 @@ package door
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/coder/websocket"
 
 	"rushlight/node/api"
 )
@@ -174,6 +178,47 @@ func TestLimits(t *testing.T) {
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("a large header: %d", res.StatusCode)
+	}
+}
+
+// TestSocketLimit: a message that is too large ends a WebSocket, before and after
+// its token has come.
+func TestSocketLimit(t *testing.T) {
+	p := open(t)
+	large := `"` + strings.Repeat("x", maxBody) + `"`
+	for _, token := range []string{"", p.token()} {
+		s := p.dial()
+		if token != "" {
+			s.login(token)
+			s.write(whoami)
+			s.read() // what is small enough is answered
+		}
+		_ = s.ws.Write(t.Context(), websocket.MessageText, []byte(large)) // it may end while it is written
+		if got := s.ended(); got != websocket.StatusMessageTooBig && got != -1 {
+			t.Errorf("closed with %v", got)
+		}
+	}
+}
+
+// TestSlowHeader: who doesn't get through with what it asks for is not waited
+// for.
+func TestSlowHeader(t *testing.T) {
+	p := open(t)
+	var d net.Dialer
+	c, err := d.DialContext(t.Context(), "tcp", p.host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(12 * headerTime)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: ")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.Copy(io.Discard, c)
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+		t.Error("the connection stays open")
 	}
 }
 

@@ -235,7 +235,7 @@ func TestPictureEnds(t *testing.T) {
 	path, _ := photo(t, "a.jpg", 300, 200, 3)
 	var sent struct{ ID string }
 	bob.call("send", map[string]any{"recipient": "Ann", "attachments": []string{path}, "message": "soon gone"}, &sent)
-	a.wait(shots + `.length === 1 && document.querySelector(".shot img")?.naturalWidth === 300`)
+	a.wait(shots + `.length === 1 && document.querySelector(".shot:enabled img")?.naturalWidth === 300`)
 	a.do(`document.querySelector(".shot").click()`)
 	a.wait(`document.querySelector("dialog.viewer .stage img")?.naturalWidth === 300`)
 	src := a.text(`document.querySelector("dialog.viewer .stage img").src`)

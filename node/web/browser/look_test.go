@@ -118,6 +118,8 @@ func (p *page) appear(language string, features []*emulation.MediaFeature) {
 	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
 	p.do(`localStorage.setItem("language", ` + quote(language) + `) ?? dispatchEvent(new StorageEvent("storage", { key: "language", newValue: ` + quote(language) + ` }))`)
 	p.wait(`document.documentElement.lang === ` + quote(language))
+	// What moves begins with the next picture.
+	get[bool](p, `new Promise((yes) => { setTimeout(() => yes(true), 1000); requestAnimationFrame(() => requestAnimationFrame(() => yes(true))) })`)
 	p.wait(`document.getAnimations().every((x) => x.playState !== "running")`)
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -93,27 +94,36 @@ func openPage(t testing.TB, d *daemon) *page {
 // open goes to an address; the daemon may refuse it.
 func (p *page) open(url string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	err := chromedp.Do(ctx, chromedp.Navigate(url))
-	if err != nil && !strings.Contains(err.Error(), "net::ERR_") {
-		p.t.Fatal(err)
+	p.do("window.left = true")
+	// Another part of the same document, and what isn't there, loads nothing.
+	if r := call(p, cdppage.Navigate, cdppage.NavigateParams{URL: url}); r.ErrorText == "" && r.LoaderID != "" {
+		p.arrives()
 	}
 }
 
 // reload loads the page anew.
 func (p *page) reload() {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	if err := chromedp.Do(ctx, chromedp.Reload()); err != nil {
-		p.t.Fatal(err)
-	}
+	p.do("window.left = true")
+	call(p, cdppage.Reload, cdppage.ReloadParams{})
+	p.arrives()
+}
+
+// arrives waits until another document has loaded. It looks, and doesn't listen:
+// on a busy machine, what the browser tells can be missed.
+func (p *page) arrives() {
+	p.t.Helper()
+	until(p.t, "the page is loaded", func() bool {
+		there, err := within[bool](p, patience/12, `!window.left && document.readyState === "complete"`)
+		return err == nil && there // the old document may end while it is asked
+	})
 }
 
 // value runs an expression in the page; a promise is waited for.
-func value[T any](p *page, js string) (T, error) {
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+func value[T any](p *page, js string) (T, error) { return within[T](p, patience, js) }
+
+func within[T any](p *page, limit time.Duration, js string) (T, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, limit)
 	defer cancel()
 	return chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
 }

@@ -62,7 +62,7 @@ func TestPolicy(t *testing.T) {
 	for _, f := range forbidden {
 		act(bare, f.act)
 	}
-	bare.do("new Promise((yes) => setTimeout(yes, 1000))")
+	get[bool](bare, "new Promise((yes) => setTimeout(() => yes(true), 1000))")
 	if s := bare.text("refused.join()"); s != "" {
 		t.Errorf("the control: the unprotected page refuses %s", s)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	cdppage "github.com/chromedp/cdproto/page"
+
 	"rushlight/node/api"
 )
 
@@ -101,4 +103,24 @@ func TestInvitePicture(t *testing.T) {
 	}
 	a.calm()
 	b.calm()
+}
+
+// How the connection is stands on the page in plain words.
+func TestConnectionInWords(t *testing.T) {
+	t.Parallel()
+	d := confirmed(t, "Ann")
+	for words, status := range map[string]string{
+		"2 relays, 14 peers, reachable from outside": `{ reachability: "public", peers: 14, relays: [{ state: "ok" }, { state: "slow" }, { state: "away" }] }`,
+		"1 relay, 1 peer, reachable through a relay": `{ reachability: "relayed", peers: 1, relays: [{ state: "ok" }] }`,
+		"0 peers, not reachable from outside":        `{ reachability: "private", peers: 0, relays: [] }`,
+		"0 peers, finding out how to be reached":     `{ reachability: "unknown", peers: 0, relays: [] }`,
+	} {
+		p := newTab(t)
+		call(p, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
+			Source: `((was) => { JSON.parse = (s) => { const v = was(s); if (v?.result && "reachability" in v.result) Object.assign(v.result, ` + status + `); return v } })(JSON.parse)`,
+		})
+		p.open(d.newLink())
+		p.wait(`document.querySelector(".connection [role=status]")?.textContent === ` + quote(words))
+		p.calm()
+	}
 }
