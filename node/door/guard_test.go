@@ -1,11 +1,11 @@
 package door
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -241,28 +241,29 @@ func TestConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	answered := make(chan error, 1)
-	go func() {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/", http.NoBody)
-		if err == nil {
-			var res *http.Response
-			if res, err = http.DefaultClient.Do(r); err == nil {
-				err = res.Body.Close()
-			}
+	more, err := d.DialContext(t.Context(), "tcp", p.host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer more.Close()
+	answer := make([]byte, 1)
+	await := func(d time.Duration) error {
+		if err := more.SetReadDeadline(time.Now().Add(d)); err != nil {
+			t.Fatal(err)
 		}
-		answered <- err
-	}()
-	select {
-	case err := <-answered:
+		_, err := more.Read(answer)
+		return err
+	}
+	if _, err := more.Write([]byte("GET / HTTP/1.1\r\nHost: " + p.host + "\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := await(time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatal("one connection more was answered:", err)
-	default:
 	}
 	for _, c := range conns {
 		c.Close()
 	}
-	if err := <-answered; err != nil {
+	if err := await(time.Minute); err != nil {
 		t.Error(err)
 	}
 }
