@@ -278,3 +278,15 @@ func TestNamespaces(t *testing.T) {
 		t.Error("it knows somebody already")
 	}
 }
+
+// Nobody is called whom the person did not name: there is no list of first
+// nodes, neither ours nor anybody's.
+func TestNobodyToBeginWith(t *testing.T) {
+	if n := len(dht.GetDefaultBootstrapPeerAddrInfos()); n > 0 {
+		t.Errorf("%d nodes of another network are known", n)
+	}
+	table := tableOn(t, onLoopback(t), TableConfig{})
+	if err := table.Join(t.Context(), nil, nil); !errors.Is(err, ErrNobody) || table.Known() != 0 {
+		t.Errorf("%v, %d nodes are known", err, table.Known())
+	}
+}
