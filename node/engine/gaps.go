@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"rushlight/protocol/envelope"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
@@ -17,6 +19,7 @@ const (
 	gapAfter    = 30 * time.Second // that it is asked for what is missing
 	gapAgain    = 15 * time.Minute // then twice as long each time
 	gapLongest  = 24 * time.Hour
+	askedInVain = 3 // questions, after which what both have is compared
 	answerEvery = 5 * time.Minute
 	answerBytes = 128 << 10 // of one answer
 )
@@ -25,15 +28,17 @@ const (
 type gaps struct {
 	open     map[identity.AccountID]*gap
 	answered map[identity.AccountID]time.Time
+	frames   map[identity.AccountID]*rate.Limiter // of comparisons
 }
 
 type gap struct {
 	next  time.Time // when it is asked
 	asked int
+	whole int // how often everything is still to be compared, though nothing waits
 }
 
 func (g *gaps) init() {
-	g.open, g.answered = map[identity.AccountID]*gap{}, map[identity.AccountID]time.Time{}
+	g.open, g.answered, g.frames = map[identity.AccountID]*gap{}, map[identity.AccountID]time.Time{}, map[identity.AccountID]*rate.Limiter{}
 }
 
 // found notes that something is missing in a conversation.
@@ -77,13 +82,18 @@ func (t *txn) askGap(a identity.AccountID) error {
 		return err
 	}
 	c := t.contact(a)
-	if conv.Waiting == 0 || c == nil || c.State != record.ContactApproved {
+	g := t.e.gaps.open[a]
+	if g == nil || conv.Waiting == 0 && g.whole == 0 || c == nil || c.State != record.ContactApproved {
 		delete(t.e.gaps.open, a)
 		return nil
 	}
 	s, err := t.current(a)
 	if err != nil || s == nil {
 		return err
+	}
+	if g.whole > 0 || g.asked >= askedInVain {
+		g.whole -= min(g.whole, 1)
+		return t.askWhole(a, s.Device)
 	}
 	log, _ := conv.history.Log(s.Device)
 	return t.tell(a, &message.Held{Conversation: t.e.direct(a), Author: s.Device, Set: log.Held})

@@ -220,6 +220,8 @@ func (t *txn) take(s *session, packet []byte) error {
 		return t.takeLow(s, p)
 	case *message.Held:
 		return t.takeHeld(s, p)
+	case *message.Compare:
+		return t.takeCompare(s, p)
 	}
 	// Receipts and whatever a newer version sends say nothing that
 	// this version acts on; they are acknowledged so that they don't come again.

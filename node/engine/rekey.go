@@ -278,6 +278,7 @@ func (t *txn) compare(a identity.AccountID, d identity.DeviceID, theirs map[[16]
 		if err := t.disown(a, older); err != nil {
 			return err
 		}
+		t.e.gaps.wholly(a, t.now)
 	}
 	best, err := t.current(a)
 	if err != nil {

@@ -25,7 +25,8 @@ const (
 	KindFileAsk  Kind = 11
 	KindFilePart Kind = 12
 
-	KindHeld Kind = 13
+	KindHeld    Kind = 13
+	KindCompare Kind = 14
 )
 
 // Limits of packets (spec §9.6).
@@ -43,7 +44,7 @@ const (
 // Packet is the body of an envelope: one logged message or something that
 // devices tell each other beside the log. It is one of [*Message], [*Profile],
 // [*Receipt], [*Bundles], [*Erased], [*Notice], [*Relays], [*Acks], [*Low],
-// [*FileAsk], [*FilePart], [*Held] and [*Unknown].
+// [*FileAsk], [*FilePart], [*Held], [*Compare] and [*Unknown].
 type Packet interface{ kind() Kind }
 
 func (*Message) kind() Kind { return KindMessage }
@@ -101,8 +102,10 @@ func MarshalPacket(p Packet) ([]byte, error) {
 		err = p.append(w)
 	case *Held:
 		p.append(w)
+	case *Compare:
+		err = p.append(w)
 	case *Unknown:
-		if p.Kind <= KindBundles || p.Kind >= KindErased && p.Kind <= KindHeld {
+		if p.Kind <= KindBundles || p.Kind >= KindErased && p.Kind <= KindCompare {
 			err = fmt.Errorf("%w: known kind of packet", wire.ErrMalformed)
 		}
 		w.Raw(p.Bytes)
@@ -148,6 +151,8 @@ func ParsePacket(b []byte) (p Packet, err error) {
 		p, err = parseFilePart(content)
 	case KindHeld:
 		p, err = parseHeld(content)
+	case KindCompare:
+		p, err = parseCompare(content)
 	default:
 		p = &Unknown{Kind: k, Bytes: content}
 	}

@@ -42,6 +42,7 @@ func packets() []message.Packet {
 		&message.FilePart{Message: message.ID{1}, Nth: 2, Part: message.Part{Piece: 3, Offset: message.PartSize}, Bytes: []byte("sealed")},
 		&message.Held{Conversation: message.ConversationID{1}, Author: [16]byte{2}, Set: setOf(message.Range{1, 9}, message.Range{12, 13})},
 		&message.Held{Conversation: message.ConversationID{1}},
+		&message.Compare{Conversation: message.ConversationID{1}, Author: [16]byte{2}, From: 1, Nonce: [16]byte{3}, Frame: []byte{1, 2}},
 	}
 }
 

@@ -125,6 +125,12 @@ func NumberKey(n Namer, conv message.ConversationID, dev identity.DeviceID, seq 
 	return key(FamilyNumber, pc[:], pd[:], u64(seq))
 }
 
+// NumberPrefix is the prefix of the numbers of one device in a conversation.
+func NumberPrefix(n Namer, conv message.ConversationID, dev identity.DeviceID) storage.Key {
+	pc, pd := n.Pseudonym("conversation", conv[:]), n.Pseudonym("device", dev[:])
+	return key(FamilyNumber, pc[:], pd[:])
+}
+
 // Marshal encodes x.
 func (x *Number) Marshal() []byte {
 	return wire.NewWriter(make([]byte, 0, 49)).U8(1).Raw(x.ID[:]).Raw(x.Prev[:]).Out()

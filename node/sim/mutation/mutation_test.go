@@ -19,7 +19,7 @@ type mutation struct {
 	root      bool   // it mounts a filesystem
 }
 
-const shelf, envelope = "storage/shelf", "protocol/envelope"
+const shelf, envelope, reconcile = "storage/shelf", "protocol/envelope", "protocol/reconcile"
 
 var mutations = []mutation{
 	{
@@ -57,6 +57,11 @@ var mutations = []mutation{
 		good: "m := suite.MAC(mk[:], labelTag, relay[:])", bad: "m := suite.MAC(mk[:], labelTag)",
 		pkg: envelope, test: "TestCopiesShareNothing",
 	},
+	{
+		name: "fingerprints that aren't keyed", file: "protocol/suite/idsum.go",
+		good: "h.block.Encrypt(out[:], id[:])", bad: "copy(out[:], id[:])",
+		pkg: reconcile, test: "TestCraftedIDs", says: "a difference is not found",
+	},
 }
 
 // TestMutations wants the suite to fail with each mistake, and to pass without.
@@ -69,7 +74,7 @@ func TestMutations(t *testing.T) {
 		t.Fatal(err)
 	}
 	sound := map[string]string{} // tests of packages as they are
-	for _, pkg := range []string{shelf, envelope} {
+	for _, pkg := range []string{shelf, envelope, reconcile} {
 		sound[pkg] = build(t, top, pkg)
 	}
 	for _, m := range mutations {
