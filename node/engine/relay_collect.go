@@ -79,18 +79,7 @@ func (e *Engine) Collect(ctx context.Context, relay [32]byte, envs [][]byte, age
 		}}
 	}
 	look := &step{cost: 4096, run: func(t *txn) error { return t.lookAhead(relay, tags) }}
-	if err := e.doAll(ctx, append([]*step{look}, steps...)); err != nil {
-		for i := range out {
-			out[i] = Result{Err: err}
-		}
-		return out
-	}
-	for i, s := range steps {
-		if s.err != nil {
-			out[i] = Result{Err: s.err}
-		}
-	}
-	return out
+	return e.takeAll(ctx, []*step{look}, steps, out)
 }
 
 // Owes lists the contacts who wait for acknowledgements.
