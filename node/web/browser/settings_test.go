@@ -56,9 +56,26 @@ func TestSettings(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 
+	// Another language is spoken at once, also by what is open, and a question.
+	title := func(is string) {
+		t.Helper()
+		p.wait(`document.querySelector("#dialog-title").textContent === ` + quote(is))
+	}
+	title("Settings")
+	p.choose("#language", "ar")
+	title("الإعدادات")
+	p.choose("#language", "en")
+	title("Settings")
+	p.press("Lock now")
+	title("Lock")
+	p.appear("ar", modes[0].features)
+	p.wait(`document.documentElement.dir === "rtl" && !/[a-z]/i.test(document.querySelector("dialog").textContent)`)
+	p.appear("en", modes[0].features)
+	p.press("Cancel")
+	p.wait(`!document.querySelector("dialog")`)
+
 	// The page says that somebody is there, and a profile that nobody uses locks
 	// itself.
-	p.press("Close")
 	p.listen()
 	if get[bool](p, tells("active")) {
 		t.Error("somebody is there, who isn't")

@@ -27,9 +27,9 @@ export function chatMenu(c: Chat, at: Element): void {
   const name = plain(c.name)
   const items: Item[] = [
     { label: t("person.title"), icon: "person", do: () => show(name, <Person id={c.id} />) },
-    { label: t("verify.title"), icon: "shield", do: () => show(t("verify.title"), <Verify id={c.id} />) },
-    { label: t("timers.title"), icon: "timer", do: () => show(t("timers.title"), <TimerForm id={c.id} />) },
-    { label: t("rename.title"), icon: "edit", do: () => show(t("rename.title"), <Rename id={c.id} />) },
+    { label: t("verify.title"), icon: "shield", do: () => show(() => t("verify.title"), <Verify id={c.id} />) },
+    { label: t("timers.title"), icon: "timer", do: () => show(() => t("timers.title"), <TimerForm id={c.id} />) },
+    { label: t("rename.title"), icon: "edit", do: () => show(() => t("rename.title"), <Rename id={c.id} />) },
     { label: t(c.pinned ? "chats.unpin" : "chats.pin"), icon: "pin", do: () => set(c, { pinned: !c.pinned }) },
     { label: t(c.muted ? "chats.unmute" : "chats.mute"), icon: c.muted ? "bell" : "mute", do: () => set(c, { mute: c.muted ? "off" : "365d" }) },
     { label: t(c.archived ? "chats.unarchive" : "chats.archive"), icon: "archive", do: () => set(c, { archived: !c.archived }) },
@@ -37,13 +37,13 @@ export function chatMenu(c: Chat, at: Element): void {
   if (k?.state === "blocked") items.push({ label: t("block.undo"), icon: "block", do: () => contactDo("unblock", c.id) })
   else items.push({
     label: t("block.title"), icon: "block", bad: true,
-    do: () => show(t("block.title"), <Ask text={t("block.text", { name })} yes={t("block.yes")} bad act={() => contactDo("block", c.id)} />),
+    do: () => show(() => t("block.title"), () => <Ask text={t("block.text", { name })} yes={t("block.yes")} bad act={() => contactDo("block", c.id)} />),
   })
   items.push({
     label: t("remove.title"), icon: "trash", bad: true,
-    do: () => show(t("remove.title"), <Ask text={t("remove.text", { name })} yes={t("remove.yes")} bad act={() => {
+    do: () => show(() => t("remove.title"), () => <Ask text={t("remove.text", { name })} yes={t("remove.yes")} bad act={() => {
       contactDo("remove", c.id).then((ok) => { if (ok && current.value === c.id) current.value = "" })
     }} />),
   })
-  menu(t("chats.menu", { name }), at, <Menu items={items} />)
+  menu(() => t("chats.menu", { name }), at, <Menu items={items} />)
 }

@@ -175,11 +175,11 @@ export function Composer({ with: who }: { with: string }) {
       <Suggestions of={suggest} />
       {recordingFor(who) ? <Recorder post={say} /> : <div class="write">
         <AttachButton who={who} disabled={!!editing.value} />
-        <button type="button" class="icon" aria-label={t("emoji.title")} title={t("emoji.title")} aria-haspopup="dialog" onClick={(e) => menu(t("emoji.title"), e.currentTarget, <EmojiGrid chosen={insert} />)}><Icon name="smile" /></button>
+        <button type="button" class="icon" aria-label={t("emoji.title")} title={t("emoji.title")} aria-haspopup="dialog" onClick={(e) => menu(() => t("emoji.title"), e.currentTarget, <EmojiGrid chosen={insert} />)}><Icon name="smile" /></button>
         <button
           type="button" class={words ? "icon on" : "icon"} aria-haspopup="dialog" aria-label={words ? t("timers.message.is", { time: words }) : t("timers.message")}
           title={words ? t("timers.message.is", { time: words }) : t("timers.message")}
-          onClick={() => show(t("timers.message"), <MessageTimer now={effective} chosen={(x) => { setTimer(x); focus() }} />)}
+          onClick={() => show(() => t("timers.message"), <MessageTimer now={effective} chosen={(x) => { setTimer(x); focus() }} />)}
         ><Icon name="timer" />{timer && <span class="dot" />}</button>
         <textarea
           id="composer" ref={area} rows={1} dir="auto" value={text} aria-label={t("composer.label", { name: plain(shown(who)) })}

@@ -6,19 +6,23 @@ import { useEffect, useRef } from "preact/hooks"
 import { Icon } from "./icons"
 import { t } from "./lang"
 
-interface Open { n: number; title: string; content: ComponentChildren; kind: string; at?: DOMRect; back: Element | null }
+/** What is made anew when the language changes while it is shown. */
+type Words = string | (() => string)
+type Content = ComponentChildren | (() => ComponentChildren)
+
+interface Open { n: number; title: Words; content: Content; kind: string; at?: DOMRect; back: Element | null }
 
 const open = signal<Open | null>(null)
 let n = 0
 
 /** show opens a dialog in place of the one that is open, if any. */
-export function show(title: string, content: ComponentChildren, kind = ""): void {
+export function show(title: Words, content: Content, kind = ""): void {
   const back = open.value?.back ?? document.activeElement
   open.value = { n: ++n, title, content, kind, back }
 }
 
 /** menu opens a small dialog at an element. */
-export function menu(title: string, at: Element, content: ComponentChildren): void {
+export function menu(title: Words, at: Element, content: Content): void {
   open.value = { n: ++n, title, content, kind: "menu", at: at.getBoundingClientRect(), back: open.value?.back ?? document.activeElement }
 }
 
@@ -56,10 +60,10 @@ function Dialog({ of }: { of: Open }) {
     >
       <div class="frame">
         <header class={of.kind === "menu" ? "unseen" : ""}>
-          <h2 id="dialog-title">{of.title}</h2>
+          <h2 id="dialog-title">{typeof of.title === "function" ? of.title() : of.title}</h2>
           {of.kind !== "menu" && <button type="button" class="icon" aria-label={t("close")} onClick={close}><Icon name="close" /></button>}
         </header>
-        <div class="content">{of.content}</div>
+        <div class="content">{typeof of.content === "function" ? of.content() : of.content}</div>
       </div>
     </dialog>
   )

@@ -80,7 +80,7 @@ function Chip({ of: m, nth, file: f, tab }: Props) {
 /** stop takes a message back whose files are on their way: there is no other way
  * to keep the rest of them from those who have the message. */
 function stop(m: Message): void {
-  show(t("files.stop.title"), <Ask text={t("files.stop.text")} yes={t("files.stop.yes")} bad act={() => tried(() => call("unsend", { id: m.id }))} />)
+  show(() => t("files.stop.title"), () => <Ask text={t("files.stop.text")} yes={t("files.stop.yes")} bad act={() => tried(() => call("unsend", { id: m.id }))} />)
 }
 
 /** Way is how far a file has come, and what to do about it. */

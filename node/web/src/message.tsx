@@ -197,7 +197,7 @@ function Sending({ of: p, tab }: { of: Pending; tab: number }) {
 const react = (m: Message, emoji: string) => tried(() => call("react", { id: m.id, emoji }))
 
 function reactMenu(m: Message, from: Element): void {
-  menu(t("react.title"), from, <EmojiGrid first={often.value} chosen={(e) => react(m, e)} />)
+  menu(() => t("react.title"), from, <EmojiGrid first={often.value} chosen={(e) => react(m, e)} />)
 }
 
 /** actions are the keys on a message itself; it tells whether it knew one. */
@@ -223,12 +223,12 @@ function open(m: Message, from: Element): void {
       { label: t("react.title"), icon: "smile", do: () => reactMenu(m, from) },
     )
     if (m.text) items.push({ label: t("copy"), icon: "copy", do: () => tried(async () => { await navigator.clipboard.writeText(m.text); tell(t("copied")) }) })
-    if (!m.burn) items.push({ label: t("forward.title"), icon: "forward", do: () => show(t("forward.title"), <Forward of={m} />) })
+    if (!m.burn) items.push({ label: t("forward.title"), icon: "forward", do: () => show(() => t("forward.title"), <Forward of={m} />) })
     if (editable(m)) items.push({ label: t("edit.title"), icon: "edit", do: () => edit(m) })
-    items.push({ label: t("details.title"), icon: "eye", do: () => show(t("details.title"), <Details of={m} />) })
+    items.push({ label: t("details.title"), icon: "eye", do: () => show(() => t("details.title"), <Details of={m} />) })
   }
   items.push({ label: t("delete.title"), icon: "trash", bad: true, do: () => remove(m) })
-  menu(t("message.menu"), from, <Menu items={items} />)
+  menu(() => t("message.menu"), from, <Menu items={items} />)
 }
 
 function remove(m: Message): void {
@@ -237,10 +237,10 @@ function remove(m: Message): void {
     conversation.drop(m.id)
   })
   if (!m.mine || m.deleted) {
-    show(t("delete.title"), <Ask text={t("delete.text.here")} yes={t("delete.here")} bad act={here} />)
+    show(() => t("delete.title"), () => <Ask text={t("delete.text.here")} yes={t("delete.here")} bad act={here} />)
     return
   }
-  show(t("delete.title"), <DeleteMine of={m} here={here} />)
+  show(() => t("delete.title"), <DeleteMine of={m} here={here} />)
 }
 
 function DeleteMine({ of: m, here }: { of: Message; here: () => void }) {

@@ -25,7 +25,7 @@ export function Connection() {
   const down = link.value !== "up"
   const waiting = pending.value.length
   return (
-    <button type="button" class={down ? "row connection down" : "row connection"} onClick={() => show(t("settings.title"), <Settings at="network" />)}>
+    <button type="button" class={down ? "row connection down" : "row connection"} onClick={() => show(() => t("settings.title"), <Settings at="network" />)}>
       <Icon name={down ? "warning" : "wifi"} />
       <span role="status">{words()}{waiting > 0 && down ? ` · ${t("outbox.waiting", { n: waiting })}` : ""}</span>
     </button>

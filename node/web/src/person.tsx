@@ -25,7 +25,7 @@ export function Person({ id }: { id: string }) {
         {chat && <div><dt>{t("timers.title")}</dt><dd>{timerWords(chat.timer) || t("timers.off")}</dd></div>}
         <div><dt>{t("verify.title")}</dt><dd>{t(k.verified ? "verify.done" : "verify.not")}</dd></div>
       </dl>
-      {k.state === "approved" && <div class="buttons start"><button type="button" onClick={() => show(t("verify.title"), <Verify id={id} />)}><Icon name="shield" />{t("verify.title")}</button></div>}
+      {k.state === "approved" && <div class="buttons start"><button type="button" onClick={() => show(() => t("verify.title"), <Verify id={id} />)}><Icon name="shield" />{t("verify.title")}</button></div>}
       {chat && (
         <fieldset>
           <legend>{t("person.tells")}</legend>

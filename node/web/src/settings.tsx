@@ -136,7 +136,7 @@ function Locking() {
       {now && now.fixed.length > 0 && <p id="fixed" class="quiet">{t("settings.fixed")}</p>}
       <p>{t("lock.text")}</p>
       <div class="buttons start">
-        <button type="button" onClick={() => show(t("lock.title"), <Ask text={t("lock.ask")} yes={t("lock.yes")} act={lock} />)}><Icon name="lock" />{t("lock.yes")}</button>
+        <button type="button" onClick={() => show(() => t("lock.title"), () => <Ask text={t("lock.ask")} yes={t("lock.yes")} act={lock} />)}><Icon name="lock" />{t("lock.yes")}</button>
       </div>
     </section>
   )

@@ -34,8 +34,8 @@ function Nobody() {
       {empty && <p>{t("nobody.text")}</p>}
       {empty && (
         <div class="buttons">
-          <button type="button" class="primary" onClick={() => show(t("invite.title"), <InviteForm />)}>{t("invite.title")}</button>
-          <button type="button" onClick={() => show(t("add.title"), <AddForm />)}>{t("add.title")}</button>
+          <button type="button" class="primary" onClick={() => show(() => t("invite.title"), <InviteForm />)}>{t("invite.title")}</button>
+          <button type="button" onClick={() => show(() => t("add.title"), <AddForm />)}>{t("add.title")}</button>
         </div>
       )}
     </div>

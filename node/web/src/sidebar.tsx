@@ -25,9 +25,9 @@ export function Sidebar() {
     <nav class="sidebar" aria-label={t("chats.title")}>
       <header>
         <p class="brand"><Flame />Rushlight</p>
-        <button type="button" class="icon" aria-label={t("add.title")} title={t("add.title")} onClick={() => show(t("add.title"), <AddForm />)}><Icon name="plus" /></button>
-        <button type="button" class="icon" aria-label={t("invite.title")} title={t("invite.title")} onClick={() => show(t("invite.title"), <InviteForm />)}><Icon name="invite" /></button>
-        <button type="button" class="icon" aria-label={t("settings.title")} title={t("settings.title")} onClick={() => show(t("settings.title"), <Settings />)}><Icon name="settings" /></button>
+        <button type="button" class="icon" aria-label={t("add.title")} title={t("add.title")} onClick={() => show(() => t("add.title"), <AddForm />)}><Icon name="plus" /></button>
+        <button type="button" class="icon" aria-label={t("invite.title")} title={t("invite.title")} onClick={() => show(() => t("invite.title"), <InviteForm />)}><Icon name="invite" /></button>
+        <button type="button" class="icon" aria-label={t("settings.title")} title={t("settings.title")} onClick={() => show(() => t("settings.title"), <Settings />)}><Icon name="settings" /></button>
       </header>
       <Search />
       {requests.value.length > 0 && (

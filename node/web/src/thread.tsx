@@ -65,7 +65,7 @@ function Notices({ id }: { id: string }) {
     return <div class="notice" role="status"><Icon name="clock" /><p>{t("notice.pending", { name })}</p></div>
   }
   if (k.keyChanged) {
-    return <div class="notice bad" role="alert"><Icon name="warning" /><p>{t("notice.key", { name })}</p><button type="button" onClick={() => show(t("verify.title"), <Verify id={id} />)}>{t("verify.title")}</button></div>
+    return <div class="notice bad" role="alert"><Icon name="warning" /><p>{t("notice.key", { name })}</p><button type="button" onClick={() => show(() => t("verify.title"), <Verify id={id} />)}>{t("verify.title")}</button></div>
   }
   return null
 }

@@ -18,7 +18,7 @@ const at = signal("")
 /** view shows a picture of the conversation that is open. */
 export function view(file: string): void {
   at.value = file
-  show(t("viewer.title"), <Viewer />, "viewer")
+  show(() => t("viewer.title"), <Viewer />, "viewer")
 }
 
 interface One { m: Message; f: Attachment }
