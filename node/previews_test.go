@@ -57,7 +57,7 @@ func pageServer(t *testing.T) (link string, o preview.Options, asked *atomic.Int
 	if err != nil {
 		t.Fatal(err)
 	}
-	o = preview.Options{UnsafeAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, UnsafePorts: []uint16{uint16(port)}, Roots: x509.NewCertPool()}
+	o = preview.Options{UnsafeAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, UnsafePorts: []uint16{uint16(port)}, Roots: x509.NewCertPool(), Limit: time.Minute}
 	o.Roots.AddCert(s.Certificate())
 	return s.URL + "/at?a=1", o, asked
 }

@@ -64,13 +64,22 @@ type Options struct {
 	Roots *x509.CertPool
 	// Resolver answers for names; nil means the system.
 	Resolver *net.Resolver
+	// Limit stands in for [Timeout] unless it is zero.
+	Limit time.Duration
 }
 
 // A Fetcher makes previews. It keeps nothing between them.
-type Fetcher struct{ client *http.Client }
+type Fetcher struct {
+	client *http.Client
+	limit  time.Duration
+}
 
 // New returns a fetcher.
 func New(o Options) *Fetcher {
+	limit := Timeout
+	if o.Limit > 0 {
+		limit = o.Limit
+	}
 	var v4, v6 []netip.Prefix
 	for _, p := range o.UnsafeAllow {
 		if p.Addr().Is4() {
@@ -85,19 +94,19 @@ func New(o Options) *Fetcher {
 	)
 	// Control sees the address that is about to be called, after every
 	// redirect and however often a name is resolved.
-	dialer := &net.Dialer{Timeout: Timeout, Control: guard.Safe, Resolver: o.Resolver}
+	dialer := &net.Dialer{Timeout: limit, Control: guard.Safe, Resolver: o.Resolver}
 	transport := &http.Transport{
 		Proxy:                  nil, // never from the environment
 		DialContext:            dialer.DialContext,
 		DisableKeepAlives:      true,
 		MaxResponseHeaderBytes: 64 << 10,
-		TLSHandshakeTimeout:    Timeout,
+		TLSHandshakeTimeout:    limit,
 		ForceAttemptHTTP2:      true,
 	}
 	if o.Roots != nil {
 		transport.TLSClientConfig = &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12}
 	}
-	return &Fetcher{&http.Client{Transport: transport, CheckRedirect: redirect}}
+	return &Fetcher{&http.Client{Transport: transport, CheckRedirect: redirect}, limit}
 }
 
 func redirect(r *http.Request, via []*http.Request) error {
@@ -124,7 +133,7 @@ func link(s string) (*url.URL, error) {
 // Fetch makes a preview. Errors are [ErrLink], [ErrNothing] and those of the
 // network.
 func (f *Fetcher) Fetch(ctx context.Context, address string) (*Preview, error) {
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	ctx, cancel := context.WithTimeout(ctx, f.limit)
 	defer cancel()
 	u, err := link(address)
 	if err != nil {
