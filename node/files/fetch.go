@@ -66,14 +66,25 @@ type piece struct {
 	mixed bool // parts of it were there already
 }
 
-// buffers is how many pieces of one file are in memory at once.
-const buffers = 8
+// Pieces of one file that are in memory at once: so many that those who read,
+// check and hash seldom wait for each other, less when several files come.
+const (
+	mostBuffers  = 24
+	leastBuffers = 6
+)
+
+// buffers is how many a fetch that begins now has.
+func (m *Manager) buffers() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return max(leastBuffers, mostBuffers/max(1, len(m.in)))
+}
 
 func newFetch(ctx context.Context, m *Manager, r ref, a *engine.Attached) *fetch {
 	f := &fetch{
 		m: m, ref: r, of: a.Files[r.nth], from: a, ended: make(chan struct{}), wake: make(chan struct{}, 1),
 		claimed: map[uint32]bool{}, holders: map[peer.ID]*holder{},
-		mail: make(chan *message.FilePart, mailWindow), full: make(chan piece, buffers), bufs: make(chan []byte, buffers), news: make(chan struct{}),
+		mail: make(chan *message.FilePart, mailWindow), full: make(chan piece, mostBuffers), bufs: make(chan []byte, mostBuffers), news: make(chan struct{}),
 	}
 	f.place = f.of.Key.Place()
 	f.life, f.cancel = context.WithCancelCause(ctx)
@@ -118,7 +129,7 @@ func (f *fetch) run() (err error) {
 	if err := f.m.cfg.Dir.Room(int64(f.of.Size - b.Bytes())); err != nil {
 		return err
 	}
-	for range buffers {
+	for range f.m.buffers() {
 		f.bufs <- make([]byte, file.Slot)
 	}
 	sum := b.NewSum()
@@ -270,13 +281,16 @@ func (f *fetch) disclaim(i uint32) {
 
 // take checks and writes the pieces that came, and hashes the file beside it.
 func (f *fetch) take(sum *blob.Sum) {
-	checked := make(chan piece, 2)
+	checked := make(chan piece, mostBuffers/2)
 	var hashing sync.WaitGroup
 	hashing.Go(func() {
 		for p := range checked {
-			err := sum.Chunk(p.i, p.buf)
-			if err == nil {
+			var err error
+			if sum.Next() < p.i { // those before it came in another order
 				err = sum.Follow(f.life, 2)
+			}
+			if err == nil {
+				err = sum.Chunk(p.i, p.buf)
 			}
 			if errors.Is(err, file.ErrPiece) {
 				f.stop(errFalse) // who wrote the message sealed something else

@@ -121,8 +121,8 @@ func elsewhere(b *testing.B, path string) ([]string, error) {
 }
 
 // brings measures from the moment at which the receiver is begun until it has
-// ended.
-func (r rival) brings(b *testing.B, path string, code string) time.Duration {
+// ended, and what both use of the processors.
+func (r rival) brings(b *testing.B, path string, code string) spent {
 	b.Helper()
 	to := b.TempDir()
 	st, err := os.Stat(path)
@@ -162,7 +162,11 @@ func (r rival) brings(b *testing.B, path string, code string) time.Duration {
 		b.Fatalf("%s brought something else: %v", r.name, err)
 	}
 	_ = os.Remove(got)
-	return took
+	used := spent{wall: took}
+	for _, p := range []*os.ProcessState{send.ProcessState, receive.ProcessState} {
+		used.cpu += p.UserTime() + p.SystemTime()
+	}
+	return used
 }
 
 // rivalFile makes a file of so many bytes for them to send.
@@ -186,14 +190,14 @@ func rivalFile(b *testing.B, n int64) string {
 type race struct {
 	all          []rival
 	large, small string
-	least        map[string]time.Duration // for one byte
-	sum          map[string]time.Duration
+	least        map[string]spent // for one byte
+	sum          map[string]spent
 	rounds, runs int
 }
 
 func newRace(b *testing.B, size int64) *race {
 	b.Helper()
-	r := &race{all: rivals(b), least: map[string]time.Duration{}, sum: map[string]time.Duration{}}
+	r := &race{all: rivals(b), least: map[string]spent{}, sum: map[string]spent{}}
 	if len(r.all) > 0 {
 		r.large, r.small = rivalFile(b, size), rivalFile(b, 1)
 		r.tiny(b)
@@ -201,7 +205,7 @@ func newRace(b *testing.B, size int64) *race {
 	return r
 }
 
-func (r *race) bring(b *testing.B, x rival, path string) time.Duration {
+func (r *race) bring(b *testing.B, x rival, path string) spent {
 	b.Helper()
 	r.runs++
 	return x.brings(b, path, fmt.Sprintf("%d-one-two", r.runs))
@@ -211,7 +215,7 @@ func (r *race) bring(b *testing.B, x rival, path string) time.Duration {
 func (r *race) tiny(b *testing.B) {
 	b.Helper()
 	for _, x := range r.all {
-		if d, had := r.bring(b, x, r.small), r.least[x.name]; had == 0 || d < had {
+		if d, had := r.bring(b, x, r.small), r.least[x.name]; had.wall == 0 || d.wall < had.wall {
 			r.least[x.name] = d
 		}
 	}
@@ -223,11 +227,17 @@ func (r *race) round(b *testing.B) {
 	r.tiny(b)
 	r.rounds++
 	for _, x := range r.all {
-		r.sum[x.name] += r.bring(b, x, r.large)
+		d, before := r.bring(b, x, r.large), r.sum[x.name]
+		r.sum[x.name] = spent{before.wall + d.wall, before.cpu + d.cpu}
 	}
 }
 
-// took is the time of all rounds for the file alone.
-func (r *race) took(x rival) time.Duration {
-	return max(1, r.sum[x.name]-time.Duration(r.rounds)*r.least[x.name])
+// took is what all rounds took for the file alone.
+func (r *race) took(x rival) spent {
+	sum, one := r.sum[x.name], r.least[x.name]
+	for range r.rounds {
+		sum.wall -= one.wall
+		sum.cpu -= one.cpu
+	}
+	return spent{max(1, sum.wall), max(1, sum.cpu)}
 }

@@ -126,6 +126,7 @@ type Blob struct {
 	place  Place
 	key    file.Key
 	layout file.Layout
+	disk   *flusher // of one that isn't whole
 
 	mu    sync.Mutex
 	names []file.Name // of pieces, as far as their parents are known
@@ -152,6 +153,7 @@ func (d *Dir) Open(k file.Key, size uint64, root file.Name) (*Blob, error) {
 	if b.f, err = os.OpenFile(d.name(b.place)+partial, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, storage.Cause(err, "blob: beginning")
 	}
+	b.disk = &flusher{f: b.f}
 	b.names = make([]file.Name, l.Pieces())
 	b.known, b.have, b.left = l.NewSet(), l.NewSet(), l.Pieces()
 	b.names[l.Root()] = root
@@ -161,6 +163,9 @@ func (d *Dir) Open(k file.Key, size uint64, root file.Name) (*Blob, error) {
 
 // Close gives up the file.
 func (b *Blob) Close() error {
+	if b.disk != nil {
+		b.disk.rest()
+	}
 	if err := b.f.Close(); err != nil {
 		return storage.Cause(err, "blob: closing")
 	}

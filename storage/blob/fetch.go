@@ -73,6 +73,7 @@ func (b *Blob) WritePart(i uint32, offset int, part []byte) error {
 	if _, err := b.f.WriteAt(part, b.layout.Offset(i)+int64(offset)); err != nil {
 		return storage.Cause(err, "blob: writing")
 	}
+	b.disk.wrote(len(part))
 	return nil
 }
 
@@ -121,8 +122,8 @@ func (b *Blob) Finish() error {
 	if !b.Whole() {
 		return fmt.Errorf("blob: the file isn't whole")
 	}
-	if err := b.f.Sync(); err != nil {
-		return storage.Cause(err, "blob: saving")
+	if err := b.disk.finish(); err != nil {
+		return err
 	}
 	name := b.dir.name(b.place)
 	if err := os.Rename(name+partial, name); err != nil {
@@ -153,6 +154,9 @@ type Sum struct {
 func (b *Blob) NewSum() *Sum {
 	return &Sum{b: b, h: sha256.New(), buf: make([]byte, file.Slot)}
 }
+
+// Next is the chunk that comes next.
+func (s *Sum) Next() uint32 { return s.next }
 
 // Chunk takes chunk i, just checked, if it is the next one. It may overwrite
 // sealed.

@@ -30,10 +30,11 @@ func (d *Dir) Import(ctx context.Context, r io.Reader) (*Imported, error) {
 	if err != nil {
 		return nil, storage.Cause(err, "blob: beginning")
 	}
-	err = d.seal(ctx, f, in, r)
-	if err == nil {
-		err = storage.Cause(f.Sync(), "blob: saving")
+	disk := &flusher{f: f}
+	if err = d.seal(ctx, disk, in, r); err == nil {
+		err = disk.finish()
 	}
+	disk.rest()
 	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = storage.Cause(os.Rename(name, d.name(p)), "blob: saving")
@@ -58,7 +59,7 @@ type chunk struct {
 const ahead = 4
 
 // seal reads and hashes in this goroutine, and seals and writes in another.
-func (d *Dir) seal(ctx context.Context, f *os.File, in *Imported, r io.Reader) error {
+func (d *Dir) seal(ctx context.Context, disk *flusher, in *Imported, r io.Reader) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	full, empty := make(chan chunk, ahead), make(chan chunk, ahead)
@@ -69,7 +70,7 @@ func (d *Dir) seal(ctx context.Context, f *os.File, in *Imported, r io.Reader) e
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w := sealer{f: f, key: in.Key, buf: make([]byte, 0, file.Slot)}
+		w := sealer{disk: disk, key: in.Key, buf: make([]byte, 0, file.Slot)}
 		for c := range full {
 			if ctx.Err() == nil {
 				if err := w.write(c.buf[:c.n]); err != nil {
@@ -89,7 +90,7 @@ func (d *Dir) seal(ctx context.Context, f *os.File, in *Imported, r io.Reader) e
 	if err != nil {
 		return err
 	}
-	w := sealer{f: f, key: in.Key, buf: make([]byte, 0, file.Slot), names: names}
+	w := sealer{disk: disk, key: in.Key, buf: make([]byte, 0, file.Slot), names: names}
 	return w.tree(in)
 }
 
@@ -128,7 +129,7 @@ func (d *Dir) read(ctx context.Context, in *Imported, r io.Reader, full chan<- c
 
 // sealer writes sealed pieces one after another.
 type sealer struct {
-	f     *os.File
+	disk  *flusher
 	key   file.Key
 	buf   []byte
 	names []file.Name
@@ -138,9 +139,10 @@ func (w *sealer) write(plain []byte) error {
 	var l file.Layout
 	i := uint32(len(w.names))
 	w.buf = l.Seal(w.buf[:0], w.key, i, plain)
-	if _, err := w.f.WriteAt(w.buf, l.Offset(i)); err != nil {
+	if _, err := w.disk.f.WriteAt(w.buf, l.Offset(i)); err != nil {
 		return storage.Cause(err, "blob: writing")
 	}
+	w.disk.wrote(len(w.buf))
 	w.names = append(w.names, file.NameOf(w.buf))
 	return nil
 }
