@@ -85,6 +85,16 @@ func TestPurse(t *testing.T) {
 	if !g.InterceptAddrDial(p.ID, p.Addrs[0]) {
 		t.Error("nor by TCP after a week")
 	}
+	// Where somebody was called in vain nobody is called again as long as that
+	// would leave nothing for another address.
+	g.met(idOf(t, aRelay), "third")
+	g.heard(idOf(t, aRelay), quicCost)
+	if n := g.calls("third", "%s", 1900, 1) + g.calls("third", "%s", 1900, 1); n != 1 {
+		t.Errorf("%d calls of one address", n)
+	}
+	if n := g.calls("third", "%s", 1901, 1); n != 1 {
+		t.Errorf("%d calls of another address", n)
+	}
 	// Each of an invite's addresses can be called.
 	if n := g.calls(contactIn(CallsForInvite(t.Context(), [16]byte{1})), "%s", 2000, 20); n != 8 {
 		t.Errorf("%d of an invite's addresses were called", n)

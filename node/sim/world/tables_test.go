@@ -152,7 +152,12 @@ func (c calm) InterceptPeerDial(p peer.ID) bool {
 
 // joining is how many servers join a large table by themselves; the others are
 // wired.
-const joining = 100
+var joining = func() int {
+	if n, err := strconv.Atoi(os.Getenv("RUSHLIGHT_SIM_JOINING")); err == nil {
+		return n
+	}
+	return 100
+}()
 
 // wire makes a server know those that it would in a table that has stood for
 // some time: the nearest twenty, and a few at each distance.
