@@ -41,11 +41,16 @@ func TestForgedChanges(t *testing.T) {
 	b.forge(a, &message.Body{Type: message.TypeEdit, Target: timer.ID, Text: "forged"})
 	b.must(b.Tell(ctx, a.Account(), &message.Notice{Conversation: conv, Kind: message.NoticeBurned, IDs: []message.ID{hers}}))
 	b.must(b.Tell(ctx, a.Account(), &message.Notice{Conversation: conv, Kind: message.NoticeBurned, IDs: []message.ID{his}}))
+	b.must(b.Tell(ctx, a.Account(), &message.Notice{Conversation: conv, Kind: message.NoticeRead, IDs: []message.ID{his}}))
 	b.must(b.Tell(ctx, a.Account(), &message.Notice{Conversation: conv, Kind: 99, IDs: []message.ID{hers}}))
 	b.must(b.Tell(ctx, a.Account(), &message.Notice{Conversation: conv, Kind: message.NoticeBurned, IDs: []message.ID{{1, 2, 3}}}))
 	b.carry(a)
 	if got := a.sees(b); got != want {
 		t.Errorf("changed to\n%s", got)
+	}
+
+	if st, err := a.State(his); err != nil || st != record.StateDelivered {
+		t.Errorf("what she hasn't seen is in state %d, %v", st, err)
 	}
 
 	// In the name of another device, or in another conversation, it is refused.
