@@ -3,6 +3,7 @@
 package process_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,7 +41,11 @@ func (d *daemon) sendsSparse(to *daemon, mib int64) time.Duration {
 		d.t.Fatal(err)
 	}
 	began := time.Now()
-	d.call("send", obj{"recipient": to.account, "message": "a file", "attachments": []string{path}}, nil)
+	ctx, cancel := context.WithTimeout(d.t.Context(), time.Hour) // sealing takes a while
+	defer cancel()
+	if err := d.client.Call(ctx, "send", obj{"recipient": to.account, "message": "a file", "attachments": []string{path}}, nil); err != nil {
+		d.t.Fatal(err)
+	}
 	var res struct{ Messages []api.Message }
 	late := time.Now().Add(time.Hour)
 	for {
