@@ -151,7 +151,15 @@ func TestDuressTakesNoLonger(t *testing.T) {
 	}
 	s.duress = s.wrapDecoy(hash)
 	best := map[string]time.Duration{}
-	for range 5 {
+	same := func() bool {
+		for _, d := range best {
+			if d > best["right"]*8/5 || d < best["right"]*5/8 { // a second hash would double it
+				return false
+			}
+		}
+		return true
+	}
+	for n := 0; n < 5 || n < 40 && !same(); n++ { // more on a busy machine
 		for name, p := range map[string][]byte{"right": pass, "wrong": []byte("wrong"), "duress": duress} {
 			start := time.Now()
 			_, decoy, _, _ := s.open(p)
@@ -164,11 +172,8 @@ func TestDuressTakesNoLonger(t *testing.T) {
 			}
 		}
 	}
-	t.Log(best)
-	for _, d := range best {
-		if d > best["right"]*5/4 || d < best["right"]*3/4 {
-			t.Errorf("opening takes %v", best)
-		}
+	if t.Log(best); !same() {
+		t.Errorf("opening takes %v", best)
 	}
 }
 

@@ -205,10 +205,27 @@ func TestDiskUse(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a while")
 	}
-	ttl, days, each, length := uint8(6), 12, 2500, 600*time.Millisecond
 	if *month {
-		ttl, days, each, length = 30, 65, 6000, 2*time.Second
+		if worst := diskUseOver(t, 30, 65, 6000, 2*time.Second); worst > 1.5 {
+			t.Errorf("%.2f times the live bytes", worst)
+		}
+		return
 	}
+	// A month's figure is what counts; a week of a few MiB is mostly memtable. On
+	// a busy machine a day that short doesn't suffice to merge what it left.
+	worst := 0.0
+	for _, length := range []time.Duration{600 * time.Millisecond, 2 * time.Second, 6 * time.Second} {
+		if worst = diskUseOver(t, 6, 12, 2500, length); worst <= 2.5 {
+			return
+		}
+	}
+	t.Errorf("%.2f times the live bytes", worst)
+}
+
+// diskUseOver is how many times the live bytes the directory takes at most in so
+// many days of that length, once as much expires as arrives.
+func diskUseOver(t *testing.T, ttl uint8, days, each int, length time.Duration) (worst float64) {
+	t.Helper()
 	o := testOptions(t.TempDir())
 	o.MemTableSize, o.TTL, o.tick, o.Quota = 2<<20, ttl, 50*time.Millisecond, 1<<40
 	o.time = &fastClock{begin: time.Now(), length: length}
@@ -219,7 +236,6 @@ func TestDiskUse(t *testing.T) {
 		boxes = append(boxes, newMailbox(t, s.Shelf, i+2))
 	}
 	var failed atomic.Int64
-	worst := 0.0
 	pace := length / time.Duration(each/50)
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
@@ -259,14 +275,10 @@ func TestDiskUse(t *testing.T) {
 	if failed.Load() > 0 {
 		t.Errorf("%d refused", failed.Load())
 	}
-	// A month's figure is what counts; a week of a few MiB is mostly memtable.
-	most := 2.5
-	if *month {
-		most = 1.5
+	if worst == 0 {
+		t.Error("nothing was measured")
 	}
-	if worst > most || worst == 0 {
-		t.Errorf("%.2f times the live bytes", worst)
-	}
+	return worst
 }
 
 // The directory never takes more than its cap, deposits are refused long before

@@ -74,9 +74,7 @@ func TestRequests(t *testing.T) {
 	link := a.text(`document.querySelector("#link").value`)
 	a.keys(escape)
 	a.wait(`!document.querySelector("dialog")`)
-	if !get[bool](a, `document.activeElement === `+button("Invite somebody")) {
-		t.Errorf("the focus didn't return: it is on %s", a.text("document.activeElement.outerHTML"))
-	}
+	a.wait(`document.activeElement === ` + button("Invite somebody")) // the focus returns
 	b.press("Accept an invite")
 	b.fill("#add-link", link)
 	b.press("Accept")
