@@ -174,3 +174,34 @@ func TestStampsGrowOld(t *testing.T) {
 		}
 	}
 }
+
+// TestStaleStateIsBounded: a relay that gives out an old state again and again
+// makes contacts send what isn't acknowledged once a day, and not each time.
+func TestStaleStateIsBounded(t *testing.T) {
+	r1 := newShelf(1)
+	_, b := talkers(t, r1)
+	made := func(log byte, next uint64) bool {
+		t.Helper()
+		lost, err := b.MailboxMade(t.Context(), r1.key, [16]byte{log}, next)
+		b.must(err)
+		return lost
+	}
+	if made(1, 100) {
+		t.Fatal("control: a log that grows has lost something")
+	}
+	times := 0
+	for range 20 {
+		if made(1, 40) {
+			times++
+		}
+		if made(1, 100) {
+			t.Fatal("what is back has lost something")
+		}
+	}
+	if times != 1 {
+		t.Errorf("mail was asked for %d times", times)
+	}
+	if !made(2, 100) {
+		t.Error("another log isn't noticed")
+	}
+}

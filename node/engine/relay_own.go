@@ -220,9 +220,13 @@ func (e *Engine) MailboxClosed(ctx context.Context, key [32]byte) error {
 	})
 }
 
+const resendEvery = 24 * time.Hour
+
 // MailboxMade notes that the relay has the mailbox, and what its log is called.
 // lost says that the log is another one, or shorter, than it was: contacts are
-// asked to deposit again what isn't acknowledged.
+// asked to deposit again what isn't acknowledged; for a shorter one of the same
+// name once a day, since a relay that gives out an old state is no reason to
+// send everything again each time.
 func (e *Engine) MailboxMade(ctx context.Context, key [32]byte, log [16]byte, next uint64) (lost bool, err error) {
 	err = e.do(ctx, 1<<20, func(t *txn) error {
 		r := t.relay(key)
@@ -230,6 +234,10 @@ func (e *Engine) MailboxMade(ctx context.Context, key [32]byte, log [16]byte, ne
 			return ErrUnknownRelay
 		}
 		lost = r.Ready && (log != r.Log || next < r.Next)
+		if lost && log == r.Log && t.now.Sub(t.e.resent[key]) < resendEvery {
+			lost = false // it says so now and then: mail isn't sent again each time
+			return nil
+		}
 		fresh := !r.Ready
 		if r.Leaving != 0 {
 			return nil // it is only emptied
@@ -251,6 +259,7 @@ func (e *Engine) MailboxMade(ctx context.Context, key [32]byte, log [16]byte, ne
 			return err
 		}
 		if lost {
+			t.e.resent[key] = t.now
 			t.e.log.Warn("a relay has lost mail; contacts are asked to send it again")
 			return t.forgetStamps(key)
 		}
