@@ -102,9 +102,9 @@ func (n *Node) mailboxOf(r *record.Relay) api.Mailbox {
 	case r.Leaving != 0:
 		out.State = api.MailboxLeaving
 	case r.Lied != 0:
-		out.State, out.Why = api.MailboxLied, "it signed for mail that it did not hand out"
-	case r.Missed >= 3:
-		out.State, out.Why = api.MailboxDown, "mail that was left there did not come"
+		out.State, out.Why = api.MailboxLied, whyBad(r)
+	case engine.Bad(r):
+		out.State, out.Why = api.MailboxDown, whyBad(r)
 	case s.Failed > 0:
 		out.State = api.MailboxDown
 	case r.Ready && s.Ready:
@@ -112,6 +112,18 @@ func (n *Node) mailboxOf(r *record.Relay) api.Mailbox {
 	}
 	out.Addrs = addrTexts(r.Addrs)
 	return out
+}
+
+// whyBad says why contacts are told of other relays, and what to do.
+func whyBad(r *record.Relay) string {
+	why := "it has not answered for a day"
+	switch {
+	case r.Lied != 0:
+		why = "it signed for mail that it did not hand out"
+	case r.Missed >= 3:
+		why = "mail that was left there did not come"
+	}
+	return why + "; contacts leave mail at your other relays: add one in its place with rushlight relays add"
 }
 
 func relayError(err error) error {
