@@ -65,7 +65,8 @@ func (d *daemon) sendsSparse(to *daemon, mib int64) time.Duration {
 
 // TestFileMemory: neither who sends a file nor who gets it needs more than
 // 64 MiB for that, however large it is. RUSHLIGHT_FILE_MIB sets its size; the
-// disk must have room for twice of it. README.md has the last results.
+// disk must have five times of it free, or the file is not fetched unasked.
+// node/files/README.md has the last results.
 func TestFileMemory(t *testing.T) {
 	mib := int64(192)
 	if n, err := strconv.ParseInt(os.Getenv("RUSHLIGHT_FILE_MIB"), 10, 64); err == nil {
