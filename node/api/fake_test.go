@@ -268,7 +268,7 @@ func (w *wire) write(s string) {
 
 func (w *wire) line() string {
 	w.t.Helper()
-	if err := w.c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := w.c.SetReadDeadline(time.Now().Add(90 * time.Second)); err != nil {
 		w.t.Fatal(err)
 	}
 	s, err := w.r.ReadString('\n')

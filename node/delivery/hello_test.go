@@ -39,7 +39,7 @@ func openRaw(t testing.TB, from *host.Host, to peer.ID, proto string) *raw {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := s.SetDeadline(time.Now().Add(90 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	any := func(uint8) int { return 1 << 20 }

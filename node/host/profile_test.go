@@ -71,7 +71,7 @@ func exchange(t testing.TB, from *Host, to peer.ID) network.Stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := s.SetDeadline(time.Now().Add(90 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	var b [1]byte
