@@ -62,13 +62,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 // serveAll serves the connections of a listener that let doesn't refuse, each on
 // its own and so many at once as there may be, until ctx ends. It returns when
-// they have all ended.
+// they have all ended and the listener is closed: whoever listens next at the
+// same place mustn't have it taken away.
 func serveAll(ctx context.Context, ln net.Listener, let func(net.Conn) error, serve func(context.Context, net.Conn)) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { ln.Close() })()
+	end := sync.OnceFunc(func() { ln.Close() })
+	defer end() // waits while it is being closed
+	defer context.AfterFunc(ctx, end)()
 
 	var open atomic.Int32
 	for {
