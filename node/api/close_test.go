@@ -34,8 +34,8 @@ func TestServeEndsWithItsSocket(t *testing.T) {
 	cancel()
 	<-l.closed
 	select {
-	case <-done:
-		t.Fatal("it returned before its socket was closed")
+	case err := <-done:
+		t.Fatal("it returned before its socket was closed: ", err)
 	case <-time.After(100 * time.Millisecond):
 	}
 	close(l.may)

@@ -69,8 +69,8 @@ func serveAll(ctx context.Context, ln net.Listener, let func(net.Conn) error, se
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	end := sync.OnceFunc(func() { _ = ln.Close() }) // nothing depends on it but the name
-	defer end() // waits while it is being closed
+	end := sync.OnceFunc(func() { _ = ln.Close() })
+	defer end()
 	defer context.AfterFunc(ctx, end)()
 
 	var open atomic.Int32
