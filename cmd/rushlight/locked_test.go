@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"rushlight/node/api"
 	"rushlight/storage"
 	"rushlight/storage/keyfile/wheel"
 )
@@ -71,6 +73,44 @@ func TestLockedExpires(t *testing.T) {
 				done.Wait()
 				if alive() == c.gone {
 					t.Errorf("the key is there: %v", !c.gone)
+				}
+			})
+		})
+	}
+}
+
+// Whoever waits for a daemon gives up soon when there is none, and not while
+// one owns the profile and only doesn't answer yet.
+func TestUntil(t *testing.T) {
+	never := func(api.Status) bool { return false }
+	for _, c := range []struct {
+		name  string
+		alive bool
+		code  string
+		after time.Duration
+	}{
+		{"nobody", false, api.CodeNoDaemon, goneTime},
+		{"somebody who opens", true, api.CodeTimeout, changeTime},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var said bytes.Buffer
+			a := &app{dir: t.TempDir(), err: &said}
+			if c.alive {
+				unlock, err := lockProfile(a.dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer unlock()
+			}
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				err := a.until(t.Context(), "Opening", never)
+				took := time.Since(began)
+				if e := api.AsError(err); e.Code != c.code || took < c.after || took > c.after+time.Second {
+					t.Errorf("%v after %v", err, took)
+				}
+				if said.String() != "Opening …\n" {
+					t.Errorf("it says %q", said.String())
 				}
 			})
 		})
