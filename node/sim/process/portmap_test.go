@@ -5,6 +5,7 @@ package process_test
 import (
 	"encoding/binary"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -83,19 +84,22 @@ func TestPortMap(t *testing.T) {
 	}
 
 	d := startDaemon(t, &daemon{space: names[0]}, "mapped")
-	has := func(how string) bool {
-		var s api.Status
-		d.call("status", nil, &s)
-		for _, a := range s.Addrs {
-			if strings.HasPrefix(a, "/ip4/"+routerPublic+how) {
-				return true
-			}
-		}
-		return false
-	}
-	d.until("the router's address is told, for QUIC and TCP", func() bool { return has("/udp/") && has("/tcp/") })
+	d.mapped()
 	d.stop()
 	if asked, given := r.asked.Load(), r.given.Load(); asked < 2 || given == 0 {
 		t.Errorf("the router was asked for %d ports, and given back %d", asked, given)
 	}
+}
+
+// mapped waits until the daemon tells its router's address.
+func (d *daemon) mapped() {
+	d.t.Helper()
+	d.until("the router's address is told, for QUIC and TCP", func() bool {
+		var s api.Status
+		d.call("status", nil, &s)
+		at := func(transport string) bool {
+			return slices.ContainsFunc(s.Addrs, func(a string) bool { return strings.HasPrefix(a, "/ip4/"+routerPublic+transport) })
+		}
+		return at("/udp/") && at("/tcp/")
+	})
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"rushlight/node/api"
 )
 
 // upnpBed is a host behind a router that passes calls on to whoever asks by UPnP
@@ -97,8 +95,7 @@ func (b upnpBed) passed(t *testing.T) int {
 
 // TestUPnP lets a router pass calls on: a stranger whom the router lets in by no
 // other way follows an invite. With the local network left alone nobody asks the
-// router. It needs root and Debian's iproute2,
-// nftables and miniupnpd.
+// router. It needs root and Debian's iproute2, nftables and miniupnpd.
 func TestUPnP(t *testing.T) {
 	t.Parallel()
 	bed := newUPnPBed(t)
@@ -112,17 +109,7 @@ func TestUPnP(t *testing.T) {
 
 	d.flags = nil
 	d.start()
-	mapped := func(how string) bool {
-		var s api.Status
-		d.call("status", nil, &s)
-		for _, a := range s.Addrs {
-			if strings.HasPrefix(a, "/ip4/"+routerPublic+how) {
-				return true
-			}
-		}
-		return false
-	}
-	d.until("the router's address is told, for QUIC and TCP", func() bool { return mapped("/udp/") && mapped("/tcp/") })
+	d.mapped()
 	friend := startDaemon(t, &daemon{space: bed.friend, flags: []string{"--no-lan"}}, "friend")
 	befriend(t, d, friend)
 	talk(t, friend, d)
