@@ -90,7 +90,7 @@ const (
 func (a *app) until(ctx context.Context, what string, done func(api.Status) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTime)
 	defer cancel()
-	defer time.AfterFunc(time.Second, func() { fmt.Fprintf(a.err, "%s …\n", what) }).Stop()
+	defer a.slowly(what)()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	heard := time.Now()

@@ -162,7 +162,7 @@ func (a *app) open(ctx context.Context, s settings) (d daemon, code *identity.Re
 	if err := keep(); err != nil {
 		return nil, nil, err
 	}
-	defer a.progress()()
+	defer a.slowly("Unlocking the profile")()
 
 	if !first {
 		d, err = a.unlock(pass, s)
@@ -178,10 +178,19 @@ func (a *app) open(ctx context.Context, s settings) (d daemon, code *identity.Re
 	return d, &made, nil
 }
 
-// progress says what takes so long, if it does.
-func (a *app) progress() (stop func()) {
-	t := time.AfterFunc(time.Second, func() { fmt.Fprintln(a.err, "Unlocking the profile …") })
-	return func() { t.Stop() }
+// slowly says what takes longer than a second, if it does, and nothing any more
+// once stop has returned.
+func (a *app) slowly(what string) (stop func()) {
+	said := make(chan struct{})
+	t := time.AfterFunc(time.Second, func() {
+		defer close(said)
+		fmt.Fprintf(a.err, "%s …\n", what)
+	})
+	return func() {
+		if !t.Stop() {
+			<-said
+		}
+	}
 }
 
 // serve runs the daemon until ctx ends, it is told to stop, or it fails.
