@@ -10,7 +10,6 @@ import (
 
 	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
-	"rushlight/storage/keyfile/wheel"
 )
 
 var errOverlap = errors.New("storage: two Updates overlap; there is one writer")
@@ -243,7 +242,7 @@ func (s *Store) seal(ops []op) (out sealed, err error) {
 		v := buf[n:len(buf):len(buf)]
 		box := v[len(v)-len(o.value)-suite.BoxOverhead:]
 		transcript.U8(1).Vec16(o.key).Raw(box[:24]).Raw(box[len(box)-16:])
-		out.entries[i] = badger.Entry{Key: o.key, Value: v, ExpiresAt: reclaimAt(o.header)}
+		out.entries[i] = badger.Entry{Key: o.key, Value: v, ExpiresAt: reclaimAt(o.expires, o.ends)}
 	}
 	out.transcript = transcript.Out()
 	out.head = s.head.next(&s.keys, out.transcript)
@@ -352,15 +351,15 @@ func (s *Store) fail(err error) error {
 // reclaimAt is when Badger may drop the record to save space, in Unix seconds: a
 // day after the end of the day on which it expires. The rounding hides the
 // lifetime, which Badger writes in clear. Badger goes by the system's clock. What
-// is under a leaf of its writer's is deleted by the writer once the time is
-// certain, and outlives a clock that is years ahead meanwhile.
-func reclaimAt(h header) uint64 {
-	if h.expires.IsZero() {
+// its writer ends is deleted by the writer once the time is certain, and outlives
+// a clock that is years ahead meanwhile.
+func reclaimAt(expires time.Time, ends bool) uint64 {
+	if expires.IsZero() {
 		return 0
 	}
 	const day = 24 * 60 * 60
-	at := uint64(h.expires.Unix())/day*day + 2*day
-	if h.erasable && h.leaf.Bucket>>28 != wheel.BucketState(0)>>28 {
+	at := uint64(expires.Unix())/day*day + 2*day
+	if ends {
 		at += 3 * 366 * day
 	}
 	return at

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
-
-	"rushlight/storage/keyfile/wheel"
 )
 
 // rawPut writes a stored value behind the store's back.
@@ -95,21 +93,15 @@ func TestCheckStops(t *testing.T) {
 func TestReclaimAt(t *testing.T) {
 	const day = 24 * 60 * 60
 	for _, at := range []int64{0, 1, day - 1, day, 1_800_000_000} {
-		h := header{expires: time.Unix(at, 5)}
-		got := int64(reclaimAt(h))
+		got := int64(reclaimAt(time.Unix(at, 5), false))
 		if got%day != 0 || got-at <= day || got-at > 2*day {
 			t.Errorf("%d: %d", at, got)
 		}
-		h.erasable, h.leaf.Bucket = true, wheel.BucketState(3)
-		if int64(reclaimAt(h)) != got {
-			t.Errorf("a state, %d: %d", at, reclaimAt(h))
-		}
-		h.leaf.Bucket = wheel.BucketSent(time.Unix(at, 0))
-		if got := int64(reclaimAt(h)); got%day != 0 || got-at <= 3*365*day {
-			t.Errorf("under a leaf, %d: %d", at, got)
+		if got := int64(reclaimAt(time.Unix(at, 5), true)); got%day != 0 || got-at <= 3*365*day {
+			t.Errorf("its writer ends it, %d: %d", at, got)
 		}
 	}
-	if reclaimAt(header{}) != 0 || reclaimAt(header{erasable: true}) != 0 {
+	if reclaimAt(time.Time{}, false) != 0 || reclaimAt(time.Time{}, true) != 0 {
 		t.Error("never")
 	}
 }

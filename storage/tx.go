@@ -24,6 +24,7 @@ type op struct {
 	value []byte
 	header
 	delete bool
+	ends   bool // its writer deletes it when it has expired
 	own    bool // a record of the store itself
 	undone bool // taken back: it isn't there
 }
@@ -282,13 +283,19 @@ func (tx *Tx) PutExpiring(key Key, value []byte, expires time.Time) error {
 	return tx.put(op{key: key, value: value, header: header{expires: expires}})
 }
 
-// PutUnder is PutExpiring, and the record is sealed under a leaf: it is gone
+// PutEnding is PutExpiring for what its writer deletes when it has expired and
+// the time is certain: a clock that is years ahead for a while only hides it.
+func (tx *Tx) PutEnding(key Key, value []byte, expires time.Time) error {
+	return tx.put(op{key: key, value: value, header: header{expires: expires}, ends: true})
+}
+
+// PutUnder is PutEnding, and the record is sealed under a leaf: it is gone
 // with it. It returns [ErrErased] when the leaf is gone already.
 func (tx *Tx) PutUnder(key Key, value []byte, expires time.Time, l Leaf) error {
 	if !tx.s.leaves.Alive(l.Bucket, l.Number, l.Conversation) {
 		return tx.fail(ErrErased)
 	}
-	return tx.put(op{key: key, value: value, header: header{expires: expires, erasable: true, leaf: l}})
+	return tx.put(op{key: key, value: value, header: header{expires: expires, erasable: true, leaf: l}, ends: true})
 }
 
 func (tx *Tx) put(o op) error {

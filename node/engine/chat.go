@@ -127,6 +127,9 @@ func (e *Engine) SetDraft(ctx context.Context, a identity.AccountID, d record.Dr
 			return err
 		}
 		if d.Text == "" {
+			if old == nil {
+				return nil // one that is hidden ends by itself
+			}
 			return t.del(k)
 		}
 		conv, err := t.conversation(e.direct(a))
@@ -134,7 +137,7 @@ func (e *Engine) SetDraft(ctx context.Context, a identity.AccountID, d record.Dr
 			return err
 		}
 		if x := conv.timer().Expiry; x != 0 {
-			return t.putExpiring(k, d.Marshal(), x) // no longer than if it were sent now
+			return t.putEnding(k, d.Marshal(), x) // no longer than if it were sent now
 		}
 		return t.put(k, d.Marshal())
 	})

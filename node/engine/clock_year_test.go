@@ -1,12 +1,16 @@
 package engine_test
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"rushlight/node/engine"
+	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
+	"rushlight/storage"
+	"rushlight/storage/record"
 )
 
 // The clock is a year ahead for a while. What would have expired by then is
@@ -62,5 +66,67 @@ func TestClockAYearAhead(t *testing.T) {
 		if err != nil || len(r.Faults) > 0 {
 			t.Errorf("%v %+v", err, r)
 		}
+	})
+}
+
+// A draft with a timer outlives a clock that is a year ahead for a while, and a
+// start meanwhile.
+func TestDraftWhileTheClockIsAhead(t *testing.T) {
+	const day = 24 * time.Hour
+	dir, none := t.TempDir(), 0
+	want := record.Draft{Text: "dear b"}
+	var bob identity.AccountID
+	draft := func(t *testing.T, a *device) record.Draft {
+		t.Helper()
+		c, err := a.Chat(bob)
+		must(t, err)
+		return c.Draft
+	}
+	again := func(t *testing.T) *device {
+		a := &device{t: t, dir: dir, root: [32]byte{1}, compactors: &none}
+		a.open()
+		a.start()
+		t.Cleanup(a.close)
+		return a
+	}
+	synctest.Test(t, func(t *testing.T) {
+		a, b := quiet(t, dir, "ann", false), quiet(t, t.TempDir(), "bob", false)
+		bob = b.Account()
+		join(t, a, b)
+		_, err := a.SetTimer(t.Context(), bob, message.Lifetime{Expiry: 7 * day})
+		must(t, err)
+		a.must(a.SetDraft(t.Context(), bob, want))
+	})
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(365 * day)
+		a := again(t)
+		if !a.ClockInDoubt() {
+			t.Fatal("not in doubt")
+		}
+		time.Sleep(2 * time.Hour)
+		if got := draft(t, a); got.Text != "" {
+			t.Errorf("shown after its end: %q", got.Text)
+		}
+		a.must(a.SetDraft(t.Context(), bob, record.Draft{})) // as after sending something else
+		time.Sleep(time.Minute)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Hour)
+		a := again(t)
+		a.must(a.ConfirmClock(t.Context()))
+		if got := draft(t, a); got != want {
+			t.Errorf("the draft is %q", got.Text)
+		}
+		time.Sleep(7 * day)
+		if got := draft(t, a); got.Text != "" {
+			t.Errorf("shown after its end: %q", got.Text)
+		}
+		a.must(a.store.View(func(tx *storage.Tx) error {
+			k := record.DraftKey(tx, message.DirectConversation(a.Account(), bob))
+			if _, _, err := tx.LeafOf(k); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("it can still be opened: %v", err)
+			}
+			return nil
+		}))
 	})
 }

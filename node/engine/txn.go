@@ -138,6 +138,12 @@ func (t *txn) putExpiring(k storage.Key, v []byte, life time.Duration) error {
 	return t.PutExpiring(k, v, t.now.Add(life))
 }
 
+// putEnding writes what is shown for so long and then deleted by this engine.
+func (t *txn) putEnding(k storage.Key, v []byte, life time.Duration) error {
+	t.wrote = true
+	return t.PutEnding(k, v, t.now.Add(life))
+}
+
 func (t *txn) del(k storage.Key) error {
 	t.wrote = true
 	return t.Delete(k)
