@@ -7,6 +7,7 @@ import (
 	"rushlight/node/api"
 	"rushlight/node/engine"
 	"rushlight/node/files"
+	"rushlight/protocol/file"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
 	"rushlight/storage"
@@ -225,6 +226,7 @@ var known = []struct {
 	{message.ErrFiles, api.Errorf(api.CodeUsage, "a message has at most %d files", message.MaxFiles)},
 	{message.ErrPreview, api.Errorf(api.CodeUsage, "a preview has a title, and is of an https link in the text")},
 	{message.ErrFileName, api.Errorf(api.CodeUsage, "a file needs a name of at most %d bytes, without control characters", message.MaxFileName)},
+	{files.ErrTooLarge, api.Errorf(api.CodeFileTooLarge, "a file has at most 1 TiB (%d bytes)", int64(file.MaxSize)).WithHint("send it in parts")},
 	{files.ErrNotFile, api.Errorf(api.CodeNoFile, "that is not a file").WithHint("pack a folder into an archive to send it")},
 	{files.ErrNoFile, api.Errorf(api.CodeNoFile, "there is no such file, or the daemon can't read it")},
 	{files.ErrExists, api.Errorf(api.CodeExists, "there is a file of that name already").WithHint("choose another name: nothing is overwritten")},

@@ -110,7 +110,7 @@ func given(t *testing.T, a *profile, way int, path string, content []byte) api.A
 	case 1:
 		return api.Attachment{Name: filepath.Base(path), Data: content, Full: true}
 	}
-	u, err := a.Upload(t.Context(), filepath.Base(path), bytes.NewReader(content))
+	u, err := a.Upload(t.Context(), filepath.Base(path), -1, bytes.NewReader(content))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 // Upload implements api.Daemon.
-func (n *Node) Upload(ctx context.Context, name string, r io.Reader) (api.Upload, error) {
-	id, err := n.files.Stage(ctx, name, r)
+func (n *Node) Upload(ctx context.Context, name string, size int64, r io.Reader) (api.Upload, error) {
+	id, err := n.files.Stage(ctx, name, size, r)
 	if err != nil {
 		return api.Upload{}, apiError(err)
 	}

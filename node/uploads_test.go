@@ -61,7 +61,7 @@ func TestUpload(t *testing.T) {
 		{"old.bmp", coded(t, func(b *bytes.Buffer) error { return bmp.Encode(b, grainy(30, 20)) }), api.ChangeEncoded, "old.png", "image/bmp", true},
 		{"false.jpg", []byte("\xff\xd8\xff\xe0nothing"), api.ChangeRefused, "false.jpg", "image/jpeg", false},
 	} {
-		u, err := a.Upload(ctx, c.name, bytes.NewReader(c.content))
+		u, err := a.Upload(ctx, c.name, int64(len(c.content)), bytes.NewReader(c.content))
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -106,7 +106,7 @@ func TestVoice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := a.Upload(ctx, "voice.ogg", bytes.NewReader(film))
+	u, err := a.Upload(ctx, "voice.ogg", -1, bytes.NewReader(film))
 	if err != nil || u.Change != api.ChangeCleaned {
 		t.Fatal(u, err)
 	}

@@ -148,6 +148,10 @@ func fileText(f api.File) string {
 	switch {
 	case f.State == api.TransferFailed:
 		s += ", not what was announced"
+	case f.State == api.TransferLeft:
+		s += ", large: not fetched by itself"
+	case f.State == api.TransferCancelled:
+		s += ", cancelled"
 	case f.Have < f.Size:
 		s += ", " + byteText(f.Have) + " here"
 	}

@@ -137,7 +137,7 @@ type Daemon interface {
 	ConfirmClock(ctx context.Context) error
 
 	// Save fetches files of a message if they are not here, and writes them to
-	// new files: CodeUnknownMessage, CodeExists, CodeFalseFile.
+	// new files: CodeUnknownMessage, CodeExists, CodeFalseFile, CodeDiskFull.
 	Save(ctx context.Context, req SaveRequest) ([]Saved, error)
 
 	// Transfers lists the files that are on their way, or wait for that.
@@ -148,13 +148,14 @@ type Daemon interface {
 	CancelTransfer(ctx context.Context, id string, file int) error
 
 	// ResumeTransfer asks for a file that was cancelled, or that is too large to
-	// be fetched unasked: CodeUnknownMessage, CodeFalseFile.
+	// be fetched unasked: CodeUnknownMessage, CodeFalseFile, CodeDiskFull.
 	ResumeTransfer(ctx context.Context, id string, file int) error
 
 	// Upload takes in a file to be sent, under the name that it has there, and
 	// keeps it until it is sent, dropped, or the daemon ends: CodeUsage,
-	// CodeBusy, CodeDiskFull, and what r returned.
-	Upload(ctx context.Context, name string, r io.Reader) (Upload, error)
+	// CodeBusy, CodeDiskFull, CodeFileTooLarge, and what r returned. A size that
+	// isn't known is negative.
+	Upload(ctx context.Context, name string, size int64, r io.Reader) (Upload, error)
 
 	// DropUpload forgets a file that was taken in: CodeNoFile.
 	DropUpload(ctx context.Context, id string) error

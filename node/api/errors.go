@@ -64,6 +64,7 @@ const (
 	CodeGone             = "gone"              // the event log starts later
 	CodeBusy             = "busy"              // too many at once
 	CodeShuttingDown     = "shutting_down"     //
+	CodeFileTooLarge     = "file_too_large"    // over 1 TiB
 	CodeNoFile           = "no_file"           // a file to be sent is not there, or can't be read
 	CodeExists           = "exists"            // there is a file of that name, which stays
 	CodeNotHere          = "not_here"          // the file has not come yet
@@ -77,6 +78,7 @@ var exitCodes = map[string]int{
 	CodeUsage:            2,
 	CodeEmptyText:        2,
 	CodeTextTooLong:      2,
+	CodeFileTooLarge:     2,
 	CodeNotText:          2,
 	CodeUnknownContact:   2,
 	CodeAmbiguousContact: 2,

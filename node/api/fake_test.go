@@ -325,7 +325,7 @@ func (s *scripted) ResumeTransfer(_ context.Context, id string, file int) error 
 	return s.note(fmt.Sprintf("resume %s %d", id, file))
 }
 
-func (s *scripted) Upload(_ context.Context, name string, r io.Reader) (Upload, error) {
+func (s *scripted) Upload(_ context.Context, name string, _ int64, r io.Reader) (Upload, error) {
 	n, err := io.Copy(io.Discard, r)
 	return Upload{ID: msgID, Name: name, Size: n}, errors.Join(err, s.note("upload "+name))
 }

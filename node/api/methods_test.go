@@ -280,7 +280,7 @@ func TestSendToSeveral(t *testing.T) {
 
 func TestExitCodes(t *testing.T) {
 	for code, want := range map[string]int{
-		CodeUsage: 2, CodeEmptyText: 2, CodeTextTooLong: 2, CodeUnknownContact: 2, CodeAmbiguousContact: 2, CodeMistypedID: 2,
+		CodeUsage: 2, CodeEmptyText: 2, CodeTextTooLong: 2, CodeFileTooLarge: 2, CodeUnknownContact: 2, CodeAmbiguousContact: 2, CodeMistypedID: 2,
 		CodeInviteDamaged: 2, CodeNoPassphrase: 2, CodeNoDaemon: 3, CodeTimeout: 4, CodeWrongPassphrase: 5, CodeInviteExpired: 5,
 		CodeInviteUsed: 5, CodeBlocked: 5, CodeNotVerified: 5, CodeNotApproved: 5, CodeDiskFull: 1, CodeAlreadyRunning: 1,
 		CodeCorruptStore: 1, CodeInternal: 1, "something new": 1,

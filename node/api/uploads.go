@@ -64,13 +64,14 @@ func checkUploadID(id string) error {
 	return nil
 }
 
-// Upload takes in a file for somebody who may send.
-func (s *Server) Upload(ctx context.Context, g Grant, name string, r io.Reader) (Upload, error) {
+// Upload takes in a file for somebody who may send. A size that isn't known is
+// negative.
+func (s *Server) Upload(ctx context.Context, g Grant, name string, size int64, r io.Reader) (Upload, error) {
 	d, err := s.daemonFor(g, "send")
 	if err != nil {
 		return Upload{}, err
 	}
-	return d.Upload(ctx, name, r)
+	return d.Upload(ctx, name, size, r)
 }
 
 // DropUpload forgets one.

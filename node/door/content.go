@@ -44,7 +44,7 @@ func (d *Door) upload(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := s.until(r.Context())
 	defer cancel()
 	in := &patient{ctx, r.Body, http.NewResponseController(w)}
-	u, err := d.Server.Upload(ctx, s.Grant, name, in)
+	u, err := d.Server.Upload(ctx, s.Grant, name, r.ContentLength, in)
 	if err != nil {
 		// Whoever still sends learns of it by the connection's end.
 		w.Header().Set("Connection", "close")

@@ -28,7 +28,7 @@ type shelf struct {
 	began chan struct{} // has a token for an upload that began, if there is room
 }
 
-func (s *shelf) Upload(_ context.Context, name string, r io.Reader) (api.Upload, error) {
+func (s *shelf) Upload(_ context.Context, name string, _ int64, r io.Reader) (api.Upload, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.name = name

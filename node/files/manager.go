@@ -80,6 +80,7 @@ type Manager struct {
 	log      *slog.Logger
 	patience time.Duration // for how long a holder is waited for before mail is asked for
 	slow     time.Duration // after which a stranger, and who has no right, is answered
+	free     func() int64  // how many bytes may still be written
 
 	mu        sync.Mutex
 	open      bool
@@ -136,7 +137,7 @@ const (
 // New returns a manager that does nothing until [Manager.Run].
 func New(cfg Config) *Manager {
 	m := &Manager{
-		cfg: cfg, log: cfg.Logger, slow: 100 * time.Millisecond, patience: askAfter,
+		cfg: cfg, log: cfg.Logger, slow: 100 * time.Millisecond, patience: askAfter, free: cfg.Dir.Free,
 		known: map[message.ID][]held{}, roots: map[file.Name]ref{},
 		in: map[ref]*fetch{}, out: map[upload]*progress{}, waiting: map[ref]struct{}{}, intakes: map[*intake]struct{}{},
 		changed: map[chan struct{}]struct{}{}, staged: map[string]*staged{},
@@ -435,13 +436,13 @@ func (m *Manager) begin(ctx context.Context) {
 
 // next is the smallest file that is to be fetched.
 func (m *Manager) next() (best ref, ok bool) {
-	free := m.cfg.Dir.Free()
+	free := m.free()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	least := uint64(0)
 	for r := range m.waiting {
 		h := m.heldLocked(r)
-		if h == nil || m.in[r] != nil || !wants(h, free) || ok && h.size >= least {
+		if h == nil || m.in[r] != nil || !m.wants(h, free) || ok && h.size >= least {
 			continue
 		}
 		best, least, ok = r, h.size, true
@@ -450,8 +451,9 @@ func (m *Manager) next() (best ref, ok bool) {
 }
 
 // wants reports whether a file is to be fetched: unasked what leaves three
-// quarters of the free disk, asked for whatever fits.
-func wants(h *held, free int64) bool {
+// quarters of the free disk, and what was begun, which has taken some of that;
+// asked for whatever fits.
+func (m *Manager) wants(h *held, free int64) bool {
 	switch h.wish {
 	case record.FileWanted:
 		return true
@@ -459,7 +461,7 @@ func wants(h *held, free int64) bool {
 		return false
 	case record.FileAuto:
 	}
-	return h.size <= uint64(free)/4
+	return h.size <= uint64(free)/4 || m.cfg.Dir.Begun(h.place)
 }
 
 // finish ends a fetch and says what becomes of it.

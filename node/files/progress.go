@@ -120,7 +120,7 @@ type Transfer struct {
 
 // Transfers lists what is on its way, or waits for that.
 func (m *Manager) Transfers() (out []Transfer) {
-	free := m.cfg.Dir.Free()
+	free := m.free()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	one := func(r ref) *Transfer {
@@ -148,7 +148,7 @@ func (m *Manager) Transfers() (out []Transfer) {
 			t.State, t.Have = Waiting, h.have
 			if h.wish == record.FileLeft {
 				t.State = Cancelled
-			} else if !wants(h, free) {
+			} else if !m.wants(h, free) {
 				t.State = Left
 			}
 		}
@@ -283,6 +283,8 @@ func (m *Manager) Have(id message.ID, nth int) (uint64, State) {
 		return h.size, Done
 	case h.wish == record.FileLeft:
 		return h.have, Cancelled
+	case !h.mine && !m.wants(h, m.free()):
+		return h.have, Left
 	}
 	return h.have, Waiting
 }

@@ -137,7 +137,25 @@ func (o *Opened) WriteTo(w io.Writer) (n int64, err error) {
 	return n, nil
 }
 
-// Fetch says that a file is wanted, and waits until it is here.
+// mayFit returns storage.ErrNoSpace for a file of which nothing is here yet and
+// which doesn't fit on the disk.
+func (m *Manager) mayFit(id message.ID, nth int) error {
+	m.mu.Lock()
+	h := m.heldLocked(ref{id, nth})
+	if h == nil {
+		m.mu.Unlock()
+		return nil
+	}
+	size, place := h.size, h.place
+	m.mu.Unlock()
+	if m.cfg.Dir.Begun(place) {
+		return nil // what is missing fits or doesn't
+	}
+	return m.fits(int64(size))
+}
+
+// Fetch says that a file is wanted, and waits until it is here:
+// storage.ErrNoSpace for one that doesn't fit.
 func (m *Manager) Fetch(ctx context.Context, id message.ID, nth int) error {
 	_, s := m.Have(id, nth)
 	m.mu.Lock()
@@ -149,6 +167,9 @@ func (m *Manager) Fetch(ctx context.Context, id message.ID, nth int) error {
 	} else if mine && s != Done {
 		return ErrNotHere // this device was restored, and nobody else has it
 	} else if s != Done && s != Failed {
+		if err := m.mayFit(id, nth); err != nil {
+			return err
+		}
 		if err := m.wish(ctx, id, nth, record.FileWanted); err != nil {
 			return err
 		}
@@ -183,7 +204,7 @@ func (m *Manager) Fetch(ctx context.Context, id message.ID, nth int) error {
 }
 
 // Want asks for a file that isn't fetched, or isn't any more; it comes when it
-// does: engine.ErrUnknownMessage, [ErrFalse].
+// does: engine.ErrUnknownMessage, [ErrFalse], storage.ErrNoSpace.
 func (m *Manager) Want(ctx context.Context, id message.ID, nth int) error {
 	switch _, s := m.Have(id, nth); s {
 	case "":
@@ -193,6 +214,9 @@ func (m *Manager) Want(ctx context.Context, id message.ID, nth int) error {
 	case Done:
 		return nil
 	case Preparing, Waiting, Running, Left, Cancelled:
+	}
+	if err := m.mayFit(id, nth); err != nil {
+		return err
 	}
 	return m.wish(ctx, id, nth, record.FileWanted)
 }

@@ -9,8 +9,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"rushlight/protocol/file"
 	"rushlight/protocol/message"
 	"rushlight/protocol/wire"
+	"rushlight/storage"
+	"rushlight/storage/blob"
 )
 
 // Source is a file that is to be sent.
@@ -53,6 +56,8 @@ type Prepare func(ctx context.Context, src Source) (*Prepared, error)
 var (
 	ErrNotFile = errors.New("files: that is not a file")
 	ErrNoFile  = errors.New("files: there is no such file, or it can't be read")
+	// ErrTooLarge: the file is larger than file.MaxSize.
+	ErrTooLarge = blob.ErrTooLarge
 )
 
 // Seal takes files in, so that a message can name them. done must be called
@@ -92,7 +97,24 @@ func (m *Manager) beginImport() {
 	m.imports++
 }
 
+// fits says before anything is written that a file can't be kept here:
+// [ErrTooLarge], storage.ErrNoSpace. A size that isn't known is negative.
+func (m *Manager) fits(size int64) error {
+	switch {
+	case size > file.MaxSize:
+		return ErrTooLarge
+	case size > m.free():
+		return fmt.Errorf("files: %w", storage.ErrNoSpace)
+	}
+	return nil
+}
+
 func (m *Manager) seal(ctx context.Context, src Source) (f *message.File, err error) {
+	if src.staged == nil {
+		if err := m.fits(src.Size); err != nil {
+			return nil, err
+		}
+	}
 	p := &Prepared{Content: io.NewSectionReader(src, 0, src.Size), Change: Unchanged, Size: src.Size}
 	if m.cfg.Prepare != nil && !src.Original {
 		if p, err = m.cfg.Prepare(ctx, src); err != nil {

@@ -40,11 +40,15 @@ type staged struct {
 }
 
 // Stage reads a file to its end and keeps it under a name that nobody can
-// guess, until [Manager.Unstage]. Of the oldest of too many, and of one that is
-// kept for long, nothing is left. Errors are message.ErrFileName, [ErrTaking]
-// and what the disk says; nothing is left after any.
-func (m *Manager) Stage(ctx context.Context, name string, r io.Reader) (id string, err error) {
+// guess, until [Manager.Unstage]. Its size is negative when it isn't known. Of
+// the oldest of too many, and of one that is kept for long, nothing is left.
+// Errors are message.ErrFileName, [ErrTaking], [ErrTooLarge] and what the disk
+// says; nothing is left after any.
+func (m *Manager) Stage(ctx context.Context, name string, size int64, r io.Reader) (id string, err error) {
 	if err := message.CheckFileName(name); err != nil {
+		return "", err
+	}
+	if err := m.fits(size); err != nil {
 		return "", err
 	}
 	m.mu.Lock()

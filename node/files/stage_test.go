@@ -16,7 +16,7 @@ import (
 
 func (n *node) stage(content []byte) string {
 	n.t.Helper()
-	id, err := n.Stage(n.t.Context(), "a.bin", bytes.NewReader(content))
+	id, err := n.Stage(n.t.Context(), "a.bin", int64(len(content)), bytes.NewReader(content))
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -112,19 +112,19 @@ func TestStagedEnds(t *testing.T) {
 		"cut off": io.MultiReader(bytes.NewReader(content[:70_000]), iotest.ErrReader(io.ErrUnexpectedEOF)),
 		"broken":  io.MultiReader(bytes.NewReader(content), iotest.ErrReader(errors.New("broken"))),
 	} {
-		if _, err := a.Stage(t.Context(), "a", r); err == nil || a.onDisk() != 0 {
+		if _, err := a.Stage(t.Context(), "a", -1, r); err == nil || a.onDisk() != 0 {
 			t.Errorf("%s: %v, %d files", name, err, a.onDisk())
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := a.Stage(ctx, "a", io.MultiReader(bytes.NewReader(content), readerFunc(func(b []byte) (int, error) {
+	if _, err := a.Stage(ctx, "a", -1, io.MultiReader(bytes.NewReader(content), readerFunc(func(b []byte) (int, error) {
 		cancel()
 		return len(b), nil
 	}))); !errors.Is(err, context.Canceled) || a.onDisk() != 0 {
 		t.Errorf("cancelled: %v, %d files", err, a.onDisk())
 	}
 	for _, name := range []string{"", "..", "a/b", "a\\b", "a\nb", "a\x00"} {
-		if _, err := a.Stage(t.Context(), name, bytes.NewReader(content)); !errors.Is(err, message.ErrFileName) || a.onDisk() != 0 {
+		if _, err := a.Stage(t.Context(), name, -1, bytes.NewReader(content)); !errors.Is(err, message.ErrFileName) || a.onDisk() != 0 {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -167,12 +167,12 @@ func TestTakingLimit(t *testing.T) {
 	done := make(chan error, maxTaking)
 	for range maxTaking {
 		go func() {
-			_, err := a.Stage(context.WithoutCancel(t.Context()), "a", readerFunc(func([]byte) (int, error) { <-ends; return 0, io.EOF }))
+			_, err := a.Stage(context.WithoutCancel(t.Context()), "a", -1, readerFunc(func([]byte) (int, error) { <-ends; return 0, io.EOF }))
 			done <- err
 		}()
 	}
 	a.eventually(func() bool { a.Manager.mu.Lock(); defer a.Manager.mu.Unlock(); return a.taking == maxTaking }, "all are at it")
-	if _, err := a.Stage(t.Context(), "a", bytes.NewReader(nil)); !errors.Is(err, ErrTaking) {
+	if _, err := a.Stage(t.Context(), "a", -1, bytes.NewReader(nil)); !errors.Is(err, ErrTaking) {
 		t.Error(err)
 	}
 	close(ends)

@@ -97,6 +97,12 @@ func (d *Dir) Whole(p Place) bool {
 	return err == nil
 }
 
+// Begun reports whether something was kept of a file that isn't whole.
+func (d *Dir) Begun(p Place) bool {
+	_, err := os.Lstat(d.name(p) + partial)
+	return err == nil
+}
+
 // Room returns storage.ErrNoSpace when n more bytes don't fit.
 func (d *Dir) Room(n int64) error {
 	free, err := storage.Free(d.path)

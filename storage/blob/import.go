@@ -20,8 +20,11 @@ type Imported struct {
 	Root   file.Name
 }
 
-// Import reads a file to its end, seals it under a fresh key and keeps it.
-// After an error nothing is left of it.
+// ErrTooLarge: the file is larger than file.MaxSize.
+var ErrTooLarge = errors.New("blob: the file is too large")
+
+// Import reads a file to its end, seals it under a fresh key and keeps it:
+// [ErrTooLarge], storage.ErrNoSpace. After an error nothing is left of it.
 func (d *Dir) Import(ctx context.Context, r io.Reader) (*Imported, error) {
 	in := &Imported{Key: file.NewKey()}
 	p := in.Key.Place()
@@ -109,7 +112,7 @@ func (d *Dir) read(ctx context.Context, in *Imported, r io.Reader, full chan<- c
 			return fmt.Errorf("blob: reading the file: %w", err)
 		}
 		if in.Size += uint64(n); in.Size > file.MaxSize {
-			return errors.New("blob: the file is too large")
+			return ErrTooLarge
 		}
 		if in.Size%(64<<20) < file.ChunkSize {
 			if err := d.Room(64 << 20); err != nil {

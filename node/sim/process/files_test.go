@@ -3,16 +3,12 @@
 package process_test
 
 import (
-	"bytes"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-
-	"rushlight/node/api"
-	"rushlight/protocol/suite"
+	"time"
 )
 
 // received is how many bytes have come to a namespace over its wire, whoever
@@ -30,86 +26,90 @@ func received(t testing.TB, space string) int64 {
 	return n
 }
 
-// fileOf makes a file to be sent.
-func fileOf(t testing.TB, size int) (path string, content []byte) {
-	t.Helper()
-	content = make([]byte, size)
-	suite.Random(content)
-	path = filepath.Join(t.TempDir(), "file.bin")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path, content
-}
-
-// have is how much of the newest file of a conversation is there.
-func (d *daemon) have(with *daemon) (id string, n int64) {
-	d.t.Helper()
-	var res struct{ Messages []api.Message }
-	d.call("read", obj{"who": with.account, "peek": true}, &res)
-	for _, m := range res.Messages {
-		if len(m.Files) > 0 {
-			id, n = m.ID, m.Files[0].Have
-		}
-	}
-	return id, n
-}
-
 // TestFileSurvives sends a file while the recipient is killed, the sender is
 // killed, and both get new addresses: it comes whole, and little more goes over
-// the wire than the file. It needs root and Debian's iproute2.
+// the wire than the file. RUSHLIGHT_FILE_MIB sets its size, as for
+// TestFileMemory, and then neither side may need more than 64 MiB for it in any
+// of its lives. It needs root and Debian's iproute2.
 func TestFileSurvives(t *testing.T) {
 	t.Parallel()
-	const size = 24 << 20
+	size, large := sizeOfFile()
+	limit := time.Hour
+	if !large {
+		size, limit = 24<<20, 2*time.Minute
+	}
 	names := newLAN(t, "rl-filea", "rl-fileb")
-	slow := exec.Command("ip", "netns", "exec", names[0], "tc", "qdisc", "add", "dev", "wire0", "root", "tbf", "rate", "32mbit", "burst", "256kb", "latency", "50ms")
-	if out, err := slow.CombinedOutput(); err != nil {
-		t.Skipf("this machine can't make a wire slow: %s", out)
+	if !large { // or it would be there too soon
+		slow := exec.Command("ip", "netns", "exec", names[0], "tc", "qdisc", "add", "dev", "wire0", "root", "tbf", "rate", "32mbit", "burst", "256kb", "latency", "50ms")
+		if out, err := slow.CombinedOutput(); err != nil {
+			t.Skipf("this machine can't make a wire slow: %s", out)
+		}
 	}
 	a := startDaemon(t, &daemon{space: names[0]}, "ann")
 	b := startDaemon(t, &daemon{space: names[1]}, "bob")
 	befriend(t, a, b)
-	path, content := fileOf(t, size)
+	b.gets(a.sends(b, sparse(t, 1<<20))) // everything is in use that is used once
+	path := sparse(t, size)
 	before := received(t, names[1])
-	a.call("send", obj{"recipient": b.account, "message": "a file", "attachments": []string{path}}, nil)
-	var id string
+	idle, peak := map[*daemon]int64{}, map[*daemon]int64{}
+	for _, d := range []*daemon{a, b} {
+		d.forgetPeak() // of making the profile
+		idle[d], _ = d.resident()
+	}
+	remember := func(d *daemon) {
+		_, most := d.resident()
+		peak[d] = max(peak[d], most)
+	}
+	dies := func(all ...*daemon) {
+		for _, d := range all {
+			remember(d)
+			d.kill()
+		}
+	}
+	lives := func(all ...*daemon) {
+		for _, d := range all {
+			d.start()
+			d.forgetPeak() // of the passphrase
+		}
+	}
+	began := time.Now()
+	id := a.sends(b, path)
 	until := func(part int64) {
 		t.Helper()
-		b.until("more of the file is there", func() (so bool) {
-			var n int64
-			id, n = b.have(a)
-			return n >= part*size/8
-		})
+		b.within(limit, "more of the file is there", func() bool { return b.file(id).Have >= part*size/8 })
 	}
 	for i, happens := range []func(){
-		func() { b.kill(); b.start() },
-		func() { a.kill(); a.start() },
+		func() { dies(b); lives(b) },
+		func() { dies(a); lives(a) },
 		func() { move(t, names, 2) },
-		func() { a.kill(); b.kill(); move(t, names, 3); b.start(); a.start() },
+		func() { dies(a, b); move(t, names, 3); lives(b, a) },
 	} {
 		until(int64(i) + 2)
-		_, was := b.have(a)
+		was := b.file(id).Have
 		if was == size && i < 2 {
 			t.Skip("it was there too soon: this machine is too slow to see a part of it")
 		}
+		t.Logf("after %v there are %d of %d MiB", time.Since(began).Round(time.Second), was>>20, size>>20)
 		happens()
 		// What was there is known again.
 		until(min(was*8/size, 8))
 	}
-	var res struct{ Files []api.Saved }
-	b.until("the file is saved", func() bool {
-		return b.try("save", obj{"id": id, "path": t.TempDir(), "timeout": "30s"}, &res) == nil && len(res.Files) == 1
-	})
-	got, err := os.ReadFile(res.Files[0].Path)
-	if err != nil || !bytes.Equal(got, content) {
-		t.Errorf("%d bytes were saved: %v", len(got), err)
-	}
+	b.gets(id)
+	t.Logf("after %v it is there", time.Since(began).Round(time.Second))
+	b.saves(id, path)
 	came := received(t, names[1]) - before
 	t.Logf("%.1f MiB came over the wire for a file of %.1f MiB", float64(came)/(1<<20), float64(size)/(1<<20))
 	if came < size {
 		t.Error("less came than the file: nothing was counted")
 	}
-	if came > size*3/2 {
+	if came > size+max(size/20, 12<<20) {
 		t.Error("much was sent again")
+	}
+	for _, d := range []*daemon{a, b} {
+		remember(d)
+		t.Logf("%s: %d MiB before, at most %d MiB more", filepath.Base(d.dir), idle[d]>>20, (peak[d]-idle[d])>>20)
+		if large && peak[d]-idle[d] > 64<<20 {
+			t.Errorf("%s needed %d MiB", filepath.Base(d.dir), (peak[d]-idle[d])>>20)
+		}
 	}
 }

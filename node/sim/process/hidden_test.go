@@ -100,7 +100,12 @@ func startRelayIn(t *testing.T, space string) []string {
 // until waits, long, for something to be so.
 func (d *daemon) until(what string, so func() bool) {
 	d.t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !so(); {
+	d.within(2*time.Minute, what, so)
+}
+
+func (d *daemon) within(limit time.Duration, what string, so func() bool) {
+	d.t.Helper()
+	for deadline := time.Now().Add(limit); !so(); {
 		if time.Now().After(deadline) {
 			d.t.Fatal("waited too long until ", what)
 		}
