@@ -93,14 +93,21 @@ func (c *crowd) visit(p *person, kill int) {
 	}
 }
 
+// toldEvery is after how many messages a long run says how far it is.
+const toldEvery = 20000
+
 // run writes about so many messages, with everything that can go wrong.
 func (c *crowd) run(messages int) {
 	w := c.w
 	for _, r := range w.relays {
 		r.lies = lies{busy: c.losses, lost: c.losses}
 	}
-	visits, fullUntil := 0, 0
+	visits, fullUntil, told := 0, 0, 0
 	for c.total < messages {
+		if c.total >= told+toldEvery {
+			told = c.total
+			w.t.Logf("%d messages so far", told)
+		}
 		if w.step++; w.step == fullUntil {
 			for _, r := range w.relays {
 				r.full = false
