@@ -92,7 +92,7 @@ func idleText(i api.IdleStatus) string {
 	case "sparing":
 		out += "; little is left: one relay, fewer questions"
 	case "spent":
-		out += "; used up: messages go as always, contacts may find you later than usual"
+		out += "; used up for now: messages go as always, contacts may find you later than usual"
 	}
 	return out
 }

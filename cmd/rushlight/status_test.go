@@ -39,7 +39,7 @@ func TestStatusInWords(t *testing.T) {
 	)
 	for state, want := range map[string]string{
 		"sparing": `idle traffic +about .* a day; little is left: one relay, fewer questions`,
-		"spent":   `idle traffic +about .* a day; used up: messages go as always, contacts may find you later than usual`,
+		"spent":   `idle traffic +about .* a day; used up for now: messages go as always, contacts may find you later than usual`,
 	} {
 		s.Idle.State = state
 		words(want)
