@@ -29,6 +29,9 @@ type Options struct {
 	Many int
 	// Calm is how long no table may have been begun; 0 is 3 seconds.
 	Calm time.Duration
+	// Hold is asked whether nothing may be merged just now; nil is never. A
+	// merge that has begun is ended.
+	Hold func() bool
 }
 
 // Merger is the switch of one database's merging. Its methods are safe for
@@ -117,7 +120,13 @@ func (m *Merger) run() {
 	for {
 		calm := time.Since(turned) >= m.o.Calm
 		wait := m.o.Calm
+		held := m.o.Hold != nil && m.o.Hold()
 		switch few, many := m.waiting(); {
+		case held && m.pause == nil:
+			m.halt()
+			continue
+		case held:
+			wait = look
 		case m.pause == nil && few:
 			wait = look
 		case m.pause == nil:

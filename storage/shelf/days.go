@@ -17,8 +17,9 @@ import (
 
 // dayState is what the day means to readers and the writer. It isn't changed.
 type dayState struct {
-	today uint16
-	keys  map[uint16]*[32]byte // by the last day of what they seal
+	today   uint16
+	settled uint16               // what has passed by then is destroyed; not after today
+	keys    map[uint16]*[32]byte // by the last day of what they seal
 }
 
 // Leaves of a day's bucket: what envelopes and stamp keys are sealed under.
@@ -72,10 +73,13 @@ func (s *Shelf) turn() error {
 			s.stats.erased.Add(int64(len(passed)))
 		}
 	}
-	state := &dayState{today: today, keys: map[uint16]*[32]byte{}}
+	state := &dayState{today: today, settled: s.confirmed(), keys: map[uint16]*[32]byte{}}
+	if settled {
+		state.settled = today
+	}
 	for _, b := range s.wheel.Buckets() {
 		day, ok := dayOfBucket(b)
-		if !ok || day < today || day > today+uint16(s.o.TTL)+1 {
+		if !ok || day < today {
 			continue
 		}
 		key, err := s.wheel.Key(b, leafEnvelopes, [16]byte{}, nil)
@@ -84,7 +88,7 @@ func (s *Shelf) turn() error {
 		}
 		state.keys[day] = &key
 	}
-	if err := s.turnStamps(week, today); err != nil {
+	if err := s.turnStamps(week, state.settled); err != nil {
 		return err
 	}
 	s.day.Store(state)
@@ -95,15 +99,15 @@ func (s *Shelf) turn() error {
 }
 
 // turnStamps makes the key of a week, or reads it back, with those of the
-// weeks before whose stamps are still good.
-func (s *Shelf) turnStamps(week stamp.Week, today uint16) error {
+// weeks before whose stamps are still good. A day that isn't settled ends none.
+func (s *Shelf) turnStamps(week stamp.Week, settled uint16) error {
 	var keys *stamp.Keys
 	if have := s.keys.Load(); have != nil {
 		keys = have.Clone()
-		keys.Expire(today)
+		keys.Expire(settled)
 	} else {
 		keys = new(stamp.Keys)
-		if err := s.loadStampKeys(keys, today); err != nil {
+		if err := s.loadStampKeys(keys, settled); err != nil {
 			return err
 		}
 	}
@@ -115,9 +119,8 @@ func (s *Shelf) turnStamps(week stamp.Week, today uint16) error {
 			return err
 		}
 		k := keyStamp(week)
-		e := badger.NewEntry(k, suite.SealBox(nil, over[:], k, key[:]))
-		e.ExpiresAt = uint64(s.o.time.dropAt(week.ExpDay()).Unix())
-		if err := s.db.Update(func(tx *badger.Txn) error { return tx.SetEntry(e) }); err != nil {
+		sealed := suite.SealBox(nil, over[:], k, key[:])
+		if err := s.db.Update(func(tx *badger.Txn) error { return tx.Set(k, sealed) }); err != nil {
 			return fmt.Errorf("saving a stamp key: %w", err)
 		}
 		keys.Add(week, key)
@@ -126,7 +129,7 @@ func (s *Shelf) turnStamps(week stamp.Week, today uint16) error {
 	return nil
 }
 
-func (s *Shelf) loadStampKeys(keys *stamp.Keys, today uint16) error {
+func (s *Shelf) loadStampKeys(keys *stamp.Keys, settled uint16) error {
 	return s.db.View(func(tx *badger.Txn) error {
 		it := tx.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 32, Prefix: []byte{famStamp}})
 		defer it.Close()
@@ -134,7 +137,7 @@ func (s *Shelf) loadStampKeys(keys *stamp.Keys, today uint16) error {
 			k := it.Item().KeyCopy(nil)
 			w := stamp.Week(binary.BigEndian.Uint16(k[1:]))
 			over, err := s.wheel.Key(bucketOf(w.ExpDay()), leafStampKey, [16]byte{}, nil)
-			if errors.Is(err, wheel.ErrDestroyed) || w.ExpDay() < today {
+			if errors.Is(err, wheel.ErrDestroyed) || w.ExpDay() < settled {
 				continue
 			}
 			if err != nil {

@@ -43,7 +43,7 @@ type Request struct {
 // OpenStamp returns what a stamp is for, or why it is refused.
 func (s *Shelf) OpenStamp(st *stamp.Stamp) (stamp.Ticket, *mailbox.Err) {
 	t, err := s.keys.Load().Open(st)
-	if err != nil || t.ExpDay < s.Today() {
+	if err != nil || t.ExpDay < s.day.Load().settled {
 		return stamp.Ticket{}, &mailbox.Err{Code: mailbox.CodeExpired}
 	}
 	return t, nil
@@ -94,7 +94,7 @@ func (d *Deposit) apply(g *group) error {
 	}
 	b := g.box(t.Handle)
 	switch {
-	case t.ExpDay < g.day.today:
+	case t.ExpDay < g.day.settled:
 		return refuse(d, mailbox.CodeExpired, nil)
 	case b == nil:
 		return refuse(d, mailbox.CodeGone, nil)

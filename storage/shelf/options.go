@@ -74,8 +74,9 @@ type Options struct {
 	UnsafeAckFirst bool
 	UnsafeKeepDays bool
 
-	tick time.Duration // of the house keeping
-	time clock
+	tick  time.Duration // of the house keeping
+	time  clock
+	merge bool // also while the clock is ahead; for the test that shows why not
 }
 
 // clock is the time; tests have one of their own.
@@ -89,8 +90,12 @@ type systemClock struct{}
 
 func (systemClock) now() time.Time { return time.Now() }
 
-// dropAt leaves two days to correct a clock.
-func (systemClock) dropAt(day uint16) time.Time { return dayStart(day).AddDate(0, 0, 3) }
+// dropAt leaves some days to correct a clock.
+func (systemClock) dropAt(day uint16) time.Time { return dayStart(day).AddDate(0, 0, 1+slackDays) }
+
+// slackDays is for how many days after its last one an envelope stays in the
+// database.
+const slackDays = 2
 
 const (
 	maxTTLLarge  = 14

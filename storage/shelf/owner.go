@@ -76,7 +76,7 @@ func (s *Shelf) Create(owner [32]byte, c *mailbox.Create, token [16]byte, allowe
 			g.delete(keyAddr(old))
 		}
 		b.lane, b.nonce, b.quota = c.Lane, c.LaneNonce, quota
-		b.lease = g.day.today + s.o.Lease
+		b.lease = g.newLease()
 		g.saveAll(b)
 		return nil
 	})
@@ -99,14 +99,17 @@ func (g *group) newBox(owner [32]byte) *box {
 	}
 }
 
+// newLease is the last day of one that begins today.
+func (g *group) newLease() uint16 { return g.day.settled + g.s.o.Lease }
+
 // saveAll writes everything but pages and envelopes, with a new lease.
 func (g *group) saveAll(b *box) {
 	g.saveFixed(b)
 	g.saveHot(b)
 	at := binary.BigEndian.AppendUint64(nil, b.handle)
-	g.set(keyOwner(b.owner), at, b.lease)
+	g.set(keyOwner(b.owner), at, 0)
 	if b.lane {
-		g.set(keyAddr(b.addr()), at, b.lease)
+		g.set(keyAddr(b.addr()), at, 0)
 	}
 }
 
@@ -136,8 +139,8 @@ func (s *Shelf) login(owner [32]byte, renew bool) (handle uint64, found bool, er
 	}
 	err = s.do(0, func(g *group) error {
 		b := g.box(handle)
-		if found = b != nil && !b.closed; found && renew && b.lease != g.day.today+s.o.Lease {
-			b.lease = g.day.today + s.o.Lease
+		if found = b != nil && !b.closed; found && renew && b.lease != g.newLease() {
+			b.lease = g.newLease()
 			g.saveAll(b)
 		}
 		return nil
@@ -189,10 +192,10 @@ func (s *Shelf) Mint(handle uint64, class envelope.Class, count int) (first uint
 		if b == nil || b.closed {
 			return refusal(mailbox.CodeUnknown)
 		}
-		if uint64(b.outstanding(g.day.today))+uint64(count) > stamp.MaxOutstanding || uint64(b.serial)+uint64(count) > math.MaxUint32 {
+		if uint64(b.outstanding(g.day.settled))+uint64(count) > stamp.MaxOutstanding || uint64(b.serial)+uint64(count) > math.MaxUint32 {
 			return refusal(mailbox.CodeTooBig)
 		}
-		first = b.mint(week, uint32(count), g.day.today)
+		first = b.mint(week, uint32(count), g.day.settled)
 		g.saveFixed(b)
 		return nil
 	})
@@ -341,7 +344,7 @@ func (s *Shelf) remove(handle uint64, victims []victim) (n int, err error) {
 			}
 			g.delete(at)
 			n++
-			if v.size == 0 || v.expDay < g.day.today {
+			if v.size == 0 || v.expDay < g.day.settled {
 				continue
 			}
 			g.s.global.days.add(v.expDay, -1, -int64(v.size))
@@ -411,7 +414,7 @@ func (s *Shelf) CloseBox(handle uint64, moved []byte) error {
 		g.delete(keyOwner(b.owner))
 		g.delete(keyLane(handle))
 		b.closed, b.moved, b.lane = true, append([]byte(nil), moved...), false
-		b.lease = g.day.today + s.o.Lease
+		b.lease = g.newLease()
 		g.saveFixed(b)
 		g.saveHot(b)
 		s.stats.mailboxes.Add(-1)
@@ -424,16 +427,17 @@ func (s *Shelf) CloseBox(handle uint64, moved []byte) error {
 	return err
 }
 
-// countMailboxes counts those whose lease goes on.
+// countMailboxes counts those that aren't closed, until a sweep finds that their
+// lease has ended.
 func (s *Shelf) countMailboxes() error {
-	n, today := int64(0), s.Today()
+	n := int64(0)
 	err := s.db.View(func(tx *badger.Txn) error {
 		it := tx.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 1000, Prefix: []byte{famBox}})
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
 			err := it.Item().Value(func(v []byte) error {
 				f, err := parseFixed(v)
-				if err == nil && !f.closed && f.lease >= today {
+				if err == nil && !f.closed {
 					n++
 				}
 				return err

@@ -136,16 +136,16 @@ func (s *Shelf) open() error {
 		}
 	}
 	if *s.o.Compactors > 0 {
-		s.merger = merge.New(merge.Options{Many: manyTables})
+		s.merger = merge.New(merge.Options{Many: manyTables, Hold: s.ahead})
 	}
 	if s.db, err = badger.Open(s.o.badger(db, s.merger)); err != nil {
 		return fmt.Errorf("opening the database: %w", err)
 	}
-	if s.merger != nil {
-		s.merger.Start(s.db)
-	}
 	if err := s.loadGlobal(); err != nil {
 		return err
+	}
+	if s.merger != nil {
+		s.merger.Start(s.db)
 	}
 	if err := s.turn(); err != nil {
 		return err
@@ -192,9 +192,10 @@ func (s *Shelf) loadGlobal() error {
 func (s *Shelf) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, s.shut)
 	defer stop()
-	done := make(chan struct{})
+	done, due := make(chan struct{}), make(chan struct{}, 1)
 	var keeper sync.WaitGroup
-	keeper.Go(func() { s.keepHouse(done) })
+	keeper.Go(func() { s.keepHouse(done, due) })
+	keeper.Go(func() { s.sweepWhenDue(done, due) })
 	s.write()
 	close(done)
 	keeper.Wait()
@@ -212,7 +213,8 @@ func (s *Shelf) shut() {
 }
 
 // keepHouse does what is due now and then.
-func (s *Shelf) keepHouse(done <-chan struct{}) {
+func (s *Shelf) keepHouse(done <-chan struct{}, due chan<- struct{}) {
+	swept := uint16(0)
 	t := time.NewTicker(s.o.tick)
 	defer t.Stop()
 	for {
@@ -224,6 +226,13 @@ func (s *Shelf) keepHouse(done <-chan struct{}) {
 		if err := s.turn(); err != nil {
 			s.fail(err)
 			return
+		}
+		if day := s.day.Load().settled; day != swept {
+			swept = day
+			select {
+			case due <- struct{}{}:
+			default: // it is going to begin
+			}
 		}
 		if err := s.guard.note(s.batch.Load()); err != nil {
 			s.log.Warn("the guard file can't be written", "error", err)

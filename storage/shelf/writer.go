@@ -116,10 +116,10 @@ const (
 // commit writes as many of the jobs as fit into one transaction and returns
 // how many those were. All of these have been told when it returns.
 func (s *Shelf) commit(jobs []job) (n int, err error) {
-	g := &group{s: s, day: s.day.Load(), room: s.space.check() == nil}
+	g := &group{s: s, day: s.day.Load(), room: s.space.check() == nil && !s.stuffed()}
 	g.tx = s.db.NewTransaction(true)
 	defer g.tx.Discard()
-	s.global.days.prune(g.day.today)
+	s.global.days.prune(g.day.settled)
 	most := s.db.MaxBatchSize() - groupReserved
 	size := int64(0)
 	errs := make([]error, 0, min(len(jobs), groupMax))
@@ -213,7 +213,8 @@ func (g *group) sign(batch uint64) {
 	}
 }
 
-// set writes a record that Badger may drop after a day; 0 is never.
+// set writes a record that Badger may drop after a day; 0 is never. Only
+// envelopes have such a day, see ahead: the rest is swept.
 func (g *group) set(key, value []byte, last uint16) {
 	if g.err != nil {
 		return
@@ -251,7 +252,8 @@ func (g *group) get(key []byte) []byte {
 	return b
 }
 
-// box returns a mailbox, or nil when there is none, or its lease has ended.
+// box returns a mailbox, or nil when there is none, or its lease has ended. A
+// day that isn't settled ends no lease.
 func (g *group) box(handle uint64) *box {
 	b := g.s.boxes[handle]
 	if b == nil {
@@ -261,14 +263,14 @@ func (g *group) box(handle uint64) *box {
 		g.s.boxes[handle] = b
 	}
 	b.rest = g.s.rests
-	if b.lease < g.day.today {
+	if b.lease < g.day.settled {
 		return nil
 	}
 	if !b.used {
 		b.used = true
 		g.touched = append(g.touched, b)
 	}
-	b.prune(g.day.today)
+	b.prune(g.day.settled)
 	return b
 }
 
@@ -329,14 +331,14 @@ func (g *group) requests(b *box) *lane {
 			b.requests = l
 		}
 	}
-	b.requests.prune(g.day.today)
+	b.requests.prune(g.day.settled)
 	return b.requests
 }
 
-func (g *group) saveFixed(b *box) { g.set(keyBox(b.handle), b.fixed.marshal(), b.lease) }
+func (g *group) saveFixed(b *box) { g.set(keyBox(b.handle), b.fixed.marshal(), 0) }
 
 func (g *group) saveHot(b *box) {
-	g.set(keyHot(b.handle), b.hot.marshal(), b.lease)
+	g.set(keyHot(b.handle), b.hot.marshal(), 0)
 	b.unsaved = false
 }
 
@@ -350,13 +352,9 @@ func (g *group) change(b *box, page uint32) {
 	g.writes++
 }
 
-func (g *group) savePage(b *box, n uint32) {
-	g.set(keyPage(b.handle, n), b.pages[n].Marshal(), g.day.today+stamp.MaxLife+1)
-}
+func (g *group) savePage(b *box, n uint32) { g.set(keyPage(b.handle, n), b.pages[n].Marshal(), 0) }
 
-func (g *group) saveLane(b *box) {
-	g.set(keyLane(b.handle), b.requests.marshal(), g.day.today+uint16(g.s.o.TTL)+2)
-}
+func (g *group) saveLane(b *box) { g.set(keyLane(b.handle), b.requests.marshal(), 0) }
 
 // What the writer keeps of mailboxes in use. The rest is on the disk alone.
 const (
