@@ -141,7 +141,7 @@ func (n *Node) eventJSON(ev engine.Event) (api.Event, error) {
 	case record.EventDelete:
 		out.Type = api.EventDelete
 		out.Delete = &api.Deleted{ID: message.ID(ev.Message).String(), Conversation: n.conversationOf(ev), From: ev.Account.String()}
-	case record.EventMessage, record.EventState, record.EventEdit, record.EventReact:
+	case record.EventMessage, record.EventState, record.EventEdit, record.EventReact, record.EventPlaced:
 		v, err := n.engine.Message(ev.Message)
 		if errors.Is(err, engine.ErrUnknownMessage) {
 			out.Type = api.EventExpired
@@ -162,12 +162,14 @@ func (n *Node) eventJSON(ev engine.Event) (api.Event, error) {
 			return out, nil
 		}
 		m := n.messageJSON(v)
-		if ev.Type == record.EventEdit {
+		switch ev.Type {
+		case record.EventEdit:
 			out.Type, out.Edit = api.EventEdit, &m
-			return out, nil
+		case record.EventPlaced:
+			out.Type, out.Placed = api.EventPlaced, &m
+		default:
+			out.Type, out.Message = api.EventMessage, &m
 		}
-		out.Type = api.EventMessage
-		out.Message = &m
 	}
 	return out, nil
 }

@@ -25,9 +25,9 @@ func (n *Node) Status(context.Context) (api.Status, error) {
 		ready = true
 	default:
 	}
-	reach, idle := n.host.Reach(), n.host.Upkeep()
+	reach, net, idle := n.host.Reach(), n.network(), n.host.Upkeep()
 	return api.Status{
-		Ready: ready, Text: n.network().Text, Reachability: reach.Word, Why: reach.Why, Transports: n.host.Transports(),
+		Ready: ready, Text: net.Text, Network: net, Reachability: reach.Word, Why: reach.Why, WhyCode: reach.Code, Transports: n.host.Transports(),
 		Addrs: n.Addrs(), Peers: n.delivery.Stats().Contacts,
 		DHT:    api.DHTStatus{Enabled: true, Peers: n.finder.Status().Size},
 		Relays: n.relays(), Connections: n.connections(),

@@ -249,6 +249,8 @@ func (e Event) conversation() string {
 		return e.Delete.Conversation
 	case e.Reaction != nil:
 		return e.Reaction.Conversation
+	case e.Placed != nil:
+		return e.Placed.Conversation
 	case e.Typing != nil:
 		return e.Typing.Conversation
 	case e.Transfer != nil:

@@ -25,7 +25,7 @@ func TestShapes(t *testing.T) {
 		{
 			"status", `{}`, `{"ready":true,"reachability":"private","addrs":[],"peers":3,"dht":{"enabled":false,"peers":0},"relays":[],` +
 				`"outbox":1,"bytes":{"in":1,"out":2},"cpu":0.5,"disk":0,"uptime":0,"contacts":0,"unread":0,"version":"",` +
-				`"text":"","why":"","transports":[],"day":{"in":0,"out":0,"cpu":0,"hours":0},"idle":{"cap":0,"used":0,"state":""},"connections":[],` +
+				`"text":"","network":{"reachability":"","peers":0,"relays":0,"text":""},"why":"","whyCode":"","transports":[],"day":{"in":0,"out":0,"cpu":0,"hours":0},"idle":{"cap":0,"used":0,"state":""},"connections":[],` +
 				`"erasure":{"level":"","why":""},"clock":{"doubt":false,"hint":""}}`, nil,
 		},
 		{

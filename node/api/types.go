@@ -35,7 +35,9 @@ type Status struct {
 	Locked       bool         `json:"locked,omitempty"` // the keys are forgotten until unlock
 
 	Text        string           `json:"text"`       // how it is connected, in words
+	Network     Network          `json:"network"`    // the same in numbers, as the event has it
 	Why         string           `json:"why"`        // why that is the reachability, in words
+	WhyCode     string           `json:"whyCode"`    // the same as one of a few words that stay
 	Transports  List[string]     `json:"transports"` // quic, tcp, websocket, circuit, or socks
 	Day         Usage            `json:"day"`        // the last 24 hours, or since start if that is less
 	Idle        IdleStatus       `json:"idle"`       // what the node spends when nobody says anything
@@ -284,6 +286,7 @@ const (
 	EventEdit     = "edit"     // a message has another text
 	EventDelete   = "delete"   // its author took a message back from everybody
 	EventReaction = "reaction" // somebody put an emoji under a message, or took it back
+	EventPlaced   = "placed"   // a message that waited for earlier ones has its place
 )
 
 // Types of events without Seq: they aren't replayed.
@@ -310,6 +313,7 @@ type Event struct {
 	Delete  *Deleted     `json:"delete,omitempty"`
 
 	Reaction *ReactionChange `json:"reaction,omitempty"`
+	Placed   *Message        `json:"placed,omitempty"` // as it is now
 
 	Network *Network `json:"network,omitempty"`
 	Typing  *Typing  `json:"typing,omitempty"`

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,6 +43,25 @@ func (d *device) asked(other *device) {
 	}
 }
 
+// placed is how often it was said that a message has its place at last.
+func (d *device) placed(id message.ID) (n int) {
+	d.t.Helper()
+	last, all := d.LastEvent(), errors.New("that was all")
+	err := d.Watch(d.t.Context(), 0, nil, func(ev engine.Event) error {
+		if ev.Type == record.EventPlaced && ev.Message == id {
+			n++
+		}
+		if ev.Seq == last {
+			return all
+		}
+		return nil
+	})
+	if !errors.Is(err, all) {
+		d.t.Fatal(err)
+	}
+	return n
+}
+
 // Who was put back to an older state is sent again what its contact still has,
 // and is told what was taken back.
 func TestGapIsFilled(t *testing.T) {
@@ -57,8 +77,11 @@ func TestGapIsFilled(t *testing.T) {
 		a.must(a.Unsend(t.Context(), gone))
 		a.carry(b)
 		back()
-		a.say(b, "later")
+		later := a.send(b, engine.Send{Text: "later"})
 		a.carry(b)
+		if n := b.placed(later); n != 0 {
+			t.Errorf("told %d times that it has its place, while it waits", n)
+		}
 		if got := b.sees(a); got != "before\nlater (waiting)" {
 			t.Fatal("control: he sees", got)
 		}
@@ -66,6 +89,9 @@ func TestGapIsFilled(t *testing.T) {
 		b.asked(a)
 		a.carry(b)
 		bothSee(t, a, b, "before\none\n(deleted)\nlater")
+		if n := b.placed(later); n != 1 {
+			t.Errorf("told %d times that it has its place", n)
+		}
 		va, err := a.Message(gone)
 		a.must(err)
 		vb, err := b.Message(gone)

@@ -376,7 +376,10 @@ func (t *txn) placeOne(conv *conversation, id message.ID) (bool, error) {
 			conv.FirstNew = x.Key
 		}
 	}
-	return out.Verdict == history.New, t.put(record.IndexKey(id), x.Marshal())
+	if out.Verdict == history.New {
+		err = t.event(record.Event{Type: record.EventPlaced, Message: id, State: x.State, Account: rec.Account})
+	}
+	return out.Verdict == history.New, errors.Join(err, t.put(record.IndexKey(id), x.Marshal()))
 }
 
 // takeProfile takes a contact's newer card.

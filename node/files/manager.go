@@ -363,7 +363,7 @@ func (m *Manager) event(ev engine.Event) error {
 		if ev.State == record.StateStored {
 			m.push(ev.Message)
 		}
-	case record.EventEdit, record.EventReact:
+	case record.EventEdit, record.EventReact, record.EventPlaced:
 	}
 	return nil
 }

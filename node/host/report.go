@@ -2,7 +2,6 @@ package host
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -75,38 +74,32 @@ func (h *Host) Transports() []string {
 	return out
 }
 
-// Reach is whether others can call this host, and why or why not, in words.
+// Reach is whether others can call this host, and why or why not.
 type Reach struct {
 	Word string // public, relayed, private or unknown
-	Why  string
+	Code string // why, as a word that stays, for programs
+	Why  string // why, in words
 }
 
 // Reach says how this host is reached.
 func (h *Host) Reach() Reach {
-	held := 0
-	if h.circuits != nil {
-		held = h.circuits.held()
-	}
+	held := h.circuits != nil && h.circuits.held() > 0
 	public := slices.ContainsFunc(h.Addrs(), func(a ma.Multiaddr) bool { return manet.IsPublicAddr(a) && !isCircuit(a) })
-	behind := ""
-	if held > 0 {
-		behind = "through a relay"
-	}
 	switch {
 	case h.profile == Hidden:
-		return Reach{"private", "a hidden profile calls others and is not called"}
+		return Reach{"private", "hidden", "a hidden profile calls others and is not called"}
 	case h.profile == Relay && len(h.announce) > 0:
-		return Reach{"public", "at the addresses it was told to announce"}
+		return Reach{"public", "announced", "at the addresses it was told to announce"}
 	case h.Reachability() == network.ReachabilityPublic && public:
-		return Reach{"public", "others have called back"}
-	case held > 0 && h.Reachability() == network.ReachabilityPrivate:
-		return Reach{"relayed", strings.TrimSpace("a router or firewall stops calls, but they come " + behind)}
-	case held > 0:
-		return Reach{"relayed", "calls come " + behind}
+		return Reach{"public", "called", "others have called back"}
+	case held && h.Reachability() == network.ReachabilityPrivate:
+		return Reach{"relayed", "stopped", "a router or firewall stops calls, but they come through a relay"}
+	case held:
+		return Reach{"relayed", "through", "calls come through a relay"}
 	case h.Reachability() == network.ReachabilityPrivate:
-		return Reach{"private", "a router or firewall stops calls, and no relay passes them on"}
+		return Reach{"private", "unreached", "a router or firewall stops calls, and no relay passes them on"}
 	case public:
-		return Reach{"unknown", "there is a public address, but nobody has called back yet"}
+		return Reach{"unknown", "untried", "there is a public address, but nobody has called back yet"}
 	}
-	return Reach{"unknown", "on the local network only, as far as is known"}
+	return Reach{"unknown", "local", "on the local network only, as far as is known"}
 }

@@ -20,6 +20,7 @@ const (
 	EventEdit    EventType = 5 // a message has another text
 	EventDelete  EventType = 6 // a message was taken back from everybody
 	EventReact   EventType = 7 // a reaction came, changed or was taken back
+	EventPlaced  EventType = 8 // a message that waited for earlier ones has its place
 )
 
 // Event is one entry of the event log. It names ids; the content is read when
@@ -52,7 +53,7 @@ func ParseEvent(b []byte) (*Event, error) {
 	r := wire.NewReader(b)
 	version(r)
 	e := &Event{Type: EventType(r.U8()), At: int64(r.U64()), Message: r.A16(), State: MessageState(r.U8()), Account: r.A32()}
-	if e.Type < EventMessage || e.Type > EventReact {
+	if e.Type < EventMessage || e.Type > EventPlaced {
 		r.Fail("unknown event type")
 	}
 	return e, r.Close()

@@ -64,6 +64,7 @@ func TestSettings(t *testing.T) {
 	title("Settings")
 	p.choose("#language", "ar")
 	title("الإعدادات")
+	p.wait(`((why) => why && /^[^a-z]+$/i.test(why.nextSibling.textContent))([...document.querySelectorAll("dt")].find((x) => x.textContent === "السبب"))`)
 	p.choose("#language", "en")
 	title("Settings")
 	p.press("Lock now")
@@ -127,14 +128,14 @@ func TestConnectionInWords(t *testing.T) {
 	t.Parallel()
 	d := confirmed(t, "Ann")
 	for words, status := range map[string]string{
-		"2 relays, 14 peers, reachable from outside": `{ reachability: "public", peers: 14, relays: [{ state: "ok" }, { state: "slow" }, { state: "away" }] }`,
-		"1 relay, 1 peer, reachable through a relay": `{ reachability: "relayed", peers: 1, relays: [{ state: "ok" }] }`,
-		"0 peers, not reachable from outside":        `{ reachability: "private", peers: 0, relays: [] }`,
-		"0 peers, finding out how to be reached":     `{ reachability: "unknown", peers: 0, relays: [] }`,
+		"2 relays, 14 peers, reachable from outside": `{ reachability: "public", peers: 14, relays: 2 }`,
+		"1 relay, 1 peer, reachable through a relay": `{ reachability: "relayed", peers: 1, relays: 1 }`,
+		"0 peers, not reachable from outside":        `{ reachability: "private", peers: 0, relays: 0 }`,
+		"0 peers, finding out how to be reached":     `{ reachability: "unknown", peers: 0, relays: 0 }`,
 	} {
 		p := newTab(t)
 		call(p, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
-			Source: `((was) => { JSON.parse = (s) => { const v = was(s); if (v?.result && "reachability" in v.result) Object.assign(v.result, ` + status + `); return v } })(JSON.parse)`,
+			Source: `((was) => { JSON.parse = (s) => { const v = was(s); if (v?.result?.network) v.result.network = ` + status + `; return v } })(JSON.parse)`,
 		})
 		p.open(d.newLink())
 		p.wait(`document.querySelector(".connection [role=status]")?.textContent === ` + quote(words))

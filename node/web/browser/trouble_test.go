@@ -7,6 +7,8 @@ import (
 	"net"
 	"testing"
 
+	cdppage "github.com/chromedp/cdproto/page"
+
 	"rushlight/node/api"
 )
 
@@ -150,5 +152,40 @@ func TestFailedMessage(t *testing.T) {
 	a.press("Discard")
 	a.wait(`!document.querySelector(".pending")`)
 	a.calm()
+	b.calm()
+}
+
+// A message that shows that earlier ones are missing says so no longer when the
+// daemon says that these have come, and nothing else that is seen with them.
+// What the daemon says is made up here; engine.TestGapIsFilled has the true one.
+func TestWaitingEnds(t *testing.T) {
+	t.Parallel()
+	ann, bob := confirmed(t, "Ann"), confirmed(t, "Bob")
+	befriend(t, ann, bob)
+	ann.call("send", map[string]string{"recipient": "Bob", "message": "later"}, nil)
+	b := newTab(t)
+	call(b, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: `((was) => {
+		let gap = true
+		JSON.parse = (s) => {
+			const v = was(s)
+			for (const m of v?.result?.messages ?? []) { m.waiting = gap; window.last = m }
+			if (v?.params?.type === "reaction") {
+				gap = false
+				v.params.type = "placed"
+				v.params.placed = { ...window.last, waiting: false }
+			}
+			return v
+		}
+	})(JSON.parse)`})
+	b.open(bob.newLink())
+	b.chat("Ann")
+	const mark = `document.querySelector("li[data-message] [title='Something before this message has not arrived yet.']")`
+	b.wait(message("later"))
+	b.wait(mark)
+	var r struct{ Messages []api.Message }
+	ann.call("read", map[string]string{"who": "Bob"}, &r)
+	ann.call("react", map[string]string{"id": r.Messages[0].ID, "emoji": "👍"}, nil)
+	b.wait("!" + mark)
+	b.wait(message("later") + `.innerText.includes("👍")`) // it was read again, where it has its place
 	b.calm()
 }

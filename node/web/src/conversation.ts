@@ -120,10 +120,12 @@ export function put(m: Message): void {
 }
 
 let reading = false
+let again = false // something has happened since it began
 
 /** tail reads the newest messages again: one came late, or from a clock that
  * differs, and only the daemon knows its place. */
 async function tail(): Promise<void> {
+  again = reading
   if (reading) return
   reading = true
   const mine = generation
@@ -136,6 +138,7 @@ async function tail(): Promise<void> {
     if (newest >= 0) messages.value = [...rest, ...list]
   } catch { /* the next refresh puts it right */ } finally {
     reading = false
+    if (again) tail()
   }
 }
 
@@ -157,6 +160,10 @@ export function hear(e: Event): void {
       return put(e.message!)
     case "edit":
       return change(e.edit!.id, () => e.edit!)
+    case "placed":
+      if (e.placed!.conversation !== id.value) return
+      change(e.placed!.id, () => e.placed!)
+      return void tail()
     case "state":
       return change(e.state!.id, (m) => ({ ...m, state: e.state!.state }))
     case "expired":

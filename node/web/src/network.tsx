@@ -11,11 +11,10 @@ import { status } from "./store"
 /** words says how the network is: "2 relays, 14 peers, reachable from outside". */
 export function words(): string {
   if (link.value !== "up") return t(link.value === "down" ? "link.down" : "link.opening")
-  const s = status.value
+  const s = status.value?.network
   if (!s) return t("link.opening")
   const parts: string[] = []
-  const relays = s.relays.filter((r) => r.state === "ok" || r.state === "slow").length
-  if (relays > 0) parts.push(t("network.relays", { n: relays }))
+  if (s.relays > 0) parts.push(t("network.relays", { n: s.relays }))
   parts.push(t("network.peers", { n: s.peers }))
   parts.push(t(`network.${s.reachability}`))
   return parts.join(t("comma"))

@@ -92,8 +92,9 @@ function Network() {
       {s && (
         <dl>
           {s.outbox > 0 && <div><dt>{t("settings.outbox")}</dt><dd>{t("settings.outbox.n", { n: s.outbox })}</dd></div>}
-          {s.why && <div><dt>{t("settings.why")}</dt><dd dir="auto">{s.why}</dd></div>}
-          {s.clock.doubt && <div><dt>{t("settings.clock")}</dt><dd dir="auto">{s.clock.hint}</dd></div>}
+          {s.whyCode && <div><dt>{t("settings.why")}</dt><dd>{t(`why.${s.whyCode}`)}</dd></div>}
+          {s.clock.doubt && <div><dt>{t("settings.clock")}</dt><dd>{t("settings.clock.doubt")}{" "}
+            <button type="button" onClick={() => tried(async () => { await call("confirmClock"); await refreshStatus() })}>{t("settings.clock.right")}</button></dd></div>}
           <div><dt>{t("settings.erasure")}</dt><dd>{t(`settings.erasure.${s.erasure.level}`)}</dd></div>
           <div><dt>{t("settings.version")}</dt><dd dir="ltr">{s.version}</dd></div>
         </dl>

@@ -139,6 +139,9 @@ function hear(e: Event): void {
     case "typing":
       wrote(e.typing!.conversation)
       return
+    case "network":
+      if (status.value) status.value = { ...status.value, network: e.network! }
+      return
     case "transfer":
       transfers.hear(e.transfer!)
       return

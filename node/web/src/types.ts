@@ -50,23 +50,24 @@ export interface Chat {
   receipts: boolean; typing: boolean; timer: Timers; draft: Draft | null
 }
 
-export interface Relay { peer: string; state: string }
+export interface Network { reachability: string; peers: number; relays: number }
 
 export interface Status {
-  ready: boolean; reachability: string; addrs: string[]; peers: number; relays: Relay[]
+  ready: boolean; network: Network; addrs: string[]
   outbox: number; bytes: { in: number; out: number }; disk: number; uptime: number
-  version: string; locked?: boolean; why: string
+  version: string; locked?: boolean; why: string; whyCode: string
   erasure: { level: string; why: string }; clock: { doubt: boolean; hint: string }
 }
 
 export interface Event {
   seq?: number; at: string; type: string
-  message?: Message; edit?: Message
+  message?: Message; edit?: Message; placed?: Message
   state?: { id: string; conversation: string; state: string }
   contact?: Contact; request?: Contact
   expired?: { id: string; conversation: string }
   delete?: { id: string; conversation: string; from: string }
   reaction?: { id: string; conversation: string; from: string; emoji: string }
   typing?: { conversation: string; from: string }
+  network?: Network
   transfer?: Transfer
 }
