@@ -76,12 +76,19 @@ func (n *Node) contactJSON(c *engine.Contact) (api.Contact, error) {
 	if err != nil {
 		return api.Contact{}, apiError(err)
 	}
+	waits, err := n.engine.Awaits(c.Account)
+	if err != nil {
+		return api.Contact{}, apiError(err)
+	}
 	state := map[record.ContactState]string{
 		record.ContactPending: api.ContactPending, record.ContactApproved: api.ContactApproved, record.ContactBlocked: api.ContactBlocked,
 	}[c.State]
+	if waits = waits && c.State == record.ContactApproved; waits {
+		state = api.ContactPending
+	}
 	return api.Contact{
 		ID: c.Account.String(), UUID: c.Account.UUID(), Name: c.Name, Petname: c.Petname,
-		State: state, Verified: c.Verified, KeyChanged: c.KeyChanged, Request: asks, NoRoom: full,
+		State: state, Verified: c.Verified, KeyChanged: c.KeyChanged, Request: asks, Awaits: waits, NoRoom: full,
 	}, nil
 }
 

@@ -105,7 +105,7 @@ func addCommand(a *app) *cobra.Command {
 			return a.print(r, func(w io.Writer) {
 				c := r.Contact
 				fmt.Fprintf(w, "Added %s.\n", shown(c))
-				if c.State == api.ContactPending {
+				if c.State == api.ContactPending && !c.Awaits {
 					fmt.Fprintln(a.err, "They could not be reached yet; this goes on by itself until the invite expires.")
 				}
 				if r.NeedsApproval {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-const bobJSON = `{"id":"` + bob + `","uuid":"` + bobUUID + `","name":"Robert","petname":"bob","state":"approved","verified":true,"keyChanged":false,"request":false}`
+const bobJSON = `{"id":"` + bob + `","uuid":"` + bobUUID + `","name":"Robert","petname":"bob","state":"approved","verified":true,"keyChanged":false,"request":false,"awaits":false}`
 
 // The shapes are those of the interface's description: other people's scripts
 // depend on them.

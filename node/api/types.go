@@ -131,6 +131,7 @@ type Contact struct {
 	Verified   bool   `json:"verified"`   //
 	KeyChanged bool   `json:"keyChanged"` // sending is blocked until verified again
 	Request    bool   `json:"request"`    // waits for this person's approval
+	Awaits     bool   `json:"awaits"`     // decides about this person, and hasn't approved as far as is known
 
 	// NoRoom: none of the relays where mail waits for them has room. What is
 	// sent waits on this device until one has.

@@ -99,6 +99,9 @@ func (t *txn) acked(a identity.AccountID, ack parcel.Ack) error {
 	if o.Kind == record.OutboxFirst {
 		return t.joined(a, o.Session, fresh)
 	}
+	if err := t.approved(a); err != nil {
+		return err
+	}
 	if o.Message == [16]byte{} {
 		return t.hasBundles(a, o.Packet)
 	}

@@ -241,12 +241,13 @@ func (t *txn) joined(a identity.AccountID, id [16]byte, fresh bool) error {
 			return err
 		}
 	}
-	return errors.Join(t.approve(a), t.provision(a, false))
+	return errors.Join(t.approve(a), t.knock(a), t.provision(a, false))
 }
 
 // approve ends a join that came through.
 func (t *txn) approve(a identity.AccountID) error {
-	if j, err := t.join(a); err != nil || j == nil {
+	j, err := t.join(a)
+	if err != nil || j == nil {
 		return err
 	}
 	if err := errors.Join(t.del(record.JoinKey(t, a)), t.del(record.AskedKey(t, a))); err != nil {
@@ -258,7 +259,7 @@ func (t *txn) approve(a identity.AccountID) error {
 	}
 	rec := c.Contact
 	rec.State = record.ContactApproved
-	return t.putContact(&rec)
+	return errors.Join(t.mayWait(j), t.putContact(&rec))
 }
 
 // JoinFailed ends a join that was refused, with a code of package parcel, and
@@ -374,7 +375,7 @@ func (t *txn) dropContact(a identity.AccountID) error {
 	if err := errors.Join(t.revoke(a), t.dropPrekeysOf(a)); err != nil {
 		return err
 	}
-	if err := errors.Join(t.del(record.ContactKey(t, a)), t.del(record.PlacesKey(t, a))); err != nil {
+	if err := errors.Join(t.del(record.ContactKey(t, a)), t.del(record.AwaitingKey(t, a)), t.del(record.PlacesKey(t, a))); err != nil {
 		return err
 	}
 	t.contacts[a] = nil

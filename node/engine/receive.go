@@ -206,7 +206,7 @@ func (t *txn) take(s *session, packet []byte) error {
 	}
 	switch p := p.(type) {
 	case *message.Message:
-		return t.takeMessage(s, p)
+		return errors.Join(t.takeMessage(s, p), t.approved(s.Account))
 	case *message.Profile:
 		return t.takeProfile(s, p)
 	case *message.Erased:

@@ -85,6 +85,32 @@ func ParseJoin(b []byte) (*Join, error) {
 	return j, r.Close()
 }
 
+// Awaiting says of a contact whose invite needed approval that nothing has shown
+// yet whether it was given.
+type Awaiting struct {
+	Account identity.AccountID
+	Since   int64 // unix seconds
+}
+
+// AwaitingKey is the key of one [Awaiting].
+func AwaitingKey(n Namer, a identity.AccountID) storage.Key {
+	p := n.Pseudonym("account", a[:])
+	return key(FamilyAwaiting, p[:])
+}
+
+// Marshal encodes w.
+func (w *Awaiting) Marshal() []byte {
+	return wire.NewWriter(nil).U8(1).Raw(w.Account[:]).U64(uint64(w.Since)).Out()
+}
+
+// ParseAwaiting decodes an [Awaiting].
+func ParseAwaiting(b []byte) (*Awaiting, error) {
+	r := wire.NewReader(b)
+	version(r)
+	w := &Awaiting{Account: r.A32(), Since: int64(r.U64())}
+	return w, r.Close()
+}
+
 // Prekey is the private half of a bundle given to a contact for re-keying: a
 // one-time bundle, or one of last resort that is that contact's alone.
 type Prekey struct {

@@ -25,6 +25,7 @@ const (
 	FamilyAnswered     = 0x15 // hash of a first flight's envelope[32]
 	FamilyNode         = 0x16 // one record: what the network side keeps
 	FamilySettings     = 0x17 // one record: what the person wants of the profile
+	FamilyAwaiting     = 0x18 // account pseudonym[16]: whether it approves of this one isn't known
 	FamilySession      = 0x20 // account pseudonym[16] ‖ device pseudonym[16] ‖ session id[16]
 	FamilyWindow       = 0x22 // device pseudonym[16]
 	FamilyChain        = 0x23 // account pseudonym[16]

@@ -20,7 +20,7 @@ func parser[T marshaler](parse func([]byte) (T, error)) func([]byte) (marshaler,
 
 var parsers = []func([]byte) (marshaler, error){
 	parser(record.ParseSelf), parser(record.ParseContact), parser(record.ParseInvite), parser(record.ParsePrekey),
-	parser(record.ParseJoin), parser(record.ParseNode), parser(record.ParseSession), parser(record.ParseChain),
+	parser(record.ParseJoin), parser(record.ParseAwaiting), parser(record.ParseNode), parser(record.ParseSession), parser(record.ParseChain),
 	parser(record.ParseWindow), parser(record.ParseOutbox), parser(record.ParseConversation),
 	parser(record.ParseMessage), parser(record.ParseIndex), parser(record.ParseNumber), parser(record.ParseEvent),
 	parser(record.ParseCounter), parser(record.ParsePeer), parser(record.ParseAnswered),

@@ -79,6 +79,10 @@ func TestRequests(t *testing.T) {
 	b.fill("#add-link", link)
 	b.press("Accept")
 	b.says("They decide first whether to accept you")
+	b.wait(`document.querySelector("[data-chat]").innerText.includes("Waiting for approval")`)
+	b.chat("Ann")
+	b.wait(`document.querySelector(".notice")?.textContent.includes("Ann decides first")`)
+	b.looks("awaits")
 	a.wait(`document.querySelector(".row.requests")`)
 	a.do(`document.querySelector(".row.requests").click()`)
 	a.press("Accept Bob")
@@ -86,6 +90,7 @@ func TestRequests(t *testing.T) {
 	a.write("welcome")
 	b.chat("Ann")
 	b.says("welcome")
+	b.wait(`!document.querySelector(".notice")`)
 	a.calm()
 	b.calm()
 }

@@ -104,7 +104,7 @@ function lastLine(c: Chat): string {
   const k = contact(c.id)
   if (k?.state === "blocked") return t("chats.blocked")
   if (c.draft && current.value !== c.id) return t("chats.draft", { text: c.draft.text })
-  if (k?.state === "pending") return t("chats.pending")
+  if (k?.state === "pending") return t(k.awaits ? "chats.awaits" : "chats.pending")
   if (!c.last) return t("chats.empty")
   const text = line(c.last)
   return c.last.mine ? t("chats.mine", { text }) : text

@@ -62,7 +62,7 @@ function Notices({ id }: { id: string }) {
     return <div class="notice" role="status"><Icon name="block" /><p>{t("notice.blocked", { name })}</p><button type="button" onClick={() => contactDo("unblock", id)}>{t("block.undo")}</button></div>
   }
   if (k.state === "pending") {
-    return <div class="notice" role="status"><Icon name="clock" /><p>{t("notice.pending", { name })}</p></div>
+    return <div class="notice" role="status"><Icon name="clock" /><p>{t(k.awaits ? "notice.awaits" : "notice.pending", { name })}</p></div>
   }
   if (k.keyChanged) {
     return <div class="notice bad" role="alert"><Icon name="warning" /><p>{t("notice.key", { name })}</p><button type="button" onClick={() => show(() => t("verify.title"), <Verify id={id} />)}>{t("verify.title")}</button></div>

@@ -5,7 +5,7 @@ export interface Self { account: string; device: string; fingerprint: string; uu
 export interface Contact {
   id: string; name: string; petname: string
   state: "pending" | "approved" | "blocked" | "removed"
-  verified: boolean; keyChanged: boolean; request: boolean
+  verified: boolean; keyChanged: boolean; request: boolean; awaits: boolean
 }
 
 export interface Timers { expires: string | null; burn: string | null }
