@@ -57,10 +57,11 @@ type Engine struct {
 	life      life
 	sweepAt   storage.Key // where the search for what a crash left goes on
 	openers   map[[16]byte]opener
-	resealed  map[[16]byte]int       // by session: what was sealed in it again since anything in it was acknowledged
-	resent    map[[32]byte]time.Time // when a relay was found to have lost mail, lately
-	compared  map[[16]byte]bool      // sessions known in this run to be as new as the other side's
-	posted    map[outboxEntry]bool   // entries of which there are records of deposits
+	resealed  map[[16]byte]int            // by session: what was sealed in it again since anything in it was acknowledged
+	resent    map[[32]byte]time.Time      // when a relay was found to have lost mail, lately
+	compared  map[[16]byte]bool           // sessions known in this run to be as new as the other side's
+	posted    map[outboxEntry]bool        // entries of which there are records of deposits
+	awaiting  map[identity.AccountID]bool // there may be a record.Awaiting of them
 	stampless stampless
 	gaps      gaps
 	unheard   map[identity.AccountID]time.Time // when contacts last sent again what came before

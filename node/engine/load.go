@@ -41,6 +41,9 @@ func (e *Engine) load(tx *storage.Tx) (err error) {
 		return err
 	}
 	e.people.Store(d.with(contacts, peers))
+	if err := e.loadAwaiting(tx); err != nil {
+		return err
+	}
 	if err := e.loadTags(tx); err != nil {
 		return err
 	}

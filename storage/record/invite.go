@@ -98,6 +98,9 @@ func AwaitingKey(n Namer, a identity.AccountID) storage.Key {
 	return key(FamilyAwaiting, p[:])
 }
 
+// AwaitingPrefix is the prefix of all [Awaiting].
+func AwaitingPrefix() storage.Key { return key(FamilyAwaiting) }
+
 // Marshal encodes w.
 func (w *Awaiting) Marshal() []byte {
 	return wire.NewWriter(nil).U8(1).Raw(w.Account[:]).U64(uint64(w.Since)).Out()
