@@ -40,6 +40,7 @@ var examples = []marshaler{
 	&record.Invite{ID: [16]byte{1}, Expires: 9, Note: "n", Uses: []record.InviteUse{{Bundle: []byte{1}, Secret: []byte{2}}, {Used: true}}},
 	&record.Prekey{Bundle: []byte{1}, Secret: []byte{2}, Made: 3, Uses: [][32]byte{{4}}, Replaced: 5},
 	&record.Join{Link: "rushlight:x", Started: 1, Sent: true},
+	&record.Awaiting{Account: [32]byte{1}, Since: 2},
 	&record.Node{Port: 4001},
 	&record.Session{Generation: 2, Created: 1, Lost: 2, Dead: true, State: []byte{1, 2, 3}},
 	&record.Chain{LastOutbox: 5, Pending: 3, State: []byte{1}, Sessions: []record.SessionRef{{Floor: 8}}},
