@@ -142,3 +142,21 @@ func TestConnectionInWords(t *testing.T) {
 		p.calm()
 	}
 }
+
+// While the clock is in doubt the settings say so, and somebody who knows better
+// can say so there. That it is in doubt is made up.
+func TestClockInDoubt(t *testing.T) {
+	t.Parallel()
+	d := confirmed(t, "Ann")
+	p := newTab(t)
+	call(p, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `((was) => { let doubt = true; JSON.parse = (s) => { const v = was(s); if (v?.result?.confirmed) doubt = false; if (v?.result?.clock) v.result.clock.doubt = doubt; return v } })(JSON.parse)`,
+	})
+	p.open(d.newLink())
+	p.wait(`document.querySelector(".shell")`)
+	p.press("Settings")
+	p.says("what has expired is hidden and not yet destroyed")
+	p.press("The time is right")
+	p.gone("what has expired is hidden and not yet destroyed")
+	p.calm()
+}
