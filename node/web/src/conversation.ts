@@ -30,12 +30,14 @@ export async function open(who: string, unread: number): Promise<void> {
     target.value = null
     loading.value = true
   })
-  const list = await read({ limit: Math.max(page, Math.min(unread + 20, 1000)) })
+  const limit = Math.max(page, Math.min(unread + 20, 1000))
+  const list = await read({ limit })
   if (mine !== generation) return
-  const news = list.filter((m) => !m.mine && m.state !== "read")
+  // The first of a part isn't shown until what comes before it is there.
+  const news = list.slice(list.length < limit ? 0 : 1).filter((m) => !m.mine && m.state !== "read")
   batch(() => {
     messages.value = list
-    complete.value = list.length < page
+    complete.value = list.length < limit
     divider.value = news[0]?.id ?? ""
     loading.value = false
   })
@@ -89,8 +91,13 @@ export async function older(limit = page): Promise<boolean> {
 
 /** jump brings a message into view, however far back it is; false: it is gone. */
 export async function jump(message: string): Promise<boolean> {
-  while (!messages.value.some((m) => m.id === message)) {
-    if (!await older(500)) return false
+  for (;;) {
+    const at = messages.value.findIndex((m) => m.id === message)
+    if (at > 0 || at === 0 && complete.value) break
+    if (!await older(500)) {
+      if (at < 0) return false
+      break
+    }
   }
   target.value = { id: message, n: (target.value?.n ?? 0) + 1 }
   return true

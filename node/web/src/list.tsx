@@ -46,7 +46,14 @@ export function MessageList({ with: who }: { with: string }) {
     if (divider) anchor.current = { key: divider, offset: 120 }
   }
   const screen = scroller.current?.clientHeight || 800
-  const part = shown.current = around(keys, heights, anchor.current, screen)
+  // What comes before the first one that is loaded isn't known yet, and how it
+  // looks goes by that: it isn't shown until it is.
+  const first = conversation.complete.value || keys.length < 2 ? 0 : 1
+  const near = (screen: number) => {
+    const { from, to } = around(keys, heights, anchor.current, screen)
+    return { from: Math.max(from, first), to: Math.max(to, first) }
+  }
+  const part = shown.current = near(screen)
   const above = heights.sum(keys, 0, part.from)
   const below = heights.sum(keys, part.to, keys.length)
 
@@ -103,10 +110,10 @@ export function MessageList({ with: who }: { with: string }) {
     const end = s.scrollHeight - s.scrollTop - s.clientHeight < endZone
     anchor.current = end ? null : reading(s, list.current!) ?? at(keys, heights, s.scrollTop)
     setAway(!end)
-    const next = around(keys, heights, anchor.current, s.clientHeight)
+    const next = near(s.clientHeight)
     const now = shown.current
     // A little movement needs nothing new.
-    if (Math.abs(next.from - now.from) > 4 || Math.abs(next.to - now.to) > 4 || (next.from === 0) !== (now.from === 0) || (next.to === keys.length) !== (now.to === keys.length)) redraw()
+    if (Math.abs(next.from - now.from) > 4 || Math.abs(next.to - now.to) > 4 || (next.from === first) !== (now.from === first) || (next.to === keys.length) !== (now.to === keys.length)) redraw()
     if (next.from < 40) conversation.older()
     see()
   }
@@ -174,8 +181,7 @@ export function MessageList({ with: who }: { with: string }) {
             const tab = e.key === stop ? 0 : -1
             if (e.p) return <PendingItem key={e.key} of={e.p} tab={tab} />
             const m = e.m, last = before?.m
-            // What comes before the first one that is loaded isn't known yet.
-            const newDay = !last ? part.from + i === 0 && conversation.complete.value : !sameDay(last.sent, m.sent)
+            const newDay = last ? !sameDay(last.sent, m.sent) : conversation.complete.value
             const follows = !newDay && !!last && last.from === m.from && last.kind === m.kind && m.id !== divider &&
               Date.parse(m.sent) - Date.parse(last.sent) < 5 * 60_000
             return <MessageItem key={e.key} of={m} tab={tab} newDay={newDay} divider={m.id === divider} follows={follows} flash={m.id === flash} />
