@@ -3,15 +3,21 @@ package media
 import (
 	"bytes"
 	"net/http"
+	"regexp"
 	"strings"
 )
 
 // headSize is how much of a file's beginning [Detect] wants.
-const headSize = 512
+const headSize = 1024
 
-// Detect says what a file is, by its first 512 bytes and never by its name. It
+// lateDocument is the beginning of a document behind something else, where
+// those who show one look for it.
+var lateDocument = regexp.MustCompile(`(?:^|[\x00\s])%PDF-[0-9]`)
+
+// Detect says what a file is, by its first 1024 bytes and never by its name. It
 // knows what net/http knows, and the types of this package.
 func Detect(head []byte) Type {
+	head = head[:min(len(head), headSize)]
 	switch {
 	case bytes.HasPrefix(head, []byte{0xff, 0xd8, 0xff}):
 		return JPEG
@@ -24,6 +30,10 @@ func Detect(head []byte) Type {
 	}
 	t := http.DetectContentType(head)
 	switch t, _, _ = strings.Cut(t, ";"); t {
+	case "text/plain", "application/octet-stream":
+		if lateDocument.Match(head) {
+			return PDF
+		}
 	case "application/ogg":
 		return Ogg
 	case "audio/wave":

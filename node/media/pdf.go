@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 
 	"github.com/pdfcpu/pdfcpu/pkg/api"
 	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu"
@@ -47,13 +46,35 @@ func cleanPDF(s *source, c *Cleaned) (err error) {
 	return nil
 }
 
+// pdfUnpacked is how many bytes of a document may be unpacked for each byte of
+// it: what is packed in it are tables of numbers and dictionaries, which become
+// some ten times as long, and at most a thousand times.
+const pdfUnpacked = 32
+
+// pdfTables are what is unpacked to read a document; a name in which characters
+// are escaped may be one of them.
+var pdfTables = regexp.MustCompile(`/(?:ObjStm|XRef)|/[^\x00\s/<>\[\](){}%]*#[0-9A-Fa-f]{2}`)
+
+// pdfLimits keep what is read of a document in proportion to its length, but for
+// its table of objects, of which the library unpacks up to 512 MiB.
+func pdfLimits(b []byte) model.ResourceLimits {
+	l := model.DefaultResourceLimits()
+	tables := max(1, len(pdfTables.FindAllIndex(b, -1)))
+	l.MaxStreamBytes = int64(len(b))
+	l.MaxDecodeBytes = int64(64<<10 + pdfUnpacked*len(b)/tables)
+	l.MaxObjectCount = min(l.MaxObjectCount, 1000+len(b)/4)
+	l.MaxXRefEntries = l.MaxObjectCount
+	l.MaxObjectStreamCount = min(l.MaxObjectStreamCount, l.MaxObjectCount)
+	l.MaxObjectStreamFirst = min(l.MaxObjectStreamFirst, l.MaxDecodeBytes)
+	return l
+}
+
 func rewritePDF(b []byte) ([]byte, error) {
 	api.DisableConfigDir()
 	conf := model.NewDefaultConfiguration()
 	conf.ValidationMode = model.ValidationRelaxed
-	conf.WriteObjectStream = false
-	conf.WriteXRefStream = false
 	conf.Offline = true
+	conf.Limits = pdfLimits(b)
 	doc, err := api.ReadContext(bytes.NewReader(b), conf)
 	if errors.Is(err, pdfcpu.ErrWrongPassword) || err == nil && doc.Encrypt != nil {
 		return nil, fmt.Errorf("%w: the document is locked with a password", ErrUnknown)
@@ -79,20 +100,7 @@ func rewritePDF(b []byte) ([]byte, error) {
 			anonymousArray(o)
 		}
 	}
-	doc.ID = nil
-	if doc.Info != nil {
-		// The writer wants one, and makes another each time when there is none.
-		d, err := doc.DereferenceDict(*doc.Info)
-		if err != nil {
-			return nil, damaged("its information can't be read")
-		}
-		clear(d)
-	}
-	var out bytes.Buffer
-	if err := api.WriteContext(doc, &out); err != nil {
-		return nil, damaged("the document can't be written again")
-	}
-	return blankPDF(out.Bytes(), doc.Info), nil
+	return writePDF(doc)
 }
 
 // comments are kinds of annotation that somebody made.
@@ -125,36 +133,5 @@ func anonymousIn(o types.Object) {
 		anonymousDict(o)
 	case types.Array:
 		anonymousArray(o)
-	}
-}
-
-var (
-	pdfTexts = regexp.MustCompile(`\((?:[^()\\]|\\.)*\)`)
-	pdfHexes = regexp.MustCompile(`<[0-9A-Fa-f]+>`)
-)
-
-// blankPDF takes out what the writer said of itself: the program and the time
-// in the information dictionary, and an id that is a hash of them, each
-// replaced by as many characters.
-func blankPDF(b []byte, info *types.IndirectRef) []byte {
-	if info != nil {
-		head := []byte("\n" + strconv.Itoa(info.ObjectNumber.Value()) + " 0 obj")
-		if i := bytes.Index(b, head); i >= 0 {
-			if n := bytes.Index(b[i:], []byte("endobj")); n >= 0 {
-				fill(b[i:i+n], pdfTexts, ' ')
-			}
-		}
-	}
-	if i := bytes.LastIndex(b, []byte("trailer")); i >= 0 {
-		fill(b[i:], pdfHexes, '0')
-	}
-	return b
-}
-
-func fill(b []byte, what *regexp.Regexp, with byte) {
-	for _, m := range what.FindAllIndex(b, -1) {
-		for i := m[0] + 1; i < m[1]-1; i++ {
-			b[i] = with
-		}
 	}
 }
