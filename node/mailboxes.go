@@ -129,7 +129,7 @@ func whyBad(r *record.Relay) string {
 func relayError(err error) error {
 	switch {
 	case errors.Is(err, engine.ErrTooManyRelays):
-		return api.Errorf(api.CodeUsage, "mail waits at three relays at most").WithHint("remove one first: rushlight relays remove")
+		return api.Errorf(api.CodeUsage, "mail waits at three relays at most").WithHint("remove one first: rushlight relays remove. One that has not answered for a day makes room by itself")
 	case errors.Is(err, engine.ErrUnknownRelay):
 		return api.Errorf(api.CodeUsage, "there is no mailbox at this relay").WithHint("see: rushlight relays list")
 	}

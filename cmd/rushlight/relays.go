@@ -27,7 +27,7 @@ who calls whom by network name and address, never what is said.`,
 	add := &cobra.Command{
 		Use:     "add MULTIADDR...",
 		Short:   "Let mail wait at a relay",
-		Long:    "Let mail wait at a relay, named by its full address, or by several that lead to\nit. Mail can wait at up to three relays.",
+		Long:    "Let mail wait at a relay, named by its full address, or by several that lead to\nit. Mail can wait at up to three relays that work.\nOne that has not answered for a day, or was found to lose mail, makes room for\nanother; what waits there is still fetched when it comes back.",
 		Example: "  rushlight relays add /ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3…",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

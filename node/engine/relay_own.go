@@ -127,7 +127,9 @@ func (t *txn) relay(key [32]byte) *record.Relay {
 }
 
 // AddRelay wants a mailbox at a relay, named by its key and addresses. Adding
-// it again changes the addresses. The error is [ErrTooManyRelays].
+// it again changes the addresses. The error is [ErrTooManyRelays]. A relay that
+// is found to be [Bad] keeps no other out: it is still read, and named again
+// when it is good and there is room for it.
 func (e *Engine) AddRelay(ctx context.Context, key [32]byte, addrs [][]byte, token []byte) error {
 	return e.do(ctx, 1<<20, func(t *txn) error {
 		r := t.relay(key)
@@ -173,10 +175,10 @@ func (t *txn) await(relay [32]byte) error {
 	return t.e.awaitAll(t.Tx)
 }
 
-// staying is how many mailboxes are not being given up.
+// staying is how many good mailboxes are not being given up.
 func (t *txn) staying() (n int) {
 	for _, r := range t.relays() {
-		if r.Leaving == 0 && r.Lied == 0 {
+		if r.Leaving == 0 && !Bad(&r) {
 			n++
 		}
 	}
@@ -372,7 +374,8 @@ func mailboxKey(r *record.Relay) [32]byte {
 	return [32]byte(ed25519.NewKeyFromSeed(r.Seed[:]).Public().(ed25519.PublicKey))
 }
 
-// ready are the mailboxes that were made, and aren't given up.
+// ready are the mailboxes that contacts are told of: those that were made, and
+// aren't given up, as many as a set has room for, the oldest first.
 func (t *txn) ready() (out []record.Relay) {
 	var bad []record.Relay
 	for _, r := range t.relays() {
@@ -385,9 +388,9 @@ func (t *txn) ready() (out []record.Relay) {
 		}
 	}
 	if len(out) == 0 {
-		return bad // better than none
+		out = bad // better than none
 	}
-	return out
+	return out[:min(len(out), relayset.MaxRelays)]
 }
 
 // Bad reports whether a relay was found to lie, to lose mail or to be gone:
