@@ -27,6 +27,7 @@ type air struct {
 	order   uint64
 	moved   int
 	of      []traffic              // of each person
+	out     []traffic              // of these, what was sent
 	stray   map[netip.Addr]traffic // to addresses that nobody has
 }
 
@@ -72,7 +73,7 @@ func newAir(rng *rand.Rand, n int) *air {
 	for i := range n {
 		a.at = append(a.at, addrOf(i))
 		a.who[addrOf(i)] = i
-		a.of = append(a.of, traffic{})
+		a.of, a.out = append(a.of, traffic{}), append(a.out, traffic{})
 		a.delay = append(a.delay, make([]time.Duration, n))
 		a.cut = append(a.cut, make([]bool, n))
 	}
@@ -118,6 +119,9 @@ func (a *air) carry(from, to netip.AddrPort, b []byte) {
 	defer a.mu.Unlock()
 	i, known := a.who[from.Addr()]
 	j, there := a.who[to.Addr()]
+	if known && !a.dark[i] {
+		a.out[i].add(len(b))
+	}
 	if known && !there {
 		a.of[i].add(len(b))
 		t := a.stray[to.Addr()]
@@ -172,6 +176,12 @@ func (t traffic) since(before traffic) (packets, bytes int) {
 
 func (a *air) sentBy(n int) (t traffic) {
 	a.change(func() { t = a.of[n] })
+	return t
+}
+
+// saidBy is what a person has sent, and nothing of what it was sent.
+func (a *air) saidBy(n int) (t traffic) {
+	a.change(func() { t = a.out[n] })
 	return t
 }
 

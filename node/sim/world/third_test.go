@@ -27,7 +27,7 @@ func TestThirdPartyIsSpared(t *testing.T) {
 		a, b := w.people[0], w.people[1]
 		w.befriend(a, b)
 		w.arrive("at its own address", atOnce, w.say(a, b))
-		told := w.air.sentBy(b.n)
+		told := w.air.saidBy(b.n)
 		b.unplug()
 		w.air.move(b.n) // what goes to the old address is counted, too
 		own := addrOf(1)
