@@ -34,7 +34,7 @@ var mutations = []mutation{
 	},
 	{
 		name: "expiry of a stamp inverted", file: "storage/shelf/deposit.go",
-		good: "case t.ExpDay < g.day.today:", bad: "case t.ExpDay > g.day.today:",
+		good: "case t.ExpDay < g.day.settled:", bad: "case t.ExpDay > g.day.settled:",
 		pkg: shelf, test: "TestDepositAndFetch",
 	},
 	{
