@@ -140,11 +140,16 @@ func (e *entry) ad() []byte { return append([]byte(e.ID+"\x00"+e.Kind+"\x00"), e
 
 func unixDay(t time.Time) int64 { return t.Unix() / 86400 }
 
-// random is n bytes in URL-safe base64.
+// random is n bytes in URL-safe base64. It never begins like an option of a
+// command line.
 func random(n int) string {
-	b := make([]byte, n)
-	suite.Random(b)
-	return base64.RawURLEncoding.EncodeToString(b)
+	for {
+		b := make([]byte, n)
+		suite.Random(b)
+		if s := base64.RawURLEncoding.EncodeToString(b); s[0] != '-' {
+			return s
+		}
+	}
 }
 
 // NewCode makes a code that opens the page once, within a minute.

@@ -203,3 +203,13 @@ func TestRevoke(t *testing.T) {
 		t.Error("logged out, and still in")
 	}
 }
+
+// The id of a token can be named on a command line: one in 64 would begin like
+// an option.
+func TestIDsAreNoOptions(t *testing.T) {
+	for range 2000 {
+		if id := random(6); strings.HasPrefix(id, "-") || len(id) != 8 {
+			t.Fatalf("an id is %q", id)
+		}
+	}
+}
