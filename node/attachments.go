@@ -32,6 +32,7 @@ func (n *Node) newFiles() error {
 	n.files = files.New(files.Config{
 		Dir: d, Host: n.host, Engine: n.engine, Peers: peersOf{n}, Logger: n.log, Prepare: n.preparer.prepare,
 		Wake: func(a identity.AccountID) { n.delivery.Wake(a) }, Hurry: func(a identity.AccountID) { n.post.Hurry(a) },
+		Relays: n.post, Device: n.engine.Device(),
 	})
 	return nil
 }

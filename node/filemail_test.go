@@ -115,7 +115,7 @@ func TestRelayDiesWithAFile(t *testing.T) {
 	dir := t.TempDir()
 	r1, r2 := startRelay(t, dir+"/r1"), startRelay(t, dir+"/r2")
 	a, b := byRelays(t, dir, r1, r2)
-	content := make([]byte, 6<<20)
+	content := make([]byte, 32<<20)
 	_, _ = rand.Read(content)
 	if err := os.WriteFile(dir+"/file", content, 0o600); err != nil {
 		t.Fatal(err)

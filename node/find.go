@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"rushlight/node/discovery"
 	"rushlight/node/engine"
@@ -34,7 +36,7 @@ func (n *Node) newFinder() (err error) {
 		Store:     memory{n.engine},
 		Hints:     func() []identity.Hint { return hintsOf(n.host) },
 		Contacts:  n.presence,
-		Known:     n.engine.Hints,
+		Known:     n.known,
 		Waits:     n.engine.Waits,
 		Invites:   n.openInvites,
 		Found:     func(a identity.AccountID) { n.delivery.Hope(a) },
@@ -73,9 +75,26 @@ func (m memory) Remembered(prefix storage.Key, each func(value []byte) error) er
 	return m.e.Remembered(prefix, each)
 }
 
+// known lists where a contact may be reached as far as the engine knows.
+func (n *Node) known(a identity.AccountID) []identity.Hint {
+	return stillCalled(n.engine.Hints(a), n.finder.Hints(a), n.host.Proven)
+}
+
+// stillCalled leaves out of the addresses that are known where a device has
+// never been reached, if it has said since where it is: a call there may cost all
+// that the contact has left for calls (spec §14.5).
+func stillCalled(known, said []identity.Hint, proven func(ma.Multiaddr) bool) []identity.Hint {
+	return slices.DeleteFunc(slices.Clone(known), func(h identity.Hint) bool {
+		addr, err := ma.NewMultiaddrBytes(h.Addr)
+		return err == nil && manet.IsPublicAddr(addr) && !proven(addr) &&
+			slices.ContainsFunc(said, func(o identity.Hint) bool { return slices.Equal(o.Peer, h.Peer) && len(o.Addr) > 0 })
+	})
+}
+
 // located is the engine, knowing also where the finder says contacts are.
 type located struct {
 	*engine.Engine
+	known  func(identity.AccountID) []identity.Hint
 	finder *discovery.Finder
 	files  *files.Manager
 }
@@ -99,7 +118,7 @@ func (w watchers) There(a identity.AccountID, p peer.ID, called bool) {
 // last, then what the engine knows.
 func (l located) Hints(a identity.AccountID) []identity.Hint {
 	out := slices.Clone(l.finder.Hints(a))
-	for _, h := range l.Engine.Hints(a) {
+	for _, h := range l.known(a) {
 		if !slices.ContainsFunc(out, func(o identity.Hint) bool {
 			return slices.Equal(o.Peer, h.Peer) && slices.Equal(o.Addr, h.Addr)
 		}) {

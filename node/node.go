@@ -156,6 +156,7 @@ func (n *Node) open() (err error) {
 		return fmt.Errorf("preparing to find contacts: %w", err)
 	}
 	finding.Store(n.finder)
+	n.newPost()
 	if err := n.newFiles(); err != nil {
 		return fmt.Errorf("opening the files: %w", err)
 	}
@@ -166,9 +167,9 @@ func (n *Node) open() (err error) {
 		})
 		cfg.NetworkChanged = func() { n.host.Changed(); n.finder.Changed(); n.lan.Refresh() }
 	}
-	n.delivery = delivery.New(n.host, located{n.engine, n.finder, n.files}, cfg)
+	n.delivery = delivery.New(n.host, located{n.engine, n.known, n.finder, n.files}, cfg)
 	n.engine.SetPorter(n.files)
-	n.newPost()
+	n.post.SetPorter(n.files)
 	n.engine.SetCourier(couriers{n.delivery, n.post})
 	return nil
 }

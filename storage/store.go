@@ -67,7 +67,7 @@ type Store struct {
 	logNumber uint64 // of the log that Badger writes
 	wal       syncer // nil when Badger syncs its log itself; a commit's until it is done
 	leaves    leaves // reading keys is everybody's
-	boxes     suite.Boxes
+	boxes     *suite.Boxes
 
 	gate  gate
 	close func() error
@@ -88,7 +88,7 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{dir: o.Dir, keys: deriveKeys(o.Root), log: o.Logger, inv: o.Invariants, clock: clock{wall: o.Wall}}
-	s.audit = newAudit(s)
+	s.boxes, s.audit = suite.NewBoxes(s.keys.record), newAudit(s)
 	err = s.open(o)
 	clear(o.Root[:])
 	if err != nil {

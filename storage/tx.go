@@ -185,11 +185,11 @@ func (tx *Tx) Expiring(key Key) ([]byte, time.Time, error) {
 		return append([]byte{}, o.value...), o.expires, nil
 	}
 	if tx.writable {
-		if v, ok := tx.s.hot.values[string(key)]; ok {
-			if tx.gone(v.expires) {
+		if value, expires, ok := tx.s.hot.get(key); ok {
+			if tx.gone(expires) {
 				return nil, time.Time{}, ErrNotFound
 			}
-			return append([]byte{}, v.value...), v.expires, nil
+			return append([]byte{}, value...), expires, nil
 		}
 	}
 	it, err := tx.item(key)

@@ -32,7 +32,7 @@ func conversationsCommand(a *app) *cobra.Command {
 						name = shortID(c.ID)
 					}
 					if c.Last != nil {
-						line, _, _ := strings.Cut(contentText(*c.Last), "\n")
+						line, _, _ := strings.Cut(lastText(*c.Last), "\n")
 						last = localTime(c.Last.Sent, now) + " " + line
 					}
 					rows = append(rows, []string{name, fmt.Sprint(c.Unread), last, strings.Join(chatMarks(c, now), ", ")})
@@ -41,6 +41,14 @@ func conversationsCommand(a *app) *cobra.Command {
 			})
 		},
 	}
+}
+
+// lastText is the newest message; what burns is not to be seen in passing.
+func lastText(m api.Message) string {
+	if unopened(&m) {
+		return "(burns once it is read)"
+	}
+	return contentText(m)
 }
 
 // chatMarks are the words for how a conversation is wanted.
@@ -87,7 +95,7 @@ func (s *switchFlag) Set(text string) error {
 
 func conversationCommand(a *app) *cobra.Command {
 	var (
-		mute                              = timerFlag{check: func(api.Timer) error { return nil }}
+		mute                              = timerFlag{check: api.CheckMute}
 		pinned, archived, typing, receipt switchFlag
 	)
 	cmd := &cobra.Command{

@@ -71,7 +71,8 @@ var users = map[string][]string{
 	"github.com/spf13/pflag":               {"rushlight/cmd/rushlight"},
 	"github.com/tailscale/peercred":        {"rushlight/node/api"},
 	"github.com/zalando/go-keyring":        {"rushlight/cmd/rushlight"},
-	"google.golang.org/protobuf":           {"rushlight/storage"}, // reads Badger's own files
+	"github.com/quic-go/quic-go":           {"rushlight/node/host"}, // counts what a connection carries
+	"google.golang.org/protobuf":           {"rushlight/storage"},   // reads Badger's own files
 	"github.com/makiuchi-d/gozxing":        {"rushlight/node/api"},
 	"rsc.io/qr":                            {"rushlight/cmd/rushlight", "rushlight/node/api"},
 }
@@ -86,7 +87,9 @@ var testUsers = map[string][]string{
 	"github.com/cockroachdb/datadriven":    {"rushlight/"},
 	"github.com/dgraph-io/badger/v4":       {"rushlight/node/engine", "rushlight/node/sim/"},
 	"github.com/libp2p/go-libp2p":          {"rushlight/node/sim/"},
+	"github.com/libp2p/go-libp2p-kad-dht":  {"rushlight/node/sim/"},
 	"github.com/libp2p/go-libp2p-kbucket":  {"rushlight/node/sim/"},
+	"google.golang.org/protobuf":           {"rushlight/node/sim/"},
 	"github.com/quic-go/quic-go":           {"rushlight/node/sim/"},
 	"github.com/multiformats/go-multiaddr": {"rushlight/node/sim/"},
 	"github.com/rogpeppe/go-internal":      {"rushlight/cmd/rushlight"},

@@ -101,7 +101,8 @@ func watchCommand(a *app) *cobra.Command {
 		Short: "Print what happens, as JSON lines",
 		Long: `Print events as they happen, one JSON object in a line. Each has a number "seq";
 with --after and the last number seen, nothing is missed and nothing comes
-twice. --after 0 prints everything there is.`,
+twice. --after 0 prints everything there is. What a message that burns says is
+left out until "read" or the page has shown it, which starts its timer.`,
 		Example: `  rushlight watch
   rushlight watch --after 120`,
 		Args: exactly(),
@@ -123,12 +124,34 @@ func (a *app) watch(ctx context.Context, after uint64) error {
 		return err
 	}
 	defer c.Close()
-	err = c.Watch(ctx, after, nil, func(_ api.Event, raw json.RawMessage) error {
-		_, err := a.out.Write(append(raw, '\n'))
+	err = c.Watch(ctx, after, nil, func(e api.Event, raw json.RawMessage) (err error) {
+		if unopened(e.Message) || unopened(e.Edit) || unopened(e.Placed) {
+			if raw, err = json.Marshal(closed(e)); err != nil {
+				return err
+			}
+		}
+		_, err = a.out.Write(append(raw, '\n'))
 		return err
 	})
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // interrupted, which is how a watch ends
 	}
 	return err
+}
+
+// unopened reports whether a message burns once it was shown, and wasn't yet.
+func unopened(m *api.Message) bool {
+	return m != nil && m.Burn != 0 && !m.Mine && !m.Deleted && m.State != api.StateRead
+}
+
+// closed is an event without what its unopened messages say.
+func closed(e api.Event) api.Event {
+	for _, m := range []**api.Message{&e.Message, &e.Edit, &e.Placed} {
+		if unopened(*m) {
+			c := **m
+			c.Text, c.Files, c.Preview, c.Quote, c.Styles, c.Mentions = "", nil, nil, nil, nil, nil
+			*m = &c
+		}
+	}
+	return e
 }

@@ -19,7 +19,8 @@ func searchCommand(a *app) *cobra.Command {
 		Use:   "search QUERY",
 		Short: "Find messages, the newest first",
 		Long: `Find messages that have all words of the query, also as parts of words. Case,
-accents and vowel marks make no difference.`,
+accents and vowel marks make no difference. What burns is found once "read" or
+the page has shown it.`,
 		Example: "  rushlight search \"dinner friday\"\n  rushlight search 東京 --in bob",
 		Args:    exactly("QUERY"),
 		RunE: func(cmd *cobra.Command, args []string) error {

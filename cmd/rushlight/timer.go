@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"time"
@@ -32,8 +33,9 @@ func (t *timerFlag) Type() string { return "D" }
 
 func (t *timerFlag) Set(s string) error {
 	v, err := api.ParseTimer(s)
-	if err != nil {
-		return err
+	if err != nil || v == 0 && s != "off" {
+		// What is no time is refused as one out of range is: with the range.
+		return cmp.Or(t.check(-1), err)
 	}
 	t.value, t.set = v, true
 	return t.check(v)

@@ -143,6 +143,8 @@ func (l *lines) Recv() ([]byte, error) {
 		}
 		if err != nil {
 			l.drain()
+			// Who writes to a client that never reads holds what has to be had to close.
+			_ = l.conn.SetWriteDeadline(time.Now().Add(graceDone))
 			l.ended()
 			return nil, io.EOF
 		}

@@ -77,8 +77,10 @@ func (c *conn) conversation(ctx context.Context, params []byte) (any, error) {
 	if err := checkWho(p.Who); err != nil {
 		return nil, err
 	}
-	if p.Mute != nil && (*p.Mute < 0 || time.Duration(*p.Mute) > MaxMute) {
-		return nil, Errorf(CodeBadDuration, "a conversation is muted for at most 366d")
+	if p.Mute != nil {
+		if err := CheckMute(*p.Mute); err != nil {
+			return nil, err
+		}
 	}
 	one, err := c.Daemon.Chat(ctx, ChatRequest{
 		Who: p.Who, Mute: (*time.Duration)(p.Mute), Pinned: p.Pinned, Archived: p.Archived, Receipts: p.Receipts, Typing: p.Typing,

@@ -271,8 +271,11 @@ func (c *conn) wait(ctx context.Context, params []byte) (any, error) {
 	state, err := c.Daemon.Wait(ctx, p.ID, p.State)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = Errorf(CodeTimeout, "the message was not %s in time", p.State).
-				WithHint("it stays queued and is delivered when the contact can be reached")
+			hint := "it stays queued and is delivered when the contact can be reached"
+			if p.State == StateRead {
+				hint = "it may be there: that something was read is told by those only who switched that on"
+			}
+			err = Errorf(CodeTimeout, "the message was not %s in time", p.State).WithHint(hint)
 		}
 		return nil, err
 	}

@@ -186,6 +186,8 @@ func TestRefusedParameters(t *testing.T) {
 		{"send", `{"recipient":"bob","message":"hi","expires":"367d"}`, CodeBadDuration},
 		{"send", `{"recipient":"bob","message":"hi","expires":"5500ms"}`, CodeBadDuration},
 		{"send", `{"recipient":"bob","message":"hi","expires":"soon"}`, CodeBadDuration},
+		{"send", `{"recipient":"bob","message":"hi","expires":"0s"}`, CodeBadDuration},
+		{"send", `{"recipient":"bob","message":"hi","burn":"0s"}`, CodeBadDuration},
 		{"send", `{"recipient":"bob","message":"hi","burn":"999ms"}`, CodeBadDuration},
 		{"send", `{"recipient":"bob","message":"hi","burn":"8d"}`, CodeBadDuration},
 		{"send", `{"recipient":"bob","message":"hi","burn":-1}`, CodeBadDuration},

@@ -126,11 +126,17 @@ func refuseConn(c net.Conn, e *Error) {
 
 // errorLine is a response to no request in particular.
 func errorLine(e *Error) []byte {
+	x := rpcError(e)
+	if e == errNotJSON {
+		x.Code = jrpc2.ParseError
+	} else if x.Code == jrpc2.InvalidParams {
+		x.Code = jrpc2.InvalidRequest
+	}
 	b, err := json.Marshal(struct {
 		Version string       `json:"jsonrpc"`
 		ID      *int         `json:"id"`
 		Error   *jrpc2.Error `json:"error"`
-	}{"2.0", nil, rpcError(e)})
+	}{"2.0", nil, x})
 	if err != nil {
 		return []byte(`{"jsonrpc":"2.0","id":null,"error":{"code":-32603}}`)
 	}

@@ -15,7 +15,8 @@ const (
 )
 
 // Timer is how long a message lives, 0 for ever; in JSON it is a string such as
-// "30s" or "off". A number is read as seconds.
+// "30s" or "off". A number is read as seconds. No time at all isn't for ever: it
+// is refused, except as the number 0.
 type Timer time.Duration
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -25,7 +26,7 @@ func (t *Timer) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	var d Duration
-	if err := d.UnmarshalJSON(b); err != nil {
+	if err := d.UnmarshalJSON(b); err != nil || d == 0 && b[0] == '"' {
 		return errBadTimer
 	}
 	*t = Timer(d)
@@ -54,9 +55,10 @@ func ParseTimer(s string) (Timer, error) {
 }
 
 var (
-	errBadTimer = Errorf(CodeBadDuration, "that is not a duration").WithHint("write it like 30s, 5m, 12h, 7d or 2w; off is for ever")
-	errExpiry   = Errorf(CodeBadDuration, "a message expires after 5s to 366d, in whole seconds").WithHint("off is for ever")
-	errBurn     = Errorf(CodeBadDuration, "burn on read is 1s to 7d, in whole seconds").WithHint("off is not at all")
+	errBadTimer = Errorf(CodeBadDuration, "that is not a duration").WithHint("write it like 30s, 5m, 12h, 7d or 2w, or off; expiry is 5s to 366d, burn on read 1s to 7d")
+	errExpiry   = Errorf(CodeBadDuration, "a message expires after 5s to 366d, in whole seconds").WithHint("write it like 30s, 5m, 12h, 7d or 2w; off is for ever")
+	errMute     = Errorf(CodeBadDuration, "a conversation is muted for at most 366d").WithHint("write it like 30m, 8h or 7d; off is not at all")
+	errBurn     = Errorf(CodeBadDuration, "burn on read is 1s to 7d, in whole seconds").WithHint("write it like 30s, 5m, 12h or 7d; off is not at all")
 )
 
 // CheckExpiry and CheckBurn refuse what is out of range.
@@ -73,6 +75,14 @@ func CheckBurn(t Timer) error {
 	d := time.Duration(t)
 	if d != 0 && (d < MinBurn || d > MaxBurn || d%time.Second != 0) {
 		return errBurn
+	}
+	return nil
+}
+
+// CheckMute is [CheckExpiry] for how long a conversation is muted.
+func CheckMute(t Timer) error {
+	if t < 0 || time.Duration(t) > MaxMute {
+		return errMute
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func (c *client) take(ctx context.Context, f *Finder) (*Table, error) {
 		if err != nil {
 			return nil, fmt.Errorf("discovery: making a host for questions: %w", err)
 		}
-		t, err := NewTable(h, TableConfig{Relays: f.cfg.Relays})
+		t, err := NewTable(h, TableConfig{Relays: f.cfg.Relays, Payer: f.servers.payer})
 		if err == nil {
 			if err = f.join(ctx, t); err != nil {
 				err = errors.Join(err, t.Close())

@@ -212,7 +212,7 @@ func (f *Finder) take(a identity.AccountID, p peer.ID, s *statement) {
 	for i := range s.servers {
 		info := serverInfo(&s.servers[i])
 		info.Addrs = slices.DeleteFunc(info.Addrs, func(a ma.Multiaddr) bool { return !manet.IsPublicAddr(a) })
-		f.heard(info)
+		f.heard(info, string(a[:]))
 	}
 	ahead := time.Now().Add(24 * time.Hour).UnixMilli()
 	f.mu.Lock()

@@ -162,7 +162,7 @@ func NewFinder(cfg FinderConfig) (*Finder, error) {
 		return nil, fmt.Errorf("reading what is known of others: %w", err)
 	}
 	for _, p := range cfg.Bootstrap {
-		f.servers.heard(p)
+		f.servers.heard(p, "")
 	}
 	return f, nil
 }
@@ -284,7 +284,7 @@ func (f *Finder) HeardRelay(key [32]byte, addr []byte) {
 		return
 	}
 	if id, err := peer.IDFromPublicKey(pub); err == nil {
-		f.heard(serverInfo(&record.Server{Peer: []byte(id), Addrs: [][]byte{addr}}))
+		f.heard(serverInfo(&record.Server{Peer: []byte(id), Addrs: [][]byte{addr}}), hearsay)
 	}
 }
 

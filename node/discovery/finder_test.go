@@ -352,7 +352,7 @@ func TestAskingContacts(t *testing.T) {
 func TestFoundInTheTable(t *testing.T) {
 	server, a, b := newSomebody(t, true), newSomebody(t, false), newSomebody(t, false)
 	for _, x := range []*somebody{a, b} {
-		x.servers.heard(infoOf(server.h))
+		x.servers.heard(infoOf(server.h), "")
 	}
 	pairUp(a, b)
 	meet(a, b)
@@ -400,7 +400,7 @@ func TestFoundInTheTable(t *testing.T) {
 func TestRelaysFoundInTheTable(t *testing.T) {
 	server, a, b := newSomebody(t, true), newSomebody(t, false), newSomebody(t, false)
 	for _, x := range []*somebody{a, b} {
-		x.servers.heard(infoOf(server.h))
+		x.servers.heard(infoOf(server.h), "")
 	}
 	pairUp(a, b)
 	want := beacon.Relay{Key: [32]byte{1}, Addrs: [][]byte{{4, 127, 0, 0, 1, 6, 0, 1}}, Request: [32]byte{2}}
@@ -437,7 +437,7 @@ func TestRelaysFoundInTheTable(t *testing.T) {
 func newSomebodyKnowing(t *testing.T, server *somebody) *somebody {
 	t.Helper()
 	s := newSomebody(t, false)
-	s.servers.heard(infoOf(server.h))
+	s.servers.heard(infoOf(server.h), "")
 	eventually(t, func() bool {
 		s.Finder.mu.Lock()
 		defer s.Finder.mu.Unlock()
@@ -489,7 +489,7 @@ func TestServers(t *testing.T) {
 		return serverInfo(&record.Server{Peer: []byte{byte(i), byte(i >> 8), 1}, Addrs: [][]byte{{4, 11, 0, byte(i >> 8), byte(i), 6, 1, 1}}})
 	}
 	for i := range 10 {
-		s.heard(info(i))
+		s.heard(info(i), "")
 		s.tried(info(i), i%2 == 0, now)
 	}
 	if all, well := s.health(); all != 10 || well != 5 {
@@ -509,10 +509,25 @@ func TestServers(t *testing.T) {
 	}
 	// Whatever others name pushes nobody out who has answered.
 	for i := 100; i < 1000; i++ {
-		s.heard(info(i))
+		s.heard(info(i), "")
 	}
 	if all, well := s.health(); all != maxRemembered || well != 5 {
 		t.Errorf("%d servers, %d well", all, well)
+	}
+	s.forget(info(999).ID)
+	s.forget(info(998).ID)
+	// Calls are paid by who named a node, until it has answered.
+	s.heard(info(0), "a contact")
+	s.heard(info(2000), "a contact")
+	s.heard(info(2001), "")
+	for i, want := range map[int]string{0: "", 2000: "a contact", 2001: "", 3000: hearsay} {
+		if got := s.payer(info(i).ID); got != want {
+			t.Errorf("node %d is paid for by %q", i, got)
+		}
+	}
+	s.tried(info(2000), true, now)
+	if got := s.payer(info(2000).ID); got != "" || len(s.named) > len(s.by) {
+		t.Errorf("who has answered is paid for by %q, %d are remembered", got, len(s.named))
 	}
 	put, gone := s.changes(10000)
 	if len(put) != maxRemembered || len(gone) == 0 {

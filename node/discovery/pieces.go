@@ -34,9 +34,9 @@ func (f *Finder) begun() time.Time {
 // caller holds the lock.
 func (f *Finder) small() bool { return f.size < smallTable }
 
-// heard takes a node that somebody named.
-func (f *Finder) heard(p peer.AddrInfo) {
-	if f.servers.heard(p) {
+// heard takes a node that the owner of a purse named.
+func (f *Finder) heard(p peer.AddrInfo, purse string) {
+	if f.servers.heard(p, purse) {
 		f.found(p)
 	}
 }

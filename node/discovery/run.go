@@ -93,7 +93,7 @@ func (f *Finder) begin(ctx context.Context) (err error) {
 		f.mu.Unlock()
 	}
 	if f.cfg.Serve {
-		if f.table, err = NewTable(f.cfg.Host, TableConfig{Server: true, Relays: f.cfg.Relays}); err != nil {
+		if f.table, err = NewTable(f.cfg.Host, TableConfig{Server: true, Relays: f.cfg.Relays, Payer: f.servers.payer}); err != nil {
 			return err
 		}
 	}

@@ -41,13 +41,13 @@ func TestServeTable(t *testing.T) {
 	// Nobody calls loopback on the word of a node of the table.
 	b.trusts = []peer.AddrInfo{infoOf(h1)}
 	b.mu.Unlock()
-	b.servers.heard(infoOf(h2))
+	b.servers.heard(infoOf(h2), "")
 	b.Changed()
 	within(t, patience, func() bool { return b.Status().Copies > 1 })
 	b.Finder.mu.Lock()
 	reader := readerBytes(b.owner.Reader())
 	b.Finder.mu.Unlock()
-	a.servers.heard(infoOf(h1))
+	a.servers.heard(infoOf(h1), "")
 	a.Reads(b.account, reader)
 	a.mu.Lock()
 	a.waits = true

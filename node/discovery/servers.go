@@ -26,19 +26,24 @@ const (
 type servers struct {
 	mu    sync.Mutex
 	by    map[peer.ID]*record.Server
-	dirty map[peer.ID]bool // changed since the last flush; absent from by: deleted
+	dirty map[peer.ID]bool   // changed since the last flush; absent from by: deleted
+	named map[peer.ID]string // by whose purse, in this run; empty for the person
 }
 
+// hearsay is the purse of all nodes that never answered and whose namer isn't
+// known any more.
+const hearsay = "hearsay"
+
 func newServers() *servers {
-	return &servers{by: map[peer.ID]*record.Server{}, dirty: map[peer.ID]bool{}}
+	return &servers{by: map[peer.ID]*record.Server{}, dirty: map[peer.ID]bool{}, named: map[peer.ID]string{}}
 }
 
 // load takes one from the store.
 func (s *servers) load(r *record.Server) { s.by[peer.ID(r.Peer)] = r }
 
-// heard takes one that somebody named: it has a place as long as there are
-// not enough that have answered. It reports whether it, or its address, is new.
-func (s *servers) heard(p peer.AddrInfo) (news bool) {
+// heard takes one that the owner of a purse named: it has a place as long as there
+// are not enough that have answered. It reports whether it, or its address, is new.
+func (s *servers) heard(p peer.AddrInfo, purse string) (news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.by[p.ID]
@@ -55,7 +60,24 @@ func (s *servers) heard(p peer.AddrInfo) (news bool) {
 	n := min(1, len(r.Addrs))
 	s.merge(r, r.Addrs[:n], addrs, r.Addrs[n:])
 	s.bound()
+	if s.by[p.ID] == r && (r.Seen == 0 && news || purse == "") {
+		s.named[p.ID] = purse
+	}
 	return news && s.by[p.ID] == r
+}
+
+// payer is the purse from which a call to a node is paid, empty for one of its
+// own, which who has answered once has, and whom the person named.
+func (s *servers) payer(id peer.ID) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.by[id]; r != nil && r.Seen > 0 {
+		return ""
+	}
+	if by, ok := s.named[id]; ok {
+		return by
+	}
+	return hearsay
 }
 
 func has(r *record.Server, addr []byte) bool {
@@ -83,7 +105,7 @@ func (s *servers) tried(p peer.AddrInfo, ok bool, now time.Time) (news bool) {
 		r.Seen, r.Failures = now.Unix(), 0
 	case r != nil:
 		if r.Failures++; r.Failures >= hopeless {
-			delete(s.by, p.ID)
+			s.forget(p.ID)
 		}
 		s.dirty[p.ID] = true
 	}
@@ -116,9 +138,14 @@ func (s *servers) bound() {
 				worst = r
 			}
 		}
-		delete(s.by, peer.ID(worst.Peer))
+		s.forget(peer.ID(worst.Peer))
 		s.dirty[peer.ID(worst.Peer)] = true
 	}
+}
+
+func (s *servers) forget(id peer.ID) {
+	delete(s.by, id)
+	delete(s.named, id)
 }
 
 // better orders servers by how likely they are to answer.

@@ -12,6 +12,8 @@ import (
 	record "github.com/libp2p/go-libp2p-record"
 	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"rushlight/node/host"
 )
@@ -40,6 +42,9 @@ type TableConfig struct {
 	Server bool
 	// Keeps bounds the records kept for others; 0 is 50,000.
 	Keeps int
+	// Payer is the purse from which a call to a node is paid that the table begins
+	// with, empty for one of its own, which is what nil means.
+	Payer func(peer.ID) string
 	// Relays decides about relay descriptors; nil refuses all.
 	Relays Validator
 }
@@ -51,6 +56,7 @@ type Table struct {
 	d      *dht.IpfsDHT
 	h      *host.Host
 	keep   *keep
+	payer  func(peer.ID) string
 	server bool
 	space  map[string]*validator
 }
@@ -72,7 +78,10 @@ func NewTable(h *host.Host, cfg TableConfig) (*Table, error) {
 	if relays == nil {
 		relays = none{}
 	}
-	t := &Table{h: h, server: cfg.Server, keep: newKeep([]byte(h.ID()), keeps), space: map[string]*validator{}}
+	if cfg.Payer == nil {
+		cfg.Payer = func(peer.ID) string { return "" }
+	}
+	t := &Table{h: h, payer: cfg.Payer, server: cfg.Server, keep: newKeep([]byte(h.ID()), keeps), space: map[string]*validator{}}
 	all := record.NamespacedValidator{}
 	for name, v := range map[string]Validator{spaceBeacon: beacons{}, spaceRelay: relays} {
 		t.space[name] = &validator{space: name, v: v, waiting: map[string]*copies{}}
@@ -158,7 +167,11 @@ func (t *Table) meet(ctx context.Context, p peer.AddrInfo) error {
 	if p.ID == t.h.ID() {
 		return ErrNobody
 	}
-	if err := t.h.Connect(ctx, p); err != nil {
+	purse, call := t.payer(p.ID), t.h.Connect
+	if purse != "" && !slices.ContainsFunc(p.Addrs, manet.IsPrivateAddr) {
+		call = func(ctx context.Context, p peer.AddrInfo) error { return t.h.Meet(ctx, p, purse) }
+	}
+	if err := call(ctx, p); err != nil {
 		return err
 	}
 	if !isServer(t.h.Libp2p(), p.ID) {
@@ -203,7 +216,9 @@ func (t *Table) Servers() (out []peer.AddrInfo) {
 		for _, c := range h.Network().ConnsToPeer(id) {
 			p.Addrs = append(p.Addrs, c.RemoteMultiaddr())
 		}
-		p.Addrs = Order(p.Addrs, h.Peerstore().Addrs(id))
+		// What a node claims counts where somebody has answered.
+		claimed := slices.DeleteFunc(h.Peerstore().Addrs(id), func(a ma.Multiaddr) bool { return manet.IsPublicAddr(a) && !t.h.Proven(a) })
+		p.Addrs = Order(p.Addrs, claimed)
 		if len(p.Addrs) > 0 {
 			out = append(out, p)
 		}

@@ -12,8 +12,9 @@ import (
 // Who made an invite that needs approval answers the first flight at once, and
 // decides later. Nothing tells the other side what was decided, but what is
 // written to it is taken only from contacts that were approved: the first proof
-// that anything was taken shows it, and so does the first message from there.
-// Who was declined sees what somebody sees whom nobody has decided about yet.
+// that anything was taken shows it, and so does the first message, or set of
+// relays, from there. Who was declined sees what somebody sees whom nobody has
+// decided about yet.
 
 // Awaits reports whether nothing has shown yet that a contact approves.
 func (e *Engine) Awaits(a identity.AccountID) (waits bool, err error) {

@@ -57,6 +57,54 @@ func TestBurnOnRead(t *testing.T) {
 	})
 }
 
+// What burns can be seen in one way only, which starts its timer: not in the
+// list of conversations, by a search or in an answer to it.
+func TestUnopened(t *testing.T) {
+	a, b := pair(t)
+	burns := a.send(b, engine.Send{Text: "a needle that burns", Life: message.Lifetime{Burn: time.Hour}})
+	last := func(d, other *device) string {
+		t.Helper()
+		c, err := d.Chat(other.Account())
+		d.must(err)
+		return describe(*c.Last)
+	}
+	answer := func() string { // what the answer to it shows of it
+		t.Helper()
+		views, err := b.Read(t.Context(), engine.Read{With: a.Account(), Limit: 1, Peek: true})
+		b.must(err)
+		return describe(views[0])
+	}
+	allSettled(t, a, b)
+	if got := last(b, a); got != "" {
+		t.Errorf("the list of conversations says %q", got)
+	}
+	a.send(b, engine.Send{Text: "the answer", ReplyTo: burns})
+	allSettled(t, a, b)
+	if got := b.finds("needle", nil) + b.finds("needle", a); got != "" {
+		t.Errorf("a search shows %q", got)
+	}
+	if got := answer(); got != "the answer" {
+		t.Errorf("the answer to it shows %q", got)
+	}
+	if got := a.finds("needle", nil); got != "a needle that burns" {
+		t.Errorf("its author finds %q", got)
+	}
+
+	_, err := b.Read(t.Context(), engine.Read{With: a.Account()})
+	b.must(err)
+	if got := b.finds("needle", nil); got != "a needle that burns" {
+		t.Errorf("once it was opened a search shows %q", got)
+	}
+	if got := answer(); got != "the answer [re: a needle that burns]" {
+		t.Errorf("once it was opened the answer to it shows %q", got)
+	}
+	a.send(b, engine.Send{Text: "another", Life: message.Lifetime{Burn: time.Hour}})
+	allSettled(t, a, b)
+	if _, err := b.Read(t.Context(), engine.Read{With: a.Account()}); err != nil || last(b, a) != "another" {
+		t.Errorf("once it was opened the list says %q, %v", last(b, a), err)
+	}
+}
+
 func near(a, b time.Time) bool { return a.Sub(b).Abs() <= 2*time.Second }
 
 // How many messages wait to be read goes down with each that is over before it

@@ -19,7 +19,7 @@ type Chat struct {
 	Unread int
 	Timer  message.Lifetime
 	Draft  record.Draft
-	Last   *View // its newest message; nil when there is none
+	Last   *View // its newest message, without what it says if that has to be opened; nil when there is none
 }
 
 // Chats lists the conversations with all contacts, in no order.
@@ -58,6 +58,9 @@ func (e *Engine) Chat(a identity.AccountID) (out *Chat, err error) {
 		list, _, err := t.page(Read{With: a, Limit: 1})
 		if len(list) > 0 {
 			out.Last = &list[0]
+			if v := out.Last; v.Unopened() {
+				v.Text, v.Styles, v.Mentions, v.Files, v.Preview, v.Quote = "", nil, nil, nil, nil, nil
+			}
 		}
 		return err
 	})

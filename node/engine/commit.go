@@ -59,6 +59,7 @@ var errAlone = errors.New("engine: a step failed half-way")
 // with an error none.
 func (e *Engine) transact(steps []*step, ahead bool) (n int, err error) {
 	t := &txn{e: e}
+	defer e.scratch.wipe()
 	c, err := e.store.Start(func(tx *storage.Tx) error {
 		n = 0
 		t.reset(tx)

@@ -70,13 +70,13 @@ func (t *txn) newest(id message.ID, m *message.Message, x *record.Index) (*messa
 }
 
 // quote is the beginning of a message of a conversation, as it is now; nil when
-// it isn't there.
+// it isn't there, or has to be opened first.
 func (t *txn) quote(id message.ID, conv message.ConversationID) (*Quote, error) {
 	rec, x, m, err := t.shown(id)
 	if errors.Is(err, ErrUnknownMessage) {
 		return nil, nil
 	}
-	if err != nil || rec.Erased || m.Conversation != conv {
+	if err != nil || rec.Erased || m.Conversation != conv || !rec.Mine && rec.Burn != 0 && x.State != record.StateRead {
 		return nil, err
 	}
 	b, err := t.newest(id, m, x)

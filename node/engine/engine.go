@@ -48,6 +48,7 @@ type Engine struct {
 
 	inbox   inbox
 	turn    sync.Mutex // held by who commits: the loop, or a caller that found it idle
+	scratch scratch    // of who has the turn
 	broken  chan error // what the commit of a caller failed with
 	courier atomic.Pointer[Courier]
 	closed  chan struct{}
@@ -63,6 +64,7 @@ type Engine struct {
 	posted    map[outboxEntry]bool        // entries of which there are records of deposits
 	awaiting  map[identity.AccountID]bool // there may be a record.Awaiting of them
 	stampless stampless
+	orders    orders // others may ask
 	gaps      gaps
 	unheard   map[identity.AccountID]time.Time // when contacts last sent again what came before
 	nextEvent uint64

@@ -142,7 +142,7 @@ func (e *Engine) Allowed(a identity.AccountID) bool {
 // drop what comes: it is asked for again.
 type Porter interface {
 	Part(from identity.AccountID, p *message.FilePart)
-	Asked(from identity.AccountID, a *message.FileAsk)
+	Ordered(from identity.AccountID, o *message.FileOrder)
 }
 
 // SetPorter names who takes what comes of files. It must be called before
@@ -152,8 +152,8 @@ func (e *Engine) SetPorter(p Porter) { e.porter.Store(&p) }
 // takeFilePacket hands on what is about a file, once it is committed that it
 // came.
 func (t *txn) takeFilePacket(from identity.AccountID, p message.Packet) {
-	if _, asks := p.(*message.FileAsk); asks {
-		t.e.stampless.parts[from] = t.now
+	if _, orders := p.(*message.FileOrder); orders {
+		t.e.stampless.files[from] = t.now // more will come
 	}
 	to := t.e.porter.Load()
 	if to == nil {
@@ -164,8 +164,8 @@ func (t *txn) takeFilePacket(from identity.AccountID, p message.Packet) {
 		case *message.FilePart:
 			p.Bytes = slices.Clone(p.Bytes) // of an envelope
 			(*to).Part(from, p)
-		case *message.FileAsk:
-			(*to).Asked(from, p)
+		case *message.FileOrder:
+			(*to).Ordered(from, p)
 		}
 	})
 }
@@ -174,8 +174,7 @@ func (t *txn) takeFilePacket(from identity.AccountID, p message.Packet) {
 // room for some hundred KiB.
 const mailedTogether = 4
 
-// Mail queues parts of files, or a request for them, for a contact. A request
-// comes with stamps for what it asks for. Errors as of [Engine.Send].
+// Mail queues parts of files for a contact. Errors as of [Engine.Send].
 func (e *Engine) Mail(ctx context.Context, to identity.AccountID, packets ...message.Packet) error {
 	var group []*step
 	for chunk := range slices.Chunk(packets, mailedTogether) {
@@ -184,12 +183,6 @@ func (e *Engine) Mail(ctx context.Context, to identity.AccountID, packets ...mes
 				return err
 			}
 			for _, p := range chunk {
-				if _, asks := p.(*message.FileAsk); asks {
-					t.e.stampless.files[to] = t.now
-					if err := t.provision(to, false); err != nil {
-						return err
-					}
-				}
 				if err := t.tell(to, p); err != nil {
 					return err
 				}
@@ -204,18 +197,18 @@ func (e *Engine) Mail(ctx context.Context, to identity.AccountID, packets ...mes
 	return err
 }
 
-// A contact whose files are asked for by mail has more stamps of the class that
-// their parts go in, for so long after it was asked last.
+// A contact who orders files has more stamps of the class that orders go in, for
+// so long after its last.
 const (
-	askedStamps = 128
-	askedLife   = 30 * time.Minute
+	orderStamps = 64
+	orderLife   = 30 * time.Minute
 )
 
 // enough is how many stamps of each class a contact is to have.
 func (t *txn) enough(a identity.AccountID) [3]uint16 {
 	full := firstStamps
-	if at, ok := t.e.stampless.files[a]; ok && t.now.Sub(at) < askedLife {
-		full[1] = askedStamps
+	if at, ok := t.e.stampless.files[a]; ok && t.now.Sub(at) < orderLife {
+		full[1] = orderStamps
 	}
 	return full
 }
@@ -231,5 +224,6 @@ func (e *Engine) HasMailbox(a identity.AccountID) (has bool) {
 }
 
 func isFilePacket(o *record.Outbox) bool {
-	return len(o.Packet) > 0 && (o.Packet[0] == byte(message.KindFileAsk) || o.Packet[0] == byte(message.KindFilePart))
+	k := kindOf(o)
+	return k == message.KindFilePart || k == message.KindFileOrder
 }

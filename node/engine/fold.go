@@ -77,10 +77,15 @@ var lowFolds = sync.OnceValue(func() *[lowRunes]string {
 // again, so a text folds as its characters do.
 func foldRune(r rune) string {
 	s := norm.NFKD.String(cases.Fold().String(norm.NFKC.String(string(r))))
-	return strings.Map(func(r rune) rune {
+	return struck.Replace(strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Mn, r) || r == '\u0640' || unicode.Is(unicode.Bidi_Control, r) {
 			return -1
 		}
 		return r
-	}, s)
+	}, s))
 }
+
+// struck are letters with a mark that Unicode takes for a part of them, and
+// people for an accent.
+var struck = strings.NewReplacer(
+	"ł", "l", "đ", "d", "ð", "d", "ø", "o", "ħ", "h", "ŧ", "t", "ƀ", "b", "ı", "i", "æ", "ae", "œ", "oe", "þ", "th")

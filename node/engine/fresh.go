@@ -40,12 +40,44 @@ type freshEntry struct {
 	expires int64  // unix milliseconds; 0 is never
 }
 
+// freshBatch is what one transaction makes for an account.
+type freshBatch struct {
+	entries []*freshEntry // those for which there was room
+	newest  uint64        // the last number, in entries or not
+}
+
+// freshen notes an entry of this transaction, and keeps it unless there is no
+// room.
+func (t *txn) freshen(a identity.AccountID, e *freshEntry, keep bool) {
+	if t.fresh == nil {
+		t.fresh = map[identity.AccountID]*freshBatch{}
+	}
+	b := t.fresh[a]
+	if b == nil {
+		b = &freshBatch{}
+		t.fresh[a] = b
+	}
+	b.newest = e.seq
+	if keep {
+		b.entries = append(b.entries, e)
+	}
+}
+
 // size is about how much memory an entry takes.
 func (e *freshEntry) size() int {
 	return 400 + len(e.entry.Folded) + len(e.entry.Packet) + len(e.payload)
 }
 
-func (f *fresh) add(a identity.AccountID, entries []*freshEntry) {
+// room reports whether there is room for one more entry of an account, and for
+// its payload. Those of transactions on their way aren't counted.
+func (f *fresh) room(a identity.AccountID) (entry, payload bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.all[a]
+	return f.bytes < maxFreshBytes, l == nil || len(l.entries) < maxPayloads
+}
+
+func (f *fresh) add(a identity.AccountID, b *freshBatch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := f.all[a]
@@ -56,7 +88,7 @@ func (f *fresh) add(a identity.AccountID, entries []*freshEntry) {
 		l = &freshList{}
 		f.all[a] = l
 	}
-	for _, e := range entries {
+	for _, e := range b.entries {
 		if len(l.entries) >= maxPayloads {
 			e.payload, e.sealed = nil, nil
 		}
@@ -66,7 +98,7 @@ func (f *fresh) add(a identity.AccountID, entries []*freshEntry) {
 		f.bytes += e.size()
 		l.entries = append(l.entries, e)
 	}
-	l.newest = entries[len(entries)-1].seq
+	l.newest = b.newest
 }
 
 // drop forgets an entry that has left the outbox.
@@ -123,8 +155,8 @@ func (f *fresh) take(a identity.AccountID, after uint64, limit int, now int64) (
 // prepare makes the envelopes of a small transaction while it is on its way to
 // the disk, so that they are ready when it is there.
 func (t *txn) prepare() {
-	for _, entries := range t.fresh {
-		for _, e := range entries[:min(len(entries), 4)] {
+	for _, b := range t.fresh {
+		for _, e := range b.entries[:min(len(b.entries), 4)] {
 			if env, err := e.envelope(); err == nil {
 				e.sealed = env
 			}

@@ -40,7 +40,7 @@ func TestFresh(t *testing.T) {
 			t.Fatal(err)
 		}
 		want[seq] = env[:64]
-		f.add(a, []*freshEntry{e})
+		f.add(a, &freshBatch{[]*freshEntry{e}, seq})
 	}
 	kept := uint64(len(f.all[a].entries))
 	if kept <= maxPayloads || kept >= all || f.bytes > maxFreshBytes {
@@ -81,7 +81,7 @@ func TestFresh(t *testing.T) {
 		t.Errorf("%d bytes are left of nothing", f.bytes)
 	}
 	// One that has expired stays where it is.
-	f.add(a, []*freshEntry{freshOf(t, all+1, 10), freshOf(t, all+2, 0)})
+	f.add(a, &freshBatch{[]*freshEntry{freshOf(t, all+1, 10), freshOf(t, all+2, 0)}, all + 2})
 	if got, _ := f.take(a, all, 10, 10); len(got) != 0 {
 		t.Error("an expired one is taken")
 	}

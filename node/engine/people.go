@@ -56,6 +56,7 @@ func (e *Engine) Approve(ctx context.Context, a identity.AccountID) error {
 		}
 		rec.State = record.ContactApproved
 		t.wake[a] = struct{}{}
+		t.after = append(t.after, func() { t.e.provisionSoon(a) })
 		return nil
 	})
 }

@@ -47,6 +47,12 @@ type View struct {
 	Reactions []Reaction
 }
 
+// Unopened reports whether a message burns once it was shown, and wasn't yet: a
+// glance at it would be a reading that nobody is told of.
+func (v *View) Unopened() bool {
+	return !v.Mine && v.Burn != 0 && v.State != record.StateRead && !v.Deleted
+}
+
 // Quote is the beginning of a message that another one answers.
 type Quote struct {
 	From identity.AccountID

@@ -219,7 +219,7 @@ func (t *txn) take(s *session, packet []byte) error {
 		return t.takeAcks(s, p)
 	case *message.Bundles:
 		return t.takeSpares(s, p, packet)
-	case *message.FileAsk, *message.FilePart:
+	case *message.FilePart, *message.FileOrder:
 		t.takeFilePacket(s.Account, p)
 		return nil
 	case *message.Low:

@@ -40,7 +40,7 @@ func (t *txn) reseal(a identity.AccountID, seq uint64, o *record.Outbox, d *reco
 		return seq, o, err
 	}
 	next := &record.Outbox{Message: o.Message, Packet: o.Packet, Made: o.Made, Again: o.Again}
-	if _, err := t.seal(next, s, c, packet); err != nil {
+	if err := t.seal(next, s, c, packet, &t.e.scratch.payload, new([]byte)); err != nil {
 		return seq, o, err
 	}
 	t.e.resealed[s.ID]++

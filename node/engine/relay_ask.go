@@ -36,6 +36,7 @@ func (t *txn) dropAsks(id [16]byte) {
 func (e *Engine) Ask(ctx context.Context, inv *identity.Invite) (out []Letter, err error) {
 	err = e.do(ctx, 256<<10, func(t *txn) error {
 		out = nil
+		worked := false
 		j, err := t.join(inv.Account)
 		if err != nil || j == nil || j.Sent || len(inv.Relays) == 0 {
 			return err
@@ -58,12 +59,26 @@ func (e *Engine) Ask(ctx context.Context, inv *identity.Invite) (out []Letter, e
 			if err != nil {
 				return err
 			}
-			out = append(out, Letter{Relay: c.Relay, Addrs: [][]byte{inv.Relays[i].Addr}, Stamp: c.Stamp, Envelope: env})
+			l := Letter{Relay: c.Relay, Addrs: [][]byte{inv.Relays[i].Addr}, Stamp: c.Stamp, Envelope: env}
+			if c.Lane {
+				if t.now.Sub(t.e.stampless.asks[inv.Account]) < laneEvery {
+					continue
+				}
+				l.Lane, worked = inv.Relays[i].Request, true
+			}
+			out = append(out, l)
+		}
+		if worked {
+			t.after = append(t.after, func() { t.e.stampless.asks[inv.Account] = t.now })
 		}
 		return nil
 	})
 	return out, err
 }
+
+// requestStamps are the stamps in a request: with those of three relays, two
+// bundles have room in an envelope of class M.
+var requestStamps = [3]uint16{32, 8, 1}
 
 // asked returns the request to the maker of an invite, which is made once.
 func (t *txn) asked(inv *identity.Invite) (*record.Asked, error) {
@@ -89,15 +104,19 @@ func (t *txn) asked(inv *identity.Invite) (*record.Asked, error) {
 	if bundle == nil {
 		return nil, ErrTooManyInvites
 	}
-	var packet []byte
+	var packet, standing []byte
 	g, err := t.given(inv.Account)
 	if err != nil {
 		return nil, err
 	}
-	if p, _, err := t.relaysPacket(g, firstStamps); err != nil {
+	if p, _, err := t.relaysPacket(g, requestStamps); err != nil {
 		return nil, err
 	} else if p != nil && len(p.Stamps) > 0 {
 		if packet, err = message.MarshalPacket(p); err != nil {
+			return nil, err
+		}
+		// The maker may start again before it approves.
+		if standing, err = t.standingBundle(inv.Account, g); err != nil {
 			return nil, err
 		}
 		if err := t.put(record.GivenKey(t, inv.Account), g.Marshal()); err != nil {
@@ -105,15 +124,17 @@ func (t *txn) asked(inv *identity.Invite) (*record.Asked, error) {
 		}
 	}
 	q := &record.Asked{Account: inv.Account, Cure: envelope.NewCure()}
-	q.Content = wire.NewWriter(nil).U8(1).Vec16(card.Marshal()).Vec16(bundle).Vec24(packet).Out()
+	q.Content = wire.NewWriter(nil).U8(1).Vec16(card.Marshal()).Vec16(bundle).Vec24(packet).Vec16(standing).Out()
 	for _, r := range inv.Relays {
 		q.Deposits = append(q.Deposits, record.Copy{Relay: r.Key, Stamp: r.Stamp})
 	}
 	return q, t.put(record.AskedKey(t, inv.Account), q.Marshal())
 }
 
-// AskStored notes that a relay holds the request to the maker of an invite.
-func (e *Engine) AskStored(ctx context.Context, a identity.AccountID, relay [32]byte) error {
+// Asked takes what relays answered to the request to the maker of an invite. The
+// one stamp that an invite has for a relay may have been used by somebody else
+// who has the link: from then on the request pays with work there.
+func (e *Engine) Asked(ctx context.Context, a identity.AccountID, answers []Answer) error {
 	return e.do(ctx, 32<<10, func(t *txn) error {
 		b, err := t.get(record.AskedKey(t, a))
 		if err != nil || b == nil {
@@ -123,9 +144,14 @@ func (e *Engine) AskStored(ctx context.Context, a identity.AccountID, relay [32]
 		if err != nil {
 			return fmt.Errorf("reading a request: %w", err)
 		}
-		for i := range q.Deposits {
-			if q.Deposits[i].Relay == relay {
+		for _, x := range answers {
+			i := slices.IndexFunc(q.Deposits, func(c record.Copy) bool { return c.Relay == x.Relay })
+			switch {
+			case i < 0:
+			case x.Code == 0:
 				q.Deposits[i].Stored = true
+			case x.Code == parcel.CodeSpent, x.Code == parcel.CodeExpired:
+				q.Deposits[i].Lane = true
 			}
 		}
 		return t.put(record.AskedKey(t, a), q.Marshal())
@@ -141,7 +167,7 @@ func (t *txn) takeAsked(o opener, content []byte) error {
 	if r.U8() != 1 {
 		r.Fail("unknown version")
 	}
-	rawCard, rawBundle, packet := r.Vec16(identity.MaxCard), r.Vec16(16<<10), r.Vec24(message.MaxPacket)
+	rawCard, rawBundle, packet, standing := r.Vec16(identity.MaxCard), r.Vec16(16<<10), r.Vec24(message.MaxPacket), r.Vec16(16<<10)
 	if err := r.Close(); err != nil {
 		return refuse(err)
 	}
@@ -217,6 +243,11 @@ func (t *txn) takeAsked(o opener, content []byte) error {
 	}
 	if relays != nil {
 		if err := t.learnRelays(a, card.Device, relays); err != nil {
+			return err
+		}
+	}
+	if len(standing) > 0 {
+		if err := t.keepSpares(a, card.Device, &message.Bundles{Bundles: [][]byte{standing}}); err != nil {
 			return err
 		}
 	}

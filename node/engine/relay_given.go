@@ -209,7 +209,7 @@ func (t *txn) takeRelays(s *session, p *message.Relays, packet []byte) error {
 	if err != nil || again {
 		return err
 	}
-	return t.learnRelays(s.Account, s.Device, p)
+	return errors.Join(t.approved(s.Account), t.learnRelays(s.Account, s.Device, p))
 }
 
 // heard reports whether a packet was taken before, and notes it otherwise: it
@@ -232,7 +232,7 @@ func (t *txn) heard(a identity.AccountID, packet []byte) (again bool, err error)
 }
 
 // maxStamps bounds the stamps of one class and relay that are kept.
-var maxStamps = [3]int{512, askedStamps, 16}
+var maxStamps = [3]int{512, orderStamps, 16}
 
 func (t *txn) learnRelays(a identity.AccountID, d identity.DeviceID, m *message.Relays) error {
 	c := t.contact(a)
@@ -302,13 +302,17 @@ func (t *txn) takeSpares(s *session, m *message.Bundles, packet []byte) error {
 	if again, err := t.heard(s.Account, packet); err != nil || again {
 		return err
 	}
-	p, err := t.places(s.Account)
+	return t.keepSpares(s.Account, s.Device, m)
+}
+
+func (t *txn) keepSpares(a identity.AccountID, d identity.DeviceID, m *message.Bundles) error {
+	p, err := t.places(a)
 	if err != nil {
 		return err
 	}
 	for _, raw := range m.Bundles {
 		b, err := handshake.ParseBundle(raw)
-		if err != nil || b.Account != s.Account || b.Device != s.Device {
+		if err != nil || b.Account != a || b.Device != d {
 			return errors.Join(ErrRefused, err)
 		}
 		if b.LastResort() {
@@ -320,7 +324,7 @@ func (t *txn) takeSpares(s *session, m *message.Bundles, packet []byte) error {
 		p.Spares = append(p.Spares, raw)
 	}
 	p.Spares = p.Spares[max(0, len(p.Spares)-record.MaxSpares):]
-	t.wake[s.Account] = struct{}{}
+	t.wake[a] = struct{}{}
 	return t.putPlaces(p)
 }
 

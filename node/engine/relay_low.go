@@ -15,11 +15,14 @@ import (
 // who has none left says so (spec §12.8).
 
 // stampless is when contacts were asked for stamps, and were given some because
-// they asked or were asked for files.
+// they asked or order files.
 type stampless struct {
-	asked, given map[identity.AccountID]time.Time
-	files, parts map[identity.AccountID]time.Time // asked of them, by them
+	asked, given, files since
+	asks                since // requests of this device, by work
 }
+
+// since is when something was for an account.
+type since = map[identity.AccountID]time.Time
 
 const (
 	askEvery  = 24 * time.Hour // at most

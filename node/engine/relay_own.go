@@ -47,7 +47,7 @@ func (e *Engine) loadRelays(tx *storage.Tx) error {
 	e.posted = map[outboxEntry]bool{}
 	e.gaps.init()
 	e.unheard = map[identity.AccountID]time.Time{}
-	e.stampless = stampless{asked: map[identity.AccountID]time.Time{}, given: map[identity.AccountID]time.Time{}, files: map[identity.AccountID]time.Time{}, parts: map[identity.AccountID]time.Time{}}
+	e.stampless = stampless{asked: since{}, given: since{}, files: since{}, asks: since{}}
 	all, err := relaysIn(tx)
 	if err != nil {
 		return err
@@ -398,7 +398,7 @@ func (t *txn) ready() (out []record.Relay) {
 func Bad(r *record.Relay) bool { return r.Lied != 0 || r.Missed >= maxMissed || r.Down }
 
 // poolSizes is how many stamps of the classes S, M and L a pool holds when it is
-// full.
+// full, see poolSize.
 var poolSizes = [3]int{1024, 256, 64}
 
 // ClassOf is the class of a pool, 0 to 2.
@@ -425,7 +425,8 @@ func (t *txn) pool(key [32]byte, class int) (*record.Pool, error) {
 func (e *Engine) Short(key [32]byte) (short [3]int, err error) {
 	err = e.store.View(func(tx *storage.Tx) error {
 		t := e.viewTxn(tx)
-		for c, full := range poolSizes {
+		for c := range poolSizes {
+			full := e.poolSize(key, c, t.now)
 			p, err := t.pool(key, c)
 			if err != nil {
 				return err
@@ -441,7 +442,7 @@ func (e *Engine) Short(key [32]byte) (short [3]int, err error) {
 
 // AddStamps puts stamps with consecutive serials into a pool.
 func (e *Engine) AddStamps(ctx context.Context, key [32]byte, class envelope.Class, first uint32, stamps []stamp.Stamp) error {
-	return e.do(ctx, 128<<10, func(t *txn) error {
+	return e.do(ctx, 192<<10, func(t *txn) error {
 		if t.relay(key) == nil {
 			return ErrUnknownRelay
 		}
@@ -449,8 +450,9 @@ func (e *Engine) AddStamps(ctx context.Context, key [32]byte, class envelope.Cla
 		if err != nil {
 			return err
 		}
+		most := 2 * e.poolSize(key, poolOf(class), t.now)
 		for i, s := range stamps {
-			if len(p.Stamps) < 2*poolSizes[poolOf(class)] {
+			if len(p.Stamps) < most {
 				p.Stamps = append(p.Stamps, record.PoolStamp{Serial: first + uint32(i), Stamp: s})
 			}
 		}

@@ -197,7 +197,7 @@ func (t *txn) assign(o *record.Outbox, d *record.Posted, p *record.Places, avoid
 		if hope >= want || known || avoid(x.Key) {
 			continue
 		}
-		if at := t.e.stampless.parts[p.Account]; i == 0 && isFilePacket(o) && len(x.Stamps[pool]) == 0 && t.now.Sub(at) < askedLife {
+		if i == 0 && kindOf(o) == message.KindFileOrder && len(x.Stamps[pool]) == 0 {
 			short = true // elsewhere it would lie until the contact, who is there, looks
 			break
 		}

@@ -202,7 +202,7 @@ func TestNeverTogether(t *testing.T) {
 			t.Fatal("a repeated request is another one")
 		}
 	}
-	if err := b.AskStored(t.Context(), a.Account(), r1.key); err != nil {
+	if err := b.Asked(t.Context(), a.Account(), []engine.Answer{{Relay: r1.key}}); err != nil {
 		t.Fatal(err)
 	}
 	a.restart()

@@ -37,14 +37,19 @@ func (t *txn) enqueueEntry(a identity.AccountID, o *record.Outbox, packet []byte
 		return 0, err
 	}
 	if s != nil && t.e.compared[s.ID] {
-		payload, err := t.seal(o, s, c, packet)
-		if err != nil {
+		f, fold := &freshEntry{seq: c.LastOutbox + 1, entry: o, expires: expires}, &t.e.scratch.folded
+		payload := &t.e.scratch.payload
+		kept, whole := t.e.fresh.room(a)
+		if kept {
+			fold = new([]byte)
+		}
+		if kept && whole {
+			payload = &f.payload
+		}
+		if err := t.seal(o, s, c, packet, payload, fold); err != nil {
 			return 0, err
 		}
-		if t.fresh == nil {
-			t.fresh = map[identity.AccountID][]*freshEntry{}
-		}
-		t.fresh[a] = append(t.fresh[a], &freshEntry{seq: c.LastOutbox + 1, entry: o, payload: payload, expires: expires})
+		t.freshen(a, f, kept)
 	}
 	return t.putOutbox(a, c, o, expires, leaf)
 }
@@ -57,35 +62,40 @@ func (t *txn) putOutbox(a identity.AccountID, c *chain, o *record.Outbox, expire
 	t.queued++
 	t.wake[a] = struct{}{}
 	k := record.OutboxKey(t, a, c.LastOutbox)
+	b := o.Append(t.e.scratch.record[:0])
+	t.e.scratch.record = b
 	if o.Message == (message.ID{}) {
-		return c.LastOutbox, t.put(k, o.Marshal())
+		return c.LastOutbox, t.put(k, b)
 	}
-	return c.LastOutbox, t.putErasable(k, o.Marshal(), expires, leaf)
+	return c.LastOutbox, t.putErasable(k, b, expires, leaf)
 }
 
 // seal encrypts a packet in a session and fills in an outbox entry (spec
 // §7.4): a content key goes through the ratchet, the packet under the content
-// key, both into an envelope of one of three sizes.
-func (t *txn) seal(o *record.Outbox, s *session, c *chain, packet []byte) (payload []byte, err error) {
+// key, both into an envelope of one of three sizes. The payload goes into the
+// room of one, and folded into that of another, which the entry refers to.
+func (t *txn) seal(o *record.Outbox, s *session, c *chain, packet []byte, payload, folded *[]byte) error {
 	class, err := envelope.ClassForBody(len(packet), 1)
 	if err != nil {
-		return nil, fmt.Errorf("sealing a packet: %w", err)
+		return fmt.Errorf("sealing a packet: %w", err)
 	}
 	content := envelope.NewContentKey()
 	t.touch(s)
-	slot, err := s.ratchet.Encrypt(make([]byte, 0, envelope.SlotSize), content[:])
+	slot, err := s.ratchet.Encrypt(slices.Grow(t.e.scratch.slot[:0], envelope.SlotSize), content[:])
 	if err != nil {
-		return nil, fmt.Errorf("encrypting: %w", err)
+		return fmt.Errorf("encrypting: %w", err)
 	}
-	if payload, err = envelope.Pack(class, content, [][]byte{slot}, packet); err != nil {
-		return nil, err
+	t.e.scratch.slot = slot
+	if *payload, err = envelope.AppendPack((*payload)[:0], class, content, [][]byte{slot}, packet); err != nil {
+		return err
 	}
+	*folded = envelope.AppendFold((*folded)[:0], class, 1, *payload)
 	c.dirty = true
 	_, mk := c.chain.Next()
 	o.Kind, o.Session, o.Device = record.OutboxSession, s.ID, s.Device
-	o.Class, o.Key, o.Content, o.Folded = class, mk, content, envelope.Fold(class, 1, payload)
+	o.Class, o.Key, o.Content, o.Folded = class, mk, content, *folded
 	o.MAC = envelope.AckMAC(c.Receipts, envelope.TagFor(mk, envelope.Direct), s.Device)
-	return payload, nil
+	return nil
 }
 
 // refileChunk bounds how many outbox entries one step seals anew.
@@ -173,7 +183,7 @@ func (t *txn) refileSome(a identity.AccountID, flight *record.Outbox, begins boo
 		if packet == nil || o.Kind == record.OutboxFirst {
 			continue // its message is gone, or the flight is superseded
 		}
-		if _, err := t.seal(o, s, c, packet); err != nil {
+		if err := t.seal(o, s, c, packet, &t.e.scratch.payload, new([]byte)); err != nil {
 			return err
 		}
 		x, err := t.index(o.Message)

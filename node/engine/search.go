@@ -24,7 +24,8 @@ type Search struct {
 
 // Search finds messages by what they say now, the newest first. Nothing is kept
 // of what is searched in or for: every message is opened and looked at. Case,
-// accents, widths and vowel marks make no difference.
+// accents, widths and vowel marks make no difference. What burns and was not
+// shown yet isn't found: its timer would not run.
 func (e *Engine) Search(ctx context.Context, s Search) (out []View, err error) {
 	err = e.SearchEach(ctx, s, func(v *View) error {
 		out = append(out, *v)
@@ -202,8 +203,8 @@ func (e *Engine) searchSpan(ctx context.Context, a identity.AccountID, f *finder
 				return true, err
 			}
 			view, err := t.view(a, v)
-			if err != nil {
-				return false, err
+			if err != nil || view.Unopened() {
+				return true, err
 			}
 			return true, fn(view)
 		})

@@ -35,6 +35,7 @@ func TestSearch(t *testing.T) {
 	ctx := t.Context()
 	for _, text := range []string{
 		"Straße nach Žilina", "CAFÉ au lait", "東京タワーに行く", "ﾄｳｷｮｳ", "שָׁלוֹם עולם", "مُحَمَّد كتـاب", "ＦＵＬＬ width", "İstanbul", "plain text", "안녕하세요",
+		"Łódź, Øresund i Đakovo", "Æsir, œuvre, Þór",
 	} {
 		a.say(b, text)
 	}
@@ -50,7 +51,9 @@ func TestSearch(t *testing.T) {
 			"strasse": "Straße nach Žilina", "zilina": "Straße nach Žilina", "ŽILINA straße": "Straße nach Žilina",
 			"cafe": "CAFÉ au lait", "Café": "CAFÉ au lait", "cafe\u0301": "CAFÉ au lait", "東京": "東京タワーに行く", "トウキョウ": "ﾄｳｷｮｳ", "タワー": "東京タワーに行く",
 			"שלום": "שָׁלוֹם עולם", "محمد": "مُحَمَّد كتـاب", "كتاب": "مُحَمَّد كتـاب", "full": "ＦＵＬＬ width", "istanbul": "İstanbul",
-			"lain tex": "plain text", "안녕": "안녕하세요", "nothing like it": "", "  ": "",
+			"lain tex": "plain text", "안녕": "안녕하세요", "nothing like it": "",
+			"lodz": "Łódź, Øresund i Đakovo", "ŁÓDŹ": "Łódź, Øresund i Đakovo", "oresund djakovo": "", "oresund dakovo": "Łódź, Øresund i Đakovo",
+			"aesir thor": "Æsir, œuvre, Þór", "Œuvre": "Æsir, œuvre, Þór", "  ": "",
 			"before": "", "change": "after the change", "taken": "", "burning": "burning words", "A": a.finds("a", nil),
 		} {
 			if got := d.finds(query, nil); got != want {

@@ -216,7 +216,9 @@ func (t *txn) insertOwn(to identity.AccountID, life message.Lifetime, conv *conv
 	}
 	id := out.Position.ID
 	x := &record.Index{State: record.StateQueued}
-	if x.Outbox, err = t.enqueue(to, append([]byte{byte(message.KindMessage)}, content...), id, rec.Expires, leaf); err != nil {
+	packet := append(append(t.e.scratch.packet[:0], byte(message.KindMessage)), content...)
+	t.e.scratch.packet = packet
+	if x.Outbox, err = t.enqueue(to, packet, id, rec.Expires, leaf); err != nil {
 		return message.ID{}, err
 	}
 	return id, t.putMessage(m, rec, out, x, leaf, true)
@@ -234,7 +236,8 @@ func (t *txn) insert(conv *conversation, m *message.Message) (history.Outcome, e
 func (t *txn) putMessage(m *message.Message, rec *record.Message, out history.Outcome, x *record.Index, leaf storage.Leaf, next bool) error {
 	id := out.Position.ID
 	k := record.MessageKey(t, m.Conversation, out.Position.Order, id)
-	if err := t.putErasable(k, rec.Marshal(), rec.Expires, leaf); err != nil {
+	t.e.scratch.record = rec.Append(t.e.scratch.record[:0])
+	if err := t.putErasable(k, t.e.scratch.record, rec.Expires, leaf); err != nil {
 		return err
 	}
 	if m.Type == message.TypeFiles {

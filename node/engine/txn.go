@@ -40,7 +40,7 @@ type txn struct {
 	queued    int64
 	left      []outboxEntry // what left the outbox
 	due       time.Time     // when the first of its messages ends; zero is never
-	fresh     map[identity.AccountID][]*freshEntry
+	fresh     map[identity.AccountID]*freshBatch
 	wake      map[identity.AccountID]struct{}
 	after     []func()
 }
@@ -230,8 +230,8 @@ func (t *txn) publish() {
 	if len(t.events) > 0 {
 		e.events.advance(t.events)
 	}
-	for a, entries := range t.fresh {
-		e.fresh.add(a, entries)
+	for a, b := range t.fresh {
+		e.fresh.add(a, b)
 	}
 	for _, o := range t.left {
 		e.fresh.drop(o.account, o.seq)

@@ -49,6 +49,15 @@ type fetch struct {
 	news    chan struct{}   // closed when there may be more to claim
 	holders map[peer.ID]*holder
 	idle    bool // nobody has what is missing
+
+	// Of stretches that come by way of relays.
+	batches chan *batch
+	held    []heldPart               // guarded by mu, as is
+	checks  map[uint32]chan struct{} // pieces that are being checked
+	wrongs  int
+	tags    [][16]byte // guarded by the manager's mu, as are
+	endedAt time.Time  // when it ended, and
+	again   bool       // whether it goes on later
 }
 
 // holder is a peer that may have the file.
@@ -84,7 +93,8 @@ func newFetch(ctx context.Context, m *Manager, r ref, a *engine.Attached) *fetch
 	f := &fetch{
 		m: m, ref: r, of: a.Files[r.nth], from: a, ended: make(chan struct{}), wake: make(chan struct{}, 1),
 		claimed: map[uint32]bool{}, holders: map[peer.ID]*holder{},
-		mail: make(chan *message.FilePart, mailWindow), full: make(chan piece, mostBuffers), bufs: make(chan []byte, mostBuffers), news: make(chan struct{}),
+		mail: make(chan *message.FilePart, maxEarly), full: make(chan piece, mostBuffers), bufs: make(chan []byte, mostBuffers), news: make(chan struct{}),
+		batches: make(chan *batch), checks: map[uint32]chan struct{}{},
 	}
 	f.place = f.of.Key.Place()
 	f.life, f.cancel = context.WithCancelCause(ctx)
@@ -164,13 +174,14 @@ func (f *fetch) gather() error {
 	defer workers.Wait()
 	retry := time.NewTicker(5 * time.Second)
 	defer retry.Stop()
-	mail := mailbag{f: f}
+	mail, courier := mailbag{f: f}, courier{f: f}
 	mail.begin()
+	courier.begin()
 	for !f.blob.Whole() {
 		there := f.m.cfg.Peers.Peers(f.from.With)
 		if len(there) == 0 {
 			f.m.cfg.Wake(f.from.With)
-			if err := mail.ask(time.Now()); err != nil {
+			if err := courier.ask(time.Now()); err != nil {
 				return err
 			}
 		}
@@ -188,11 +199,11 @@ func (f *fetch) gather() error {
 			return context.Cause(f.ctx)
 		case <-f.wake:
 			mail.flush()
+			courier.hand()
+		case c := <-f.batches:
+			courier.take(c)
 		case p := <-f.mail:
 			mail.take(p)
-			if len(mail.wanted) <= mailWindow-message.MaxParts {
-				f.look() // for more
-			}
 		case <-retry.C:
 		}
 	}
@@ -356,5 +367,6 @@ func (f *fetch) accept(p piece) error {
 	default: // of the disk
 		f.stop(fmt.Errorf("files: keeping a piece: %w", err))
 	}
+	f.checkedMailed(p.i, err == nil)
 	return err
 }

@@ -11,13 +11,13 @@ import (
 	"rushlight/protocol/message"
 )
 
-// A file goes by mail, in parts, to who can't be reached (spec §15.5): what is
-// asked for and, when it is small, the whole of it unasked.
+// Small files go by mail unasked, in parts, to who can't be reached (spec §15.5).
 
-// asked is what somebody asks for.
-type asked struct {
-	by identity.AccountID
-	a  *message.FileAsk
+// pushed is a file of a message that was left at a relay.
+type pushed struct {
+	to  identity.AccountID
+	id  message.ID
+	nth int
 }
 
 // carried is a part with who sent it.
@@ -26,33 +26,15 @@ type carried struct {
 	p  *message.FilePart
 }
 
-// Times of asking.
-const (
-	askAfter = 10 * time.Second // without a holder; see Manager.patience
-	askAgain = 30 * time.Minute // when nothing came of it
-	askLost  = 30 * time.Second // for what has not come when what was asked for later has
-)
-
 // mailedFor is how long a file counts as on its way after a part was mailed.
 const mailedFor = time.Minute
 
-// mailWindow is how many parts of one file are asked for ahead, mailPieces in
-// how many pieces in memory they may lie.
+// maxEarly bounds the parts that came before their message, and mailPieces the pieces
+// of one file of which some came.
 const (
-	mailWindow = 4 * message.MaxParts
-	mailPieces = 16
+	maxEarly   = 4 * message.MaxParts
+	mailPieces = 32
 )
-
-// maxEarly bounds the parts that came before their message.
-const maxEarly = mailWindow
-
-// Asked implements engine.Porter.
-func (m *Manager) Asked(by identity.AccountID, a *message.FileAsk) {
-	select {
-	case m.asked <- asked{by, a}:
-	default: // it is asked for again
-	}
-}
 
 // Part implements engine.Porter.
 func (m *Manager) Part(by identity.AccountID, p *message.FilePart) {
@@ -70,46 +52,39 @@ func (m *Manager) Part(by identity.AccountID, p *message.FilePart) {
 	}
 }
 
-// answer mails what was asked for.
-func (m *Manager) answer(ctx context.Context, q asked) {
-	a, err := m.cfg.Engine.AttachedTo(q.a.Message)
-	if err != nil || a.With != q.by || int(q.a.Nth) >= len(a.Files) || !m.cfg.Engine.Allowed(q.by) {
+// mail mails a file that is to be pushed.
+func (m *Manager) mail(ctx context.Context, q pushed) {
+	if !m.cfg.Engine.Allowed(q.to) {
 		return
 	}
-	of := a.Files[q.a.Nth]
-	if !m.cfg.Dir.Whole(of.Key.Place()) {
-		return
-	}
-	b, err := m.cfg.Dir.Open(of.Key, of.Size, of.Root)
-	if err != nil {
-		m.log.Warn("a file that was asked for can't be opened", "err", err)
+	of, _, b := m.whole(ref{q.id, q.nth})
+	if b == nil {
 		return
 	}
 	defer func() { _ = b.Close() }()
 	l, buf := b.Layout(), make([]byte, file.Slot)
 	var out []message.Packet
-	for _, p := range q.a.Parts {
-		if p.Piece >= l.Pieces() || int(p.Offset) >= l.Sealed(p.Piece) {
-			continue
-		}
-		bytesFrom, err := b.ReadPart(buf, p.Piece, int(p.Offset))
+	for i := l.Pieces(); i > 0; i-- {
+		sealed, err := b.ReadPart(buf, i-1, 0)
 		if err != nil {
-			m.log.Warn("a file that was asked for can't be read", "err", err)
+			m.log.Warn("a file that is to be mailed can't be read", "err", err)
 			return
 		}
-		part := bytesFrom[:min(len(bytesFrom), message.PartSize)]
-		out = append(out, &message.FilePart{Message: q.a.Message, Nth: q.a.Nth, Part: p, Bytes: bytes.Clone(part)})
+		for _, p := range partsOf(l, i-1) {
+			end := min(int(p.Offset)+message.PartSize, len(sealed))
+			out = append(out, &message.FilePart{Message: q.id, Nth: uint8(q.nth), Part: p, Bytes: bytes.Clone(sealed[p.Offset:end])})
+		}
 	}
-	if err := m.cfg.Engine.Mail(ctx, q.by, out...); err != nil {
+	if err := m.cfg.Engine.Mail(ctx, q.to, out...); err != nil {
 		if ctx.Err() == nil {
 			m.log.Warn("a file can't be mailed now", "err", err)
 		}
 		return
 	}
-	if len(m.cfg.Peers.Peers(q.by)) == 0 {
-		m.cfg.Hurry(q.by)
+	if len(m.cfg.Peers.Peers(q.to)) == 0 {
+		m.cfg.Hurry(q.to)
 	}
-	p, done := m.uploading(upload{ref: ref{q.a.Message, int(q.a.Nth)}}, of.Size)
+	p, done := m.uploading(upload{ref: ref{q.id, q.nth}}, of.Size)
 	defer done()
 	m.mu.Lock()
 	p.mailed = time.Now()
@@ -131,15 +106,18 @@ func (m *Manager) push(id message.ID) {
 		if err != nil || !h.mine || len(m.cfg.Peers.Peers(h.with)) > 0 {
 			continue
 		}
-		var all []message.Part
-		for p := l.Pieces(); p > 0 && len(all) <= left; p-- {
-			all = append(all, partsOf(l, p-1)...)
+		n := 0
+		for p := l.Pieces(); p > 0 && n <= left; p-- {
+			n += len(partsOf(l, p-1))
 		}
-		if len(all) > left {
+		if n > left {
 			continue
 		}
-		left -= len(all)
-		m.Asked(h.with, &message.FileAsk{Message: id, Nth: uint8(i), Parts: all})
+		left -= n
+		select {
+		case m.pushes <- pushed{h.with, id, i}:
+		default: // it is ordered
+		}
 	}
 }
 
@@ -154,21 +132,17 @@ func partsOf(l file.Layout, i uint32) (out []message.Part) {
 // mailbag puts parts together. It is the gathering goroutine's.
 type mailbag struct {
 	f      *fetch
-	since  time.Time                  // without a holder
-	wanted map[message.Part]time.Time // asked for then, not come
-	newest time.Time                  // when that was asked for which came
-	came   time.Time                  // the last part
 	pieces map[uint32]*mailed
 }
 
 // mailed is a piece of which some parts came.
 type mailed struct {
 	buf []byte
-	has map[uint32]bool // offsets
+	has map[uint32]bool // offsets, or numbers of stretches
 }
 
 func (g *mailbag) begin() {
-	g.since, g.wanted, g.pieces = time.Now(), map[message.Part]time.Time{}, map[uint32]*mailed{}
+	g.pieces = map[uint32]*mailed{}
 	m, f := g.f.m, g.f
 	m.mu.Lock()
 	var mine []carried
@@ -185,79 +159,15 @@ func (g *mailbag) begin() {
 	}
 }
 
-// ask asks for what is missing once nobody was there for a while, a window of
-// parts ahead.
-func (g *mailbag) ask(now time.Time) error {
-	f := g.f
-	if now.Sub(g.since) < f.m.patience || !f.m.cfg.Engine.HasMailbox(f.from.With) {
-		return nil
-	}
-	for p, at := range g.wanted {
-		if now.Sub(at) >= askAgain || !at.After(g.newest) && now.Sub(g.came) >= askLost {
-			delete(g.wanted, p)
-		}
-	}
-	if len(g.wanted) > mailWindow-message.MaxParts {
-		return nil
-	}
-	defer f.m.cfg.Hurry(f.from.With)
-	for len(g.wanted) <= mailWindow-message.MaxParts {
-		a := g.missing()
-		if len(a.Parts) == 0 {
-			return nil
-		}
-		for _, p := range a.Parts {
-			g.wanted[p] = now
-		}
-		if err := f.m.cfg.Engine.Mail(f.ctx, f.from.With, a); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// missing are the first parts that are neither there nor asked for.
-func (g *mailbag) missing() *message.FileAsk {
-	f := g.f
-	a := &message.FileAsk{Message: f.ref.id, Nth: uint8(f.ref.nth)}
-	pieces := 0
-	f.blob.Wanted(func(i uint32) bool {
-		f.mu.Lock()
-		claimed := f.claimed[i]
-		f.mu.Unlock()
-		if claimed {
-			return true // it is being checked
-		}
-		if pieces++; pieces > mailPieces {
-			return false
-		}
-		for _, p := range partsOf(f.blob.Layout(), i) {
-			if _, asked := g.wanted[p]; asked || g.pieces[i] != nil && g.pieces[i].has[p.Offset] {
-				continue
-			}
-			if a.Parts = append(a.Parts, p); len(a.Parts) == message.MaxParts {
-				return false
-			}
-		}
-		return true
-	})
-	return a
-}
-
 // take puts a part to the others of its piece.
 func (g *mailbag) take(p *message.FilePart) {
 	f, l := g.f, g.f.blob.Layout()
-	if at, ok := g.wanted[p.Part]; ok && at.After(g.newest) {
-		g.newest = at
-	}
-	g.came = time.Now()
-	delete(g.wanted, p.Part)
 	if p.Piece >= l.Pieces() || f.blob.Has(p.Piece) || int(p.Offset)+len(p.Bytes) != min(int(p.Offset)+message.PartSize, l.Sealed(p.Piece)) {
 		return
 	}
 	x := g.pieces[p.Piece]
 	if x == nil {
-		if len(g.pieces) >= 2*mailPieces {
+		if len(g.pieces) >= mailPieces {
 			return
 		}
 		x = &mailed{buf: make([]byte, l.Sealed(p.Piece)), has: map[uint32]bool{}}

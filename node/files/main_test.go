@@ -20,6 +20,7 @@ import (
 	"rushlight/node/host"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
+	"rushlight/protocol/stamp"
 	"rushlight/protocol/suite"
 	"rushlight/storage/blob"
 	"rushlight/storage/record"
@@ -39,6 +40,9 @@ type memory struct {
 	blocked bool
 	mailbox *Manager // of the other side
 	mailed  int
+	stamps  int // that orders may take,
+	drawn   int // have taken,
+	spent   int // and have said that they needed
 }
 
 func newMemory() *memory {
@@ -91,14 +95,37 @@ func (e *memory) Mail(_ context.Context, _ identity.AccountID, packets ...messag
 	e.mailed += len(packets)
 	e.mu.Unlock()
 	for _, p := range packets {
-		switch p := p.(type) {
-		case *message.FileAsk:
-			to.Asked(identity.AccountID{}, p)
-		case *message.FilePart:
+		if p, ok := p.(*message.FilePart); ok {
 			to.Part(identity.AccountID{}, p)
 		}
 	}
 	return nil
+}
+
+// Order brings an order at once, with as many stamps as there are.
+func (e *memory) Order(_ context.Context, _ identity.AccountID, o *message.FileOrder, spent []uint32) ([]uint32, error) {
+	e.mu.Lock()
+	to := e.mailbox
+	if len(o.Stamps) > 0 {
+		e.mu.Unlock()
+		to.Ordered(identity.AccountID{}, o) //nolint:contextcheck // it ends with Run
+		return nil, nil
+	}
+	o.Cut(min(o.Stretches(), e.stamps-e.drawn))
+	n := o.Stretches()
+	var serials []uint32
+	for range n {
+		serials = append(serials, uint32(e.drawn))
+		e.drawn++
+	}
+	e.spent += len(spent)
+	e.mu.Unlock()
+	if n == 0 {
+		return nil, engine.ErrNoStamps
+	}
+	o.Stamps = make([]stamp.Stamp, n)
+	to.Ordered(identity.AccountID{}, o) //nolint:contextcheck // it ends with Run
+	return serials, nil
 }
 
 func (e *memory) mailTo(m *Manager) {

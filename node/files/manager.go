@@ -41,9 +41,11 @@ type Engine interface {
 	WishFile(ctx context.Context, id message.ID, nth int, wish record.FileWish) error
 	// Allowed reports whether an account may be sent something.
 	Allowed(a identity.AccountID) bool
-	// Mail queues parts of files, or a request for them, for a contact; that is
-	// possible when HasMailbox.
+	// Mail queues parts of files for a contact; that is possible when HasMailbox.
 	Mail(ctx context.Context, to identity.AccountID, packets ...message.Packet) error
+	// Order queues an order for a contact, which has stamps or is given as many as
+	// there are: engine.ErrNoStamps. What paid for what has come is given in spent.
+	Order(ctx context.Context, to identity.AccountID, o *message.FileOrder, spent []uint32) (serials []uint32, err error)
 	HasMailbox(a identity.AccountID) bool
 	Watch(ctx context.Context, after uint64, started func(uint64), fn func(engine.Event) error) error
 	LastEvent() uint64
@@ -72,13 +74,17 @@ type Config struct {
 	// Hurry, when set, is called when mail was queued for a contact that was
 	// called in vain. It must not block.
 	Hurry func(account identity.AccountID)
+	// Relays, when set, is how files go to who can't be reached, and Device the
+	// id of this device.
+	Relays Relays
+	Device identity.DeviceID
 }
 
 // Manager owns all transfers of one device.
 type Manager struct {
 	cfg      Config
 	log      *slog.Logger
-	patience time.Duration // for how long a holder is waited for before mail is asked for
+	patience time.Duration // for how long a holder is waited for before it is ordered by way of relays
 	slow     time.Duration // after which a stranger, and who has no right, is answered
 	free     func() int64  // how many bytes may still be written
 
@@ -93,6 +99,8 @@ type Manager struct {
 	changed   map[chan struct{}]struct{}
 	intakes   map[*intake]struct{}
 	early     []carried // parts of files that aren't fetched yet
+	tags      map[[16]byte]awaited
+	orders    map[identity.AccountID][]*message.FileOrder // the first is being left at a relay
 	serving   int
 	importing int                // messages whose files are being sealed, and files that are taken in
 	imports   int                // how often importing has begun to be more
@@ -103,7 +111,7 @@ type Manager struct {
 	unswept atomic.Bool   // there may be files of no message, and it was no time to delete them
 	served  atomic.Int64  // bytes of pieces sent in this run
 	running chan struct{} // a token for each fetch that may run at once
-	asked   chan asked    // what others ask for by mail
+	pushes  chan pushed   // files that go by mail unasked
 	look    chan struct{} // has a token when something may be begun
 }
 
@@ -137,12 +145,12 @@ const (
 // New returns a manager that does nothing until [Manager.Run].
 func New(cfg Config) *Manager {
 	m := &Manager{
-		cfg: cfg, log: cfg.Logger, slow: 100 * time.Millisecond, patience: askAfter, free: cfg.Dir.Free,
+		cfg: cfg, log: cfg.Logger, slow: 100 * time.Millisecond, patience: orderAfter, free: cfg.Dir.Free,
 		known: map[message.ID][]held{}, roots: map[file.Name]ref{},
 		in: map[ref]*fetch{}, out: map[upload]*progress{}, waiting: map[ref]struct{}{}, intakes: map[*intake]struct{}{},
 		changed: map[chan struct{}]struct{}{}, staged: map[string]*staged{},
 		running: make(chan struct{}, maxFetches), look: make(chan struct{}, 1),
-		asked: make(chan asked, 16),
+		pushes: make(chan pushed, 16), tags: map[[16]byte]awaited{}, orders: map[identity.AccountID][]*message.FileOrder{},
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
@@ -196,9 +204,10 @@ func (m *Manager) Run(ctx context.Context) error {
 		case err := <-watched:
 			return err
 		case <-m.look:
-		case a := <-m.asked:
-			m.answer(ctx, a)
-		case <-tick.C:
+		case p := <-m.pushes:
+			m.mail(ctx, p)
+		case now := <-tick.C:
+			m.unawait(now)
 			if !m.unswept.Load() {
 				continue
 			}
@@ -482,6 +491,7 @@ func (m *Manager) finish(f *fetch, err error) {
 		again = true
 		m.waiting[f.ref] = struct{}{}
 	}
+	f.endedAt, f.again = time.Now(), again
 	m.mu.Unlock()
 	close(f.ended)
 	<-m.running

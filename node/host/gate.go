@@ -22,7 +22,8 @@ import (
 //   - A peer that [Host.Connect] was given addresses for, which are those of a
 //     contact's card or invite or of the local network, is dialled at these and
 //     nowhere else: what it says of itself later counts for nothing.
-//   - Any other peer, one that the DHT named, is dialled at public addresses.
+//   - Any other peer, one that the DHT named, is dialled at public addresses, as
+//     long as nodes have sent as much as that costs ([pool]).
 //   - A public address at which nobody has answered is dialled seldom, whoever
 //     named it, unless that was the person.
 //   - A private address is dialled only inside a network that this machine is
@@ -43,6 +44,7 @@ type gate struct {
 // vouched are the addresses at which a peer may be dialled.
 type vouched struct {
 	told    []named        // replaced by each call
+	met     []named        // and those that it has as a node of the hash table, too
 	punched []ma.Multiaddr // while a hole is punched
 	trusted []ma.Multiaddr // named by the person; never forgotten
 	only    []ma.Multiaddr // of these, those to dial for now; nil is all
@@ -229,7 +231,7 @@ func (g *gate) allows(p peer.ID, a ma.Multiaddr) bool {
 	case ip.IsUnspecified() || ip.IsMulticast():
 		return false
 	case manet.IsPublicAddr(addr):
-		return circuit || g.unproven.may(call{p, ip, isQUIC(addr)}, by, g.now())
+		return circuit || by == nil && g.mayNode(p, ip, a) || by != nil && g.unproven.may(call{p, ip, isQUIC(addr)}, by, g.now())
 	}
 	return by != nil && within(ip, g.subnets())
 }

@@ -88,6 +88,7 @@ func TestGate(t *testing.T) {
 	} {
 		g := newGate()
 		g.subnets = func() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24")} }
+		g.unproven.earn(pool, purseFull)
 		g.tell(info(t, somebody, c.told...), "")
 		if len(c.trusted) > 0 {
 			g.trust(info(t, somebody, c.trusted...))

@@ -270,6 +270,10 @@ func (h *Host) Close() error {
 func (h *Host) Connect(ctx context.Context, p peer.AddrInfo) error {
 	p.Addrs = h.away.choose(p, h.Thrift())
 	h.gate.tell(p, contactIn(ctx))
+	return h.connect(ctx, p)
+}
+
+func (h *Host) connect(ctx context.Context, p peer.AddrInfo) error {
 	if s, ok := h.h.Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(p.ID)
 	}

@@ -20,7 +20,7 @@ type meter struct {
 	in, out atomic.Int64
 	upkeep  atomic.Int64
 	settled atomic.Int64 // of upkeep, when last looked at
-	heard   func(peer.ID, int64)
+	heard   func(peer.ID, protocol.ID, int64)
 	step    int64         // after which to look again; 0 is never
 	much    chan struct{} // has a token when that much was spent
 
@@ -34,7 +34,7 @@ type meter struct {
 const steps = 100
 
 func newMeter(limit int64) *meter {
-	m := &meter{much: make(chan struct{}, 1), heard: func(peer.ID, int64) {}, step: limit / steps}
+	m := &meter{much: make(chan struct{}, 1), heard: func(peer.ID, protocol.ID, int64) {}, step: limit / steps}
 	m.limit = limit
 	return m
 }
@@ -80,7 +80,7 @@ func (m *meter) LogSentMessageStream(n int64, p protocol.ID, _ peer.ID) {
 
 // LogRecvMessageStream implements [metrics.Reporter].
 func (m *meter) LogRecvMessageStream(n int64, p protocol.ID, id peer.ID) {
-	m.heard(id, n)
+	m.heard(id, p, n)
 	m.LogSentMessageStream(n, p, id)
 }
 

@@ -17,7 +17,6 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
-	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	ws "github.com/libp2p/go-libp2p/p2p/transport/websocket"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -119,7 +118,7 @@ func (cfg *Config) options(h *Host, b budget, listen []string) ([]libp2p.Option,
 	}
 	out = append(out, libp2p.Transport(newTCP), libp2p.Transport(ws.New))
 	if cfg.NetworkKey == nil {
-		out = append(out, libp2p.Transport(quic.NewTransport))
+		out = append(out, libp2p.Transport(newQUIC(h.gate)))
 	}
 	if cfg.PortMap {
 		out = append(out, libp2p.NATManager(newPortMap))

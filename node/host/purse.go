@@ -8,6 +8,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 )
 
 // A contact's purse pays for calls to the unproven addresses that it names, all
@@ -28,6 +29,7 @@ const (
 	paidDaily         = 2 * tcpCost
 	maxPurses         = 4096
 	maxPaid           = 64 // addresses that a purse remembers to have paid for
+	maxPooled         = 1024
 )
 
 type purse struct {
@@ -60,12 +62,17 @@ func (u *unproven) pays(to call, by []string, cost, rest float64, now time.Time)
 			continue
 		}
 		what := paidFor{to.peer, blockOf(to.ip, 64)}
-		if _, known := p.paid[what]; known || len(p.paid) < maxPaid {
-			if !known {
-				u.owed[what]++
+		if _, known := p.paid[what]; !known {
+			for some := range p.paid { // any one
+				if len(p.paid) < maxPaid || b == pool && len(p.paid) < maxPooled {
+					break
+				}
+				u.unowe(some)
+				delete(p.paid, some)
 			}
-			p.paid[what] += cost
+			u.owed[what]++
 		}
+		p.paid[what] += cost
 		return true
 	}
 	return len(by) == 0
@@ -86,7 +93,7 @@ func (u *unproven) purse(by string, now time.Time) *purse {
 		}
 		u.purses[by] = p
 	}
-	if p.left < purseFirst {
+	if p.left < purseFirst && by != pool {
 		p.left = min(p.left+paidDaily*max(now.Sub(p.at).Hours()/24, 0), purseFirst)
 	}
 	p.at = now
@@ -98,7 +105,7 @@ func (u *unproven) dropFullest() {
 	var fullest string
 	var p *purse
 	for by, o := range u.purses {
-		if p == nil || o.left > p.left {
+		if by != pool && (p == nil || o.left > p.left) {
 			fullest, p = by, o
 		}
 	}
@@ -129,14 +136,16 @@ func (u *unproven) giveBack(id peer.ID, at netip.Addr) {
 			p.add(cost)
 		}
 	}
+	u.stir()
 }
 
-// earn adds what a contact has sent.
+// earn adds what a contact has sent, or anybody to the [pool].
 func (u *unproven) earn(contact string, n int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if p := u.purses[contact]; p != nil {
 		p.add(float64(n))
+		u.stir()
 	}
 }
 
@@ -185,10 +194,12 @@ func (g *gate) contactOf(p peer.ID) string {
 }
 
 // heard notes what a peer has sent.
-func (g *gate) heard(p peer.ID, n int64) {
-	if c := g.contactOf(p); c != "" {
-		g.unproven.earn(c, n)
+func (g *gate) heard(p peer.ID, over protocol.ID, n int64) {
+	by := g.contactOf(p)
+	if pooled(over) {
+		by = pool
 	}
+	g.unproven.earn(by, n)
 }
 
 // connected notes that a peer is where it is.
@@ -197,6 +208,7 @@ func (g *gate) connected(c network.Conn, now time.Time) {
 	if ip, ok := ipOf(c.RemoteMultiaddr()); ok && !isCircuit(c.RemoteMultiaddr()) {
 		g.unproven.giveBack(c.RemotePeer(), ip)
 	}
+	g.greeted(c)
 }
 
 // Purse is how many bytes are left in a contact's purse, -1 if it has none.

@@ -59,20 +59,22 @@ func TestPurse(t *testing.T) {
 	if n := g.calls("another", behindRelay, 0, 1) + g.calls("another", "%s", 600, 300); n != 1 {
 		t.Errorf("%d third parties were called for another contact", n)
 	}
-	// What the contact sends counts, what others send doesn't.
-	g.heard(idOf(t, aRelay), 100*purseFull)
-	g.heard(peer.ID("a stranger"), 100*purseFull)
+	// What the contact sends counts, what others send doesn't, nor what is said in
+	// the hash table.
+	g.heard(idOf(t, aRelay), "", 100*purseFull)
+	g.heard(peer.ID("a stranger"), "", 100*purseFull)
+	g.heard(idOf(t, somebody), "/rushlight/kad/1.0.0", 100*purseFull)
 	if n := g.calls("another", "%s", 900, 100); n != 0 {
 		t.Errorf("%d more for what others had sent", n)
 	}
 	for range 3 {
-		g.heard(idOf(t, somebody), quicCost/2)
+		g.heard(idOf(t, somebody), "", quicCost/2)
 	}
 	if n := g.calls("another", "%s", 1000, 300); n != 1 {
 		t.Errorf("%d more for what it had sent", n)
 	}
 	// No more is saved than the purse holds.
-	g.heard(idOf(t, somebody), 100*purseFull)
+	g.heard(idOf(t, somebody), "", 100*purseFull)
 	if n := g.calls("another", "%s", 1300, 300); n != purseFull/quicCost {
 		t.Errorf("%d more for a full purse", n)
 	}
@@ -88,7 +90,7 @@ func TestPurse(t *testing.T) {
 	// Where somebody was called in vain nobody is called again as long as that
 	// would leave nothing for another address.
 	g.met(idOf(t, aRelay), "third")
-	g.heard(idOf(t, aRelay), quicCost)
+	g.heard(idOf(t, aRelay), "", quicCost)
 	if n := g.calls("third", "%s", 1900, 1) + g.calls("third", "%s", 1900, 1); n != 1 {
 		t.Errorf("%d calls of one address", n)
 	}

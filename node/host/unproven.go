@@ -15,8 +15,9 @@ import (
 // called seldom, whoever named it and however often: by QUIC, where a call in
 // vain is ten packets of 1,280 bytes, a few times and then after pauses that
 // double; by TCP, where it is four of 60, every ten minutes. What a contact names
-// is besides paid from the contact's [purse], so that it makes a device send
-// third parties less than it has sent itself (spec §14.5).
+// is besides paid from its [purse], and what nodes of the hash table name from
+// the [pool], so that they make a device send third parties less than they have
+// sent themselves (spec §14.5).
 const (
 	quicFew     = 4 // calls at once, of one IPv4 address or IPv6 /56
 	quicPause   = 10 * time.Minute
@@ -39,6 +40,7 @@ type unproven struct {
 	answered map[netip.Prefix]time.Time // when, by IPv4 address or IPv6 /64
 	called   map[netip.Prefix]*calls
 	purses   map[string]*purse
+	more     chan struct{}   // closed when there is more in one of them; nil if nobody waits
 	owed     map[paidFor]int // how many purses have paid for it
 	fresh    *rate.Limiter
 }
@@ -52,8 +54,9 @@ type calls struct {
 
 func newUnproven() *unproven {
 	return &unproven{
-		answered: map[netip.Prefix]time.Time{}, called: map[netip.Prefix]*calls{}, purses: map[string]*purse{}, owed: map[paidFor]int{},
-		fresh: rate.NewLimiter(rate.Every(newPause), newFew),
+		answered: map[netip.Prefix]time.Time{}, called: map[netip.Prefix]*calls{}, owed: map[paidFor]int{},
+		purses: map[string]*purse{pool: {paid: map[paidFor]float64{}}},
+		fresh:  rate.NewLimiter(rate.Every(newPause), newFew),
 	}
 }
 
@@ -93,6 +96,13 @@ func (u *unproven) proven(a ma.Multiaddr, at time.Time) {
 	delete(u.called, blockOf(ip, 56))
 }
 
+// isProven reports whether somebody answered at an address not long ago. The
+// caller holds the lock.
+func (u *unproven) isProven(ip netip.Addr, now time.Time) bool {
+	t, ok := u.answered[blockOf(ip, 64)]
+	return ok && now.Sub(t) < provenFor
+}
+
 // call is one of a peer at a public address.
 type call struct {
 	peer peer.ID
@@ -101,11 +111,11 @@ type call struct {
 }
 
 // may reports whether a call may be made now, and takes it that it will be. by
-// are the contacts that named the address, none for the hash table.
+// are the purses of who named the address; without any it is paid elsewhere.
 func (u *unproven) may(to call, by []string, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if t, ok := u.answered[blockOf(to.ip, 64)]; ok && now.Sub(t) < provenFor {
+	if u.isProven(to.ip, now) {
 		return true
 	}
 	block := blockOf(to.ip, 56)
@@ -150,3 +160,12 @@ func (u *unproven) forgetOne() {
 
 // Answered says that somebody was reached at an address, in an earlier run.
 func (h *Host) Answered(a ma.Multiaddr, at time.Time) { h.gate.unproven.proven(a, at) }
+
+// Proven reports whether somebody has answered at an address not long ago.
+func (h *Host) Proven(a ma.Multiaddr) bool {
+	ip, ok := ipOf(a)
+	u := h.gate.unproven
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return ok && !isCircuit(a) && u.isProven(ip, h.gate.now())
+}

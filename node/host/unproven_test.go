@@ -31,6 +31,7 @@ func TestThirdPartyIsCalledSeldom(t *testing.T) {
 					g.tell(p, "a contact")
 					g.unproven.earn("a contact", purseFull) // which has sent much
 				}
+				g.unproven.earn(pool, purseFull) // as nodes have
 				if g.InterceptAddrDial(p.ID, p.Addrs[0]) {
 					calls++
 				}

@@ -18,7 +18,9 @@ import (
 
 const (
 	parkFor    = 600             // seconds that a fetch waits
-	fetchBytes = 256 << 10       // at a time
+	fetchBytes = 256 << 10       // at a time, and
+	fetchMost  = 2 << 20         // when they come fast
+	quick      = time.Second     // for a fetch
 	firstPause = time.Second     // after a relay could not be reached,
 	lastPause  = 5 * time.Minute // doubling
 	handLife   = 12 * time.Hour  // of the host that fetches
@@ -182,7 +184,12 @@ type collector struct {
 	next    time.Duration // until the next time, if nothing happens
 	behind  time.Duration // by how much the relay's clock is ahead of this one
 	after   uint64
+	size    uint32              // of the next fetch
+	refused [3]time.Time        // when the relay gave no more stamps of a class
 	unknown map[uint64][16]byte // what isn't recognised, and stays
+	parts   []Part              // of files, of this fetch
+	spare   [][]byte            // memory for such
+	kept    []uint64            // of files, that can be deleted
 }
 
 func (c *collector) hangUp() {
@@ -239,7 +246,7 @@ func (c *collector) run(ctx context.Context) (worked bool, err error) {
 	c.p.answered(ctx, c.key, true)
 	// From now on an invite can name it.
 	c.p.note(c.key, func(s *Status) { *s = Status{Ready: true, Live: state.Live, Quota: state.Quota} })
-	c.after, c.unknown = 0, map[uint64][16]byte{}
+	c.after, c.unknown, c.kept = 0, map[uint64][16]byte{}, nil
 	for ctx.Err() == nil {
 		if err := c.empty(ctx); err != nil {
 			return true, err
@@ -435,36 +442,19 @@ func (c *collector) create(ctx context.Context, r *record.Relay, hello wire.Hell
 	return c.mb.Create(ctx, m)
 }
 
-// mint fills up the pool of stamps.
-func (c *collector) mint(ctx context.Context) error {
-	short, err := c.p.e.Short(c.key)
-	if err != nil {
-		return err
-	}
-	for i, n := range short {
-		if n == 0 {
-			continue
-		}
-		class := engine.ClassOf(i)
-		first, stamps, err := c.mb.Stamps(ctx, class, n)
-		if err != nil {
-			return err
-		}
-		if err := c.p.e.AddStamps(ctx, c.key, class, first, stamps); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // fetch takes what came after the last, waiting for it, and trims it.
 func (c *collector) fetch(ctx context.Context, wait uint16) (wire.End, error) {
 	var seqs, own []uint64
 	var envs [][]byte
 	var ages []time.Duration
-	end, err := c.mb.Fetch(ctx, wire.Fetch{After: c.after, MaxBytes: fetchBytes, Wait: wait}, func(e *wire.Env) error {
+	began := time.Now()
+	c.size = max(c.size, fetchBytes)
+	end, err := c.mb.Fetch(ctx, wire.Fetch{After: c.after, MaxBytes: c.size, Wait: wait}, func(e *wire.Env) error {
 		if c.sees(e.Envelope) {
 			own = append(own, e.Seq)
+			return nil
+		}
+		if c.part(e) {
 			return nil
 		}
 		seqs, envs, ages = append(seqs, e.Seq), append(envs, slices.Clone(e.Envelope)), append(ages, c.age(e.Day))
@@ -473,13 +463,22 @@ func (c *collector) fetch(ctx context.Context, wait uint16) (wire.End, error) {
 	if err != nil {
 		return end, err
 	}
+	switch took := time.Since(began); {
+	case end.More && took < quick:
+		c.size = min(2*c.size, fetchMost)
+	case end.More && took > 4*quick:
+		c.size = fetchBytes
+	}
 	if len(own) > 0 {
 		if _, err := c.mb.Trim(ctx, wire.RangesOf(own)...); err != nil {
 			return end, err
 		}
 	}
 	c.after = max(c.after, end.Next)
-	return end, c.take(ctx, seqs, envs, ages)
+	if err := c.take(ctx, seqs, envs, ages); err != nil {
+		return end, err
+	}
+	return end, c.carry(ctx, end.More)
 }
 
 // age is how long ago at least something came to the relay, by the relay's
@@ -525,6 +524,9 @@ func (c *collector) take(ctx context.Context, seqs []uint64, envs [][]byte, ages
 // lookAgain fetches what was not recognised and is now: it had come before what
 // it needs.
 func (c *collector) lookAgain(ctx context.Context) error {
+	if c.rewind() {
+		return nil
+	}
 	for more := true; more && len(c.unknown) > 0; {
 		more = false
 		var seqs []uint64

@@ -31,7 +31,7 @@ type outbound struct {
 	used    time.Time
 	born    time.Time
 	failed  map[whose]failure
-	efforts map[[32]byte]uint32 // that requests took last
+	efforts map[whose]uint32 // that requests took last
 }
 
 // whose is a relay, and the contact whose mailbox there has no room; of nobody
@@ -55,7 +55,7 @@ const (
 )
 
 func (o *outbound) init(p *Post) {
-	o.p, o.streams, o.failed, o.efforts = p, map[[32]byte]*mailbox.Deposits{}, map[whose]failure{}, map[[32]byte]uint32{}
+	o.p, o.streams, o.failed, o.efforts = p, map[[32]byte]*mailbox.Deposits{}, map[whose]failure{}, map[whose]uint32{}
 }
 
 // avoid reports whether a relay is best left alone now with mail for a contact.
@@ -270,7 +270,7 @@ func (p *Post) send(ctx context.Context, relay [32]byte, to identity.AccountID, 
 	for _, i := range which {
 		l := &letters[i]
 		if l.Lane != ([32]byte{}) {
-			asked.Go(func() { results <- result{i, p.request(ctx, d, l)} })
+			asked.Go(func() { results <- result{i, p.request(ctx, d, to, l)} })
 			continue
 		}
 		m := &wire.Deposit{TTL: keepDays, Receipt: true, Stamp: l.Stamp, Envelope: l.Envelope}
@@ -290,8 +290,8 @@ func (p *Post) send(ctx context.Context, relay [32]byte, to identity.AccountID, 
 				p.out.room(relay, to, true, 0)
 			case errors.As(r.err, &e):
 				out[r.i].Code = uint8(e.Code)
-				if least, ok := e.Effort(); ok && !p.out.raise(relay, least) {
-					p.out.note(relay, false, time.Hour)
+				if least, ok := e.Effort(); ok && !p.out.raise(whose{relay, to}, least) {
+					p.out.room(relay, to, false, time.Hour)
 				}
 				pause := max(time.Second, time.Duration(min(e.RetryAfter, 3600))*time.Second)
 				if e.Code == wire.CodeFull {
@@ -300,6 +300,8 @@ func (p *Post) send(ctx context.Context, relay [32]byte, to identity.AccountID, 
 				if e.Code == wire.CodeBusy {
 					p.out.note(relay, false, pause)
 				}
+			case errors.Is(r.err, errWork): // the relay knows nothing of it
+				p.out.room(relay, to, false, time.Minute)
 			default:
 				p.log.Debug("a deposit has failed", "err", r.err)
 				p.out.note(relay, false, 0)
@@ -311,50 +313,57 @@ func (p *Post) send(ctx context.Context, relay [32]byte, to identity.AccountID, 
 	}
 }
 
-// Effort of requests: at first, and the most that is done for one.
+// Effort of requests: at first, and the most that is done for one. Work ends
+// before an answer is waited for in vain.
 const (
 	firstEffort = 64
 	mostEffort  = 1 << 12
+	workTime    = answer * 3 / 4
 )
 
-// request puts a letter into a request lane, with as much work as the relay
-// asked for last.
-func (p *Post) request(ctx context.Context, d *mailbox.Deposits, l *engine.Letter) error {
-	effort := p.out.effort(l.Relay)
+var errWork = errors.New("post: a request takes more work than there was time for")
+
+// request puts a letter into a request lane, with as much work as was asked for
+// there last.
+func (p *Post) request(ctx context.Context, d *mailbox.Deposits, to identity.AccountID, l *engine.Letter) error {
+	lane := whose{l.Relay, to}
+	effort := max(p.out.effort(lane), p.effort)
 	day := uint16(time.Now().Unix() / 86400)
-	work, err := mailbox.Work(ctx, wire.RequestChallenge(l.Relay, l.Lane, day, wire.Object(l.Envelope)), effort)
+	in, cancel := context.WithTimeout(ctx, workTime)
+	defer cancel()
+	work, err := mailbox.Work(in, wire.RequestChallenge(l.Relay, l.Lane, day, wire.Object(l.Envelope)), effort)
 	if err != nil {
-		return err
+		return errors.Join(errWork, err)
 	}
 	_, err = d.Request(ctx, &wire.Request{Receipt: true, Lane: l.Lane, Day: day, Effort: effort, Proof: work, Envelope: l.Envelope})
 	if err == nil {
-		p.out.passed(l.Relay)
+		p.out.passed(lane)
 	}
 	return err
 }
 
-// effort is what requests at a relay take now.
-func (o *outbound) effort(relay [32]byte) uint32 {
+// effort is what requests to a lane took last.
+func (o *outbound) effort(lane whose) uint32 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return max(o.efforts[relay], firstEffort)
+	return o.efforts[lane]
 }
 
 // passed lets the effort go down again by and by.
-func (o *outbound) passed(relay [32]byte) {
+func (o *outbound) passed(lane whose) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.efforts[relay] /= 2
+	o.efforts[lane] /= 2
 }
 
 // raise takes what the relay has asked for. False is too much.
-func (o *outbound) raise(relay [32]byte, least uint32) bool {
+func (o *outbound) raise(lane whose, least uint32) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.efforts) > 256 {
 		clear(o.efforts)
 	}
-	o.efforts[relay] = min(least+least/8, mostEffort)
+	o.efforts[lane] = min(least+least/8, mostEffort)
 	return least <= mostEffort
 }
 
@@ -364,12 +373,5 @@ func (p *Post) Ask(ctx context.Context, inv *identity.Invite) error {
 	if err != nil || len(letters) == 0 {
 		return err
 	}
-	for _, a := range p.deposit(ctx, inv.Account, letters) {
-		// A stamp that was spent was spent on this: it is stored, or somebody
-		// else who has the link came first, and the maker sees theirs.
-		if a.Code == 0 {
-			err = errors.Join(err, p.e.AskStored(ctx, inv.Account, a.Relay))
-		}
-	}
-	return err
+	return p.e.Asked(ctx, inv.Account, p.deposit(ctx, inv.Account, letters))
 }

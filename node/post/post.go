@@ -37,7 +37,10 @@ type Config struct {
 	Canaries time.Duration
 	// Leave is for how long a mailbox that is given up is still emptied before
 	// it is deleted; 0 is an hour.
-	Leave  time.Duration
+	Leave time.Duration
+	// Effort is the work of a request to somebody for whom there is no stamp, as
+	// long as the relay doesn't ask for more; 0 is 64.
+	Effort uint32
 	Logger *slog.Logger
 }
 
@@ -61,13 +64,16 @@ type Post struct {
 	leave time.Duration
 
 	canaries time.Duration
+	effort   uint32
 
-	out  outbound
-	bell chan struct{} // has a token when due has changed
-	owed chan struct{} // has a token when acknowledgements are to be gathered
+	out    outbound
+	porter Porter        // or nil
+	bell   chan struct{} // has a token when due has changed
+	owed   chan struct{} // has a token when acknowledgements are to be gathered
 
 	mu      sync.Mutex
 	due     map[identity.AccountID]time.Time
+	hurried map[identity.AccountID]time.Time // when they were known not to be reached
 	busy    map[identity.AccountID]bool
 	status  map[[32]byte]Status
 	recheck map[[32]byte]chan struct{}
@@ -89,9 +95,9 @@ func New(cfg Config) *Post {
 	p := &Post{
 		e: cfg.Engine, fresh: cfg.Fresh, log: cfg.Logger, wait: cfg.Patience, owing: cfg.Gather,
 		bell: make(chan struct{}, 1), owed: make(chan struct{}, 1),
-		due: map[identity.AccountID]time.Time{}, busy: map[identity.AccountID]bool{},
+		due: map[identity.AccountID]time.Time{}, hurried: map[identity.AccountID]time.Time{}, busy: map[identity.AccountID]bool{},
 		status: map[[32]byte]Status{}, recheck: map[[32]byte]chan struct{}{}, idle: map[[32]byte]func(){}, leaving: map[[32]byte]bool{},
-		leave: cmp.Or(cfg.Leave, leaveAfter), canaries: cmp.Or(cfg.Canaries, canaryEvery),
+		leave: cmp.Or(cfg.Leave, leaveAfter), canaries: cmp.Or(cfg.Canaries, canaryEvery), effort: cmp.Or(cfg.Effort, firstEffort),
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
@@ -122,11 +128,30 @@ func (p *Post) note(relay [32]byte, change func(s *Status)) {
 }
 
 // Wake says that something was queued for a contact. It does not block.
-func (p *Post) Wake(a identity.AccountID) { p.at(a, time.Now().Add(p.wait)) }
+func (p *Post) Wake(a identity.AccountID) {
+	now := time.Now()
+	p.mu.Lock()
+	at, ok := p.hurried[a]
+	p.mu.Unlock()
+	if ok && now.Sub(at) < hurryFor {
+		p.at(a, now)
+		return
+	}
+	p.at(a, now.Add(p.wait))
+}
 
 // Hurry says that a contact is known not to be reached now: what is queued for it
-// goes at once. It does not block.
-func (p *Post) Hurry(a identity.AccountID) { p.at(a, time.Now()) }
+// goes at once, and what is queued soon after. It does not block.
+func (p *Post) Hurry(a identity.AccountID) {
+	now := time.Now()
+	p.mu.Lock()
+	p.hurried[a] = now
+	p.mu.Unlock()
+	p.at(a, now)
+}
+
+// hurryFor is for how long a contact that could not be reached counts as such.
+const hurryFor = 10 * time.Second
 
 // at plans to look at a contact's outbox at a time, if not before.
 func (p *Post) at(a identity.AccountID, when time.Time) {

@@ -235,12 +235,16 @@ type relay struct {
 	dir   string
 	key   [32]byte
 	addrs [][]byte
+	least uint32 // work of a request
 	halt  func()
 }
 
-func newRelay(t testing.TB) *relay {
+func newRelay(t testing.TB) *relay { return newRelayAsking(t, 0) }
+
+// newRelayAsking is a relay that asks for so much work for a request.
+func newRelayAsking(t testing.TB, effort uint32) *relay {
 	t.Helper()
-	r := &relay{t: t, dir: filepath.Join(t.TempDir(), "relay")}
+	r := &relay{t: t, dir: filepath.Join(t.TempDir(), "relay"), least: effort}
 	if err := os.Mkdir(r.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +256,7 @@ func newRelay(t testing.TB) *relay {
 func (r *relay) start(at string) {
 	r.t.Helper()
 	var err error
-	if r.Relay, err = mailbox.OpenRelay(r.t.Context(), mailbox.RelayConfig{Dir: r.dir, Listen: []string{at}}); err != nil {
+	if r.Relay, err = mailbox.OpenRelay(r.t.Context(), mailbox.RelayConfig{Dir: r.dir, Listen: []string{at}, Keeper: mailbox.Config{LaneEffort: r.least}}); err != nil {
 		r.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

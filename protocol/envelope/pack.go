@@ -66,40 +66,55 @@ func NewContentKey() (key [32]byte) {
 // not used are filled with bytes that follow from the content key and look
 // random to everybody else. A content key must be used for one Pack only. Errors: [ErrTooLarge], or that a slot has the wrong length.
 func Pack(c Class, content [32]byte, slots [][]byte, body []byte) ([]byte, error) {
+	return AppendPack(nil, c, content, slots, body)
+}
+
+// AppendPack is [Pack], and appends the payload to dst.
+func AppendPack(dst []byte, c Class, content [32]byte, slots [][]byte, body []byte) ([]byte, error) {
 	if !c.Valid() || len(slots) > c.Slots() || len(body) > c.MaxBody() {
 		return nil, fmt.Errorf("packing a payload: %w", ErrTooLarge)
 	}
-	out := append(make([]byte, 0, c.head()+suite.SealOverhead+len(body)), byte(KindSession))
+	from := len(dst)
+	out := append(slices.Grow(dst, c.head()+suite.SealOverhead+len(body)), byte(KindSession))
 	for _, s := range slots {
 		if len(s) != SlotSize {
 			return nil, fmt.Errorf("packing a payload: %w: slot of the wrong length", wire.ErrMalformed)
 		}
 		out = append(out, s...)
 	}
-	out = fill(out, c, content)
+	out = fill(out, from+c.head(), content)
 	key := bodyKey(c, content)
-	return key.Seal(out, out, body), nil
+	return key.Seal(out, out[from:], body), nil
 }
 
 // head is the length of the kind and the slots of a payload.
 func (c Class) head() int { return 1 + c.Slots()*SlotSize }
 
 // fill appends to the kind and the used slots of a payload what stands in the
-// others.
-func fill(out []byte, c Class, content [32]byte) []byte {
-	return suite.Stream(out, c.head()-len(out), [32]byte(suite.Expand(content, 32, labelFill)))
+// others, up to the length n.
+func fill(out []byte, n int, content [32]byte) []byte {
+	var key [32]byte
+	suite.ExpandTo(key[:], content, labelFill)
+	return suite.Stream(out, n-len(out), key)
 }
 
 // bodyKey is what seals the body of a payload of the class.
-func bodyKey(c Class, content [32]byte) suite.OneTime {
-	return suite.OneTime(suite.Expand(content, 64, labelBody, []byte{byte(c)}))
+func bodyKey(c Class, content [32]byte) (key suite.OneTime) {
+	suite.ExpandTo(key[:], content, labelBody, []byte{byte(c)})
+	return key
 }
 
 // Fold leaves out of a payload of [Pack] what follows from the content key: the
 // slots beyond the used ones. [Unfold] puts it back. An outbox keeps payloads
 // folded.
 func Fold(c Class, used int, payload []byte) []byte {
-	return slices.Concat(payload[1:1+used*SlotSize], payload[c.head():])
+	return AppendFold(nil, c, used, payload)
+}
+
+// AppendFold is [Fold], and appends to dst.
+func AppendFold(dst []byte, c Class, used int, payload []byte) []byte {
+	slots, body := payload[1:1+used*SlotSize], payload[c.head():]
+	return append(append(slices.Grow(dst, len(slots)+len(body)), slots...), body...)
 }
 
 // Unfold reverses [Fold].
@@ -110,7 +125,7 @@ func Unfold(c Class, content [32]byte, used int, folded []byte) ([]byte, error) 
 		return nil, fmt.Errorf("unfolding a payload: %w", wire.ErrMalformed)
 	}
 	out := append(make([]byte, 0, c.head()+len(folded)-keep), byte(KindSession))
-	out = fill(append(out, folded[:keep]...), c, content)
+	out = fill(append(out, folded[:keep]...), c.head(), content)
 	return append(out, folded[keep:]...), nil
 }
 

@@ -22,11 +22,12 @@ const (
 	KindAcks    Kind = 9
 	KindLow     Kind = 10
 
-	KindFileAsk  Kind = 11
 	KindFilePart Kind = 12
 
 	KindHeld    Kind = 13
 	KindCompare Kind = 14
+
+	KindFileOrder Kind = 15
 )
 
 // Limits of packets (spec §9.6).
@@ -44,7 +45,7 @@ const (
 // Packet is the body of an envelope: one logged message or something that
 // devices tell each other beside the log. It is one of [*Message], [*Profile],
 // [*Receipt], [*Bundles], [*Erased], [*Notice], [*Relays], [*Acks], [*Low],
-// [*FileAsk], [*FilePart], [*Held], [*Compare] and [*Unknown].
+// [*FilePart], [*FileOrder], [*Held], [*Compare] and [*Unknown].
 type Packet interface{ kind() Kind }
 
 func (*Message) kind() Kind { return KindMessage }
@@ -53,7 +54,6 @@ func (*Receipt) kind() Kind { return KindReceipt }
 func (*Bundles) kind() Kind { return KindBundles }
 func (*Erased) kind() Kind  { return KindErased }
 func (*Notice) kind() Kind  { return KindNotice }
-func (*FileAsk) kind() Kind { return KindFileAsk }
 
 func (*FilePart) kind() Kind { return KindFilePart }
 
@@ -96,16 +96,16 @@ func MarshalPacket(p Packet) ([]byte, error) {
 		err = p.append(w)
 	case *Low:
 		err = p.append(w)
-	case *FileAsk:
-		err = p.append(w)
 	case *FilePart:
+		err = p.append(w)
+	case *FileOrder:
 		err = p.append(w)
 	case *Held:
 		p.append(w)
 	case *Compare:
 		err = p.append(w)
 	case *Unknown:
-		if p.Kind <= KindBundles || p.Kind >= KindErased && p.Kind <= KindCompare {
+		if p.Kind <= KindBundles || p.Kind >= KindErased && p.Kind <= KindLow || p.Kind >= KindFilePart && p.Kind <= KindFileOrder {
 			err = fmt.Errorf("%w: known kind of packet", wire.ErrMalformed)
 		}
 		w.Raw(p.Bytes)
@@ -145,10 +145,10 @@ func ParsePacket(b []byte) (p Packet, err error) {
 		p, err = parseAcks(content)
 	case KindLow:
 		p, err = parseLow(content)
-	case KindFileAsk:
-		p, err = parseFileAsk(content)
 	case KindFilePart:
 		p, err = parseFilePart(content)
+	case KindFileOrder:
+		p, err = parseFileOrder(content)
 	case KindHeld:
 		p, err = parseHeld(content)
 	case KindCompare:

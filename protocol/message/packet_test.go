@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rushlight/protocol/message"
+	"rushlight/protocol/stamp"
 	"rushlight/protocol/wire"
 )
 
@@ -38,11 +39,17 @@ func packets() []message.Packet {
 		&message.Relays{Set: []byte("set"), Resend: true, Stamps: []message.RelayStamps{{{{1}}, nil, {{2}, {3}}}, {}}},
 		&message.Acks{MACs: [][16]byte{{1}, {2}}},
 		&message.Low{Relays: []message.LowRelay{{Key: [32]byte{1}, Left: [3]uint16{3, 2, 0}}, {Key: [32]byte{2}}}},
-		&message.FileAsk{Message: message.ID{1}, Nth: 2, Parts: []message.Part{{3, 0}, {4, message.PartSize}}},
+		&message.Unknown{Kind: 11, Bytes: []byte{ // was a question for parts
+			1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0x34, 0,
+		}},
 		&message.FilePart{Message: message.ID{1}, Nth: 2, Part: message.Part{Piece: 3, Offset: message.PartSize}, Bytes: []byte("sealed")},
 		&message.Held{Conversation: message.ConversationID{1}, Author: [16]byte{2}, Set: setOf(message.Range{1, 9}, message.Range{12, 13})},
 		&message.Held{Conversation: message.ConversationID{1}},
 		&message.Compare{Conversation: message.ConversationID{1}, Author: [16]byte{2}, From: 1, Nonce: [16]byte{3}, Frame: []byte{1, 2}},
+		&message.FileOrder{
+			Message: message.ID{1}, Nth: 2, Device: [16]byte{3}, Relay: [32]byte{4},
+			Runs: []message.Run{{9, 1}, {2, 3}}, Stamps: []stamp.Stamp{{1}, {2}, {3}, {4}},
+		},
 	}
 }
 
@@ -109,11 +116,17 @@ func TestPacketRules(t *testing.T) {
 		"erased for nothing":   &message.Erased{Message: sample().Erase()},
 		"nothing erased":       &message.Erased{Reason: message.Unsent},
 		"erased too late":      &message.Erased{Reason: message.Unsent, Expiry: 400 * 24 * time.Hour, Message: sample().Erase()},
-		"asks for nothing":     &message.FileAsk{},
-		"asks for an odd part": &message.FileAsk{Parts: []message.Part{{0, 1}}},
+		"part at an odd place": &message.FilePart{Part: message.Part{Offset: 1}, Bytes: []byte{1}},
 		"part of nothing":      &message.FilePart{},
 		"part too long":        &message.FilePart{Bytes: make([]byte, message.PartSize+1)},
 		"part past the end":    &message.FilePart{Part: message.Part{Offset: 19 * message.PartSize}, Bytes: make([]byte, message.PartSize)},
+		"orders nothing":       &message.FileOrder{},
+		"order without stamps": &message.FileOrder{Runs: []message.Run{{1, 2}}},
+		"empty run":            &message.FileOrder{Runs: []message.Run{{1, 1}, {3, 0}}, Stamps: make([]stamp.Stamp, 1)},
+		"run in two":           &message.FileOrder{Runs: []message.Run{{1, 1}, {2, 1}}, Stamps: make([]stamp.Stamp, 2)},
+		"ordered twice":        &message.FileOrder{Runs: []message.Run{{1, 3}, {2, 1}}, Stamps: make([]stamp.Stamp, 4)},
+		"order over limit":     &message.FileOrder{Runs: []message.Run{{1, 257}}, Stamps: make([]stamp.Stamp, 257)},
+		"order past the end":   &message.FileOrder{Runs: []message.Run{{1<<32 - 1, 1}}, Stamps: make([]stamp.Stamp, 1)},
 		"file of no message":   &message.FilePart{Nth: 16, Bytes: []byte{1}},
 		"notice of nothing":    &message.Notice{IDs: []message.ID{{1}}},
 		"burned nothing":       &message.Notice{Kind: message.NoticeBurned},

@@ -12,21 +12,13 @@ const (
 	// PartSize is the length of a part of a sealed piece, but of its last one.
 	// One fits an envelope of class M.
 	PartSize = 13_312
-	// MaxParts is how many parts are asked for at once.
+	// MaxParts is how many parts go unasked at once.
 	MaxParts = 48
 )
 
 // Part names a part of a sealed piece of a file: where it begins is a multiple
 // of [PartSize].
 type Part struct{ Piece, Offset uint32 }
-
-// FileAsk asks the other side of a conversation for parts of a file of a
-// message, where no stream can be had. It is not part of a log.
-type FileAsk struct {
-	Message ID
-	Nth     uint8 // which of its files
-	Parts   []Part
-}
 
 // FilePart is one part.
 type FilePart struct {
@@ -41,38 +33,6 @@ func checkPart(p Part, nth uint8) error {
 		return fmt.Errorf("%w: no such part of a file", wire.ErrMalformed)
 	}
 	return nil
-}
-
-func (a *FileAsk) check() error {
-	if len(a.Parts) == 0 || len(a.Parts) > MaxParts {
-		return fmt.Errorf("%w: bad number of parts", wire.ErrMalformed)
-	}
-	for _, p := range a.Parts {
-		if err := checkPart(p, a.Nth); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *FileAsk) append(w *wire.Writer) error {
-	w.Raw(a.Message[:]).U8(a.Nth).U8(uint8(len(a.Parts)))
-	for _, p := range a.Parts {
-		w.U32(p.Piece).U32(p.Offset)
-	}
-	return a.check()
-}
-
-func parseFileAsk(content []byte) (*FileAsk, error) {
-	r := wire.NewReader(content)
-	a := &FileAsk{Message: r.A16(), Nth: r.U8()}
-	for n := int(r.U8()); n > 0 && r.Err() == nil; n-- {
-		a.Parts = append(a.Parts, Part{r.U32(), r.U32()})
-	}
-	if err := r.Close(); err != nil {
-		return nil, err
-	}
-	return a, a.check()
 }
 
 func (p *FilePart) check() error {

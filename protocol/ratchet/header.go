@@ -73,8 +73,9 @@ func headerNonce(nonce []byte) []byte {
 // messageKey combines the keys of both ratchets and the nonce of the message.
 // Because the nonce is in it, a state that was rolled back does not use one key
 // for two plaintexts.
-func messageKey(ec, pq *[32]byte, nonce []byte) suite.OneTime {
-	return suite.OneTime(suite.Derive(ec[:], pq[:], len(suite.OneTime{}), labelMessage, nonce))
+func messageKey(ec, pq *[32]byte, nonce []byte) (key suite.OneTime) {
+	suite.DeriveTo(key[:], ec[:], pq[:], labelMessage, nonce)
+	return key
 }
 
 // bodyAD is the associated data of the body: transcript ‖ nonce ‖ sealed

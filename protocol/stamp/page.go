@@ -13,6 +13,8 @@ const (
 	// MaxOutstanding is how many serials whose stamps haven't expired a mailbox
 	// may have.
 	MaxOutstanding = 1 << 18
+	// MaxLarge is with how many of them no more of class L are made.
+	MaxLarge = MaxOutstanding / 4 * 3
 	// PageSize is how many serials stand on one page.
 	PageSize = 64
 	// RetryDays is for how many days after it was spent a stamp may be shown

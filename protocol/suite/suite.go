@@ -76,8 +76,8 @@ func HashLong(l Label, field []byte) (out [32]byte) {
 
 // MAC is HMAC-SHA-256 under key over the frame of the label and the fields.
 func MAC(key []byte, l Label, fields ...[]byte) (out [32]byte) {
-	var stack [onStack]byte
-	return hmacSHA256(key, appendFrame(stack[:0], l, fields))
+	var stack [blockSize + onStack]byte
+	return hmacBehind(key, appendFrame(stack[:blockSize], l, fields))
 }
 
 // Derive is HKDF-SHA-256 with the frame of the label and the fields as info.
@@ -87,14 +87,26 @@ func Derive(secret, salt []byte, n int, l Label, fields ...[]byte) []byte {
 	return Expand(hmacSHA256(salt, secret), n, l, fields...)
 }
 
+// DeriveTo is [Derive] of as many bytes as out has room for.
+func DeriveTo(out, secret, salt []byte, l Label, fields ...[]byte) {
+	ExpandTo(out, hmacSHA256(salt, secret), l, fields...)
+}
+
 // Expand is the second half of [Derive], HKDF-Expand, for a key that is 32
 // uniformly random bytes already.
 func Expand(key [32]byte, n int, l Label, fields ...[]byte) []byte {
-	if n < 0 || n > 255*sha256.Size {
+	out := make([]byte, n)
+	ExpandTo(out, key, l, fields...)
+	return out
+}
+
+// ExpandTo is [Expand] of as many bytes as out has room for.
+func ExpandTo(out []byte, key [32]byte, l Label, fields ...[]byte) {
+	if len(out) > 255*sha256.Size {
 		panic("suite: key of impossible length")
 	}
-	var stack [onStack]byte
-	return expandSHA256(key[:], appendFrame(stack[:0], l, fields), n)
+	var stack [infoAt + onStack]byte
+	expandBehind(out, key[:], append(appendFrame(stack[:infoAt], l, fields), 0))
 }
 
 // Sign signs the frame of the label and the fields with Ed25519.
@@ -205,29 +217,6 @@ func SealBox(dst, key, ad, plaintext []byte) []byte {
 	dst = append(dst, make([]byte, chacha20poly1305.NonceSizeX)...)
 	Random(dst[n:])
 	return a.Seal(dst, dst[n:n+chacha20poly1305.NonceSizeX], plaintext, ad)
-}
-
-// Boxes seals as [SealBox] does, for one goroutine that seals much: it draws
-// nonces from the system's generator many at a time. The zero value works; it
-// must not be copied.
-type Boxes struct {
-	nonces [32 * chacha20poly1305.NonceSizeX]byte
-	left   int // bytes of them that weren't used
-}
-
-// Seal is [SealBox].
-func (b *Boxes) Seal(dst, key, ad, plaintext []byte) []byte {
-	a, err := chacha20poly1305.NewX(key)
-	if err != nil {
-		panic("suite: " + err.Error())
-	}
-	if b.left == 0 {
-		Random(b.nonces[:])
-		b.left = len(b.nonces)
-	}
-	b.left -= chacha20poly1305.NonceSizeX
-	nonce := b.nonces[b.left:][:chacha20poly1305.NonceSizeX]
-	return a.Seal(append(dst, nonce...), nonce, plaintext, ad)
 }
 
 // OpenBox reverses [SealBox].

@@ -1,6 +1,8 @@
 package record
 
 import (
+	"slices"
+
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
 	"rushlight/protocol/wire"
@@ -47,8 +49,11 @@ func MessagePrefix(n Namer, conv message.ConversationID) storage.Key {
 }
 
 // Marshal encodes m.
-func (m *Message) Marshal() []byte {
-	return wire.NewWriter(make([]byte, 0, len(m.Content)+64)).U8(1).Raw(m.Account[:]).Bool(m.Mine).U64(uint64(m.Received)).
+func (m *Message) Marshal() []byte { return m.Append(nil) }
+
+// Append is Marshal, and appends to dst.
+func (m *Message) Append(dst []byte) []byte {
+	return wire.NewWriter(slices.Grow(dst, len(m.Content)+64)).U8(1).Raw(m.Account[:]).Bool(m.Mine).U64(uint64(m.Received)).
 		U64(uint64(m.Expires)).U32(m.Burn).Bool(m.Erased).Vec24(m.Content).Out()
 }
 

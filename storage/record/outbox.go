@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"rushlight/protocol/envelope"
 	"rushlight/protocol/handshake"
@@ -61,8 +62,11 @@ func OutboxPrefix(n Namer, a identity.AccountID) storage.Key {
 func OutboxSeq(k storage.Key) uint64 { return binary.BigEndian.Uint64(k[len(k)-8:]) }
 
 // Marshal encodes o.
-func (o *Outbox) Marshal() []byte {
-	w := wire.NewWriter(make([]byte, 0, len(o.Envelope)+len(o.Packet)+len(o.Folded)+192)).U8(1).U8(uint8(o.Kind)).Raw(o.Message[:]).
+func (o *Outbox) Marshal() []byte { return o.Append(nil) }
+
+// Append is Marshal, and appends to dst.
+func (o *Outbox) Append(dst []byte) []byte {
+	w := wire.NewWriter(slices.Grow(dst, len(o.Envelope)+len(o.Packet)+len(o.Folded)+192)).U8(1).U8(uint8(o.Kind)).Raw(o.Message[:]).
 		Vec24(o.Packet).U64(uint64(o.Made)).Bool(o.Again)
 	switch o.Kind {
 	case OutboxFirst:

@@ -9,8 +9,6 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
-
-	"rushlight/storage/merge"
 )
 
 // Options says where a shelf is and what it takes. Dir, Root and Key are
@@ -76,7 +74,8 @@ type Options struct {
 
 	tick  time.Duration // of the house keeping
 	time  clock
-	merge bool // also while the clock is ahead; for the test that shows why not
+	merge bool                // also while the clock is ahead; for the tests that show why not
+	heard func(format string) // what Badger logs
 }
 
 // clock is the time; tests have one of their own.
@@ -202,14 +201,15 @@ const maxStored = 64<<10 + 256
 // many as there may be, and what they are merged with, have to fit into reserve.
 const fewTables, manyTables, stallTables = 4, 8, 18
 
-// badger returns Badger's options; m, which may be nil, is told what it says.
-func (o Options) badger(dir string, m *merge.Merger) badger.Options {
+// badger returns Badger's options; heard, which may be nil, is told the format
+// of each line that it logs.
+func (o Options) badger(dir string, heard func(format string)) badger.Options {
 	stall := stallTables
 	if *o.Compactors == 0 {
 		stall = math.MaxInt32 // nobody would end the stall
 	}
 	return badger.DefaultOptions(dir).
-		WithLogger(badgerLog{o.Logger, m}).
+		WithLogger(badgerLog{o.Logger, heard}).
 		WithSyncWrites(!o.UnsafeNoSync).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
@@ -236,8 +236,8 @@ const schema = 1
 // badgerLog passes on that something was said, not what: Badger's messages
 // carry keys and paths.
 type badgerLog struct {
-	log    *slog.Logger
-	merger *merge.Merger
+	log   *slog.Logger
+	heard func(format string)
 }
 
 func (l badgerLog) Errorf(format string, _ ...any) { l.log.Warn("database error", "message", format) }
@@ -247,8 +247,8 @@ func (l badgerLog) Warningf(format string, _ ...any) {
 }
 
 func (l badgerLog) Infof(format string, _ ...any) {
-	if l.merger != nil {
-		l.merger.Heard(format)
+	if l.heard != nil {
+		l.heard(format)
 	}
 }
 

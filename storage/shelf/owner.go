@@ -192,7 +192,11 @@ func (s *Shelf) Mint(handle uint64, class envelope.Class, count int) (first uint
 		if b == nil || b.closed {
 			return refusal(mailbox.CodeUnknown)
 		}
-		if uint64(b.outstanding(g.day.settled))+uint64(count) > stamp.MaxOutstanding || uint64(b.serial)+uint64(count) > math.MaxUint32 {
+		most := uint64(stamp.MaxOutstanding)
+		if class == envelope.L { // files leave some for messages
+			most = stamp.MaxLarge
+		}
+		if uint64(b.outstanding(g.day.settled))+uint64(count) > most || uint64(b.serial)+uint64(count) > math.MaxUint32 {
 			return refusal(mailbox.CodeTooBig)
 		}
 		first = b.mint(week, uint32(count), g.day.settled)

@@ -69,6 +69,7 @@ type Shelf struct {
 	keys     atomic.Pointer[stamp.Keys] // of stamps
 	batch    atomic.Uint64              // last commit
 	believed atomic.Uint32              // latest day that may destroy
+	stuck    atomic.Bool                // a merge is kept from ending, see heard
 	stats    stats
 
 	mu     sync.Mutex
@@ -138,7 +139,7 @@ func (s *Shelf) open() error {
 	if *s.o.Compactors > 0 {
 		s.merger = merge.New(merge.Options{Many: manyTables, Hold: s.ahead})
 	}
-	if s.db, err = badger.Open(s.o.badger(db, s.merger)); err != nil {
+	if s.db, err = badger.Open(s.o.badger(db, s.heard)); err != nil {
 		return fmt.Errorf("opening the database: %w", err)
 	}
 	if err := s.loadGlobal(); err != nil {
@@ -252,7 +253,8 @@ func (s *Shelf) fail(err error) {
 	s.wake.Broadcast()
 }
 
-// Close gives up the directory. Run must have returned.
+// Close gives up the directory. Run must have returned. After a failure because
+// the clock jumped the directory can only be opened by another process.
 func (s *Shelf) Close() error {
 	s.shut()
 	s.mu.Lock()
@@ -262,7 +264,11 @@ func (s *Shelf) Close() error {
 	if failed == nil {
 		errs = append(errs, s.guard.note(s.batch.Load()))
 	}
-	errs = append(errs, s.closeDatabase())
+	if s.stuck.Load() {
+		s.db = nil // it would wait for the merge
+	} else {
+		errs = append(errs, s.closeDatabase())
+	}
 	s.release()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("shelf: closing: %w", err)

@@ -33,6 +33,29 @@ func (s *Shelf) ahead() bool {
 	return settled > 0 && !s.o.merge && s.o.time.now().Unix()/secondsOfDay > int64(settled)+slackDays
 }
 
+// What Badger says when it has made the tables that replace others, and its
+// manifest doesn't know them yet.
+const saysMerged = "Discard stats: %v"
+
+var errJumped = errors.New("the clock has gone far ahead while tables were merged; what this would have dropped is still there: start again")
+
+// heard is told the format of each line that Badger logs. It doesn't return when
+// the clock has gone far ahead since a merge began, and this would replace the
+// tables by some without the mail that is still owed.
+func (s *Shelf) heard(format string) {
+	if s.o.heard != nil {
+		s.o.heard(format)
+	}
+	if format == saysMerged && s.ahead() {
+		s.stuck.Store(true)
+		s.fail(errJumped)
+		select {}
+	}
+	if s.merger != nil {
+		s.merger.Heard(format)
+	}
+}
+
 // stuffed reports whether there are as many young tables as there may be while
 // nothing is merged: with more, writers would wait.
 func (s *Shelf) stuffed() bool {

@@ -23,6 +23,7 @@ type crowd struct {
 // newCrowd makes people, each with some others to write to.
 func newCrowd(w *world, people, friends, relays int, memory int64) *crowd {
 	c := &crowd{w: w, wrote: map[[2]int]int{}, losses: 30}
+	w.merges = people > templates
 	for range relays {
 		r := &relay{w: w, n: len(w.relays), dir: w.newDir(), quota: 64 << 20}
 		r.begin()
@@ -230,8 +231,7 @@ func TestControlManyMessages(t *testing.T) {
 			}
 		}
 		p := w.people[0]
-		before := w.newDir()
-		w.must(copyDir(p.dir, before))
+		before := w.copyOf(p.dir)
 		c.burst(1)
 		c.burst(1)
 		for range 6 {

@@ -57,9 +57,8 @@ func (w *world) newPerson() *person {
 }
 
 func (p *person) openStore() {
-	none := 0
 	s, err := storage.Open(storage.Options{
-		Dir: p.dir, Root: root, MemTableSize: max(p.memory, 2<<20), Compactors: &none, Ballast: -1, MinFree: -1,
+		Dir: p.dir, Root: root, MemTableSize: max(p.memory, 2<<20), Compactors: p.w.compactors(), Ballast: -1, MinFree: -1,
 		Wall: func() time.Time { return time.Now().Add(p.ahead) },
 	})
 	p.w.must(err)
@@ -100,8 +99,7 @@ func (p *person) halt() {
 
 // crash goes on with a copy of the directory as it is now.
 func (p *person) crash() {
-	dir := p.w.newDir()
-	p.w.must(copyDir(p.dir, dir))
+	dir := p.w.copyOf(p.dir)
 	p.moveTo(dir)
 	p.w.count["clients killed"]++
 }

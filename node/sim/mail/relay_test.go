@@ -79,10 +79,9 @@ func (r *relay) open() {
 	if r.dead || r.stop != nil {
 		return
 	}
-	none := 0
 	s, err := shelf.Open(shelf.Options{
 		Dir: r.dir, Root: r.seed, Key: ed25519.NewKeyFromSeed(r.seed[:]), Quota: r.quota, Lane: r.lane,
-		MemTableSize: 4 << 20, Compactors: &none, MinFree: 1, Ballast: -1,
+		MemTableSize: 4 << 20, Compactors: r.w.compactors(), MinFree: 1, Ballast: -1,
 	})
 	r.w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -115,8 +114,7 @@ func (r *relay) die() {
 
 // crash goes on with what is on the disk.
 func (r *relay) crash() {
-	dir := r.w.newDir()
-	r.w.must(copyDir(r.dir, dir))
+	dir := r.w.copyOf(r.dir)
 	r.moveTo(dir)
 	r.w.count["relays killed"]++
 }
@@ -130,8 +128,7 @@ func (r *relay) moveTo(dir string) {
 
 // backUp keeps a copy to go back to.
 func (r *relay) backUp() {
-	dir := r.w.newDir()
-	r.w.must(copyDir(r.dir, dir))
+	dir := r.w.copyOf(r.dir)
 	r.old = append(r.old, dir)
 }
 
@@ -276,12 +273,14 @@ func (r *relay) fetch(handle, after uint64) (out []wire.Env, next uint64) {
 	if old := r.archive[handle]; len(old) > 0 && r.w.chance(r.lies.replay) {
 		for range 1 + r.w.rng.IntN(4) {
 			add(old[r.w.rng.IntN(len(old))].Envelope)
+			r.w.count["replayed"]++
 		}
 	}
 	if r.w.chance(r.lies.swap) {
 		for _, other := range r.handles() {
 			if old := r.archive[other]; other != handle && len(old) > 0 {
 				add(old[r.w.rng.IntN(len(old))].Envelope)
+				r.w.count["given to another"]++
 				break
 			}
 		}
@@ -295,14 +294,17 @@ func (r *relay) fetch(handle, after uint64) (out []wire.Env, next uint64) {
 		if r.w.chance(r.lies.flip) {
 			out[i].Envelope = append([]byte{}, out[i].Envelope...)
 			out[i].Envelope[r.w.rng.IntN(len(out[i].Envelope))] ^= 1
+			r.w.count["altered"]++
 		}
 	}
 	for i := range out {
 		if r.w.chance(r.lies.cut) {
 			out[i].Envelope = out[i].Envelope[:r.w.rng.IntN(len(out[i].Envelope))]
+			r.w.count["cut off"]++
 		}
 	}
-	if r.w.chance(r.lies.shuffle) {
+	if r.w.chance(r.lies.shuffle) && len(out) > 1 {
+		r.w.count["reordered"]++
 		// A client refuses numbers that don't grow; so it is what they stand for
 		// that a relay can exchange.
 		r.w.rng.Shuffle(len(out), func(i, j int) { out[i].Envelope, out[j].Envelope = out[j].Envelope, out[i].Envelope })

@@ -46,6 +46,15 @@ func (w *world) talk(times int, while time.Duration, kill int) {
 	}
 }
 
+// did is the control that relays have done what a row is about.
+func (w *world) did(all ...string) {
+	for _, what := range all {
+		if w.count[what] == 0 {
+			w.fatal("control: nothing was %s", what)
+		}
+	}
+}
+
 // waits reports whether a text is not with its recipient yet.
 func (w *world) waits(n *note) bool {
 	for _, v := range w.people[n.to].shows(w.people[n.from]) {

@@ -160,8 +160,7 @@ func TestRow11Kills(t *testing.T) {
 func TestRow12OlderState(t *testing.T) {
 	row(t, func(w *world, a, b *person) {
 		w.talk(2, time.Hour, 0)
-		before := w.newDir()
-		w.must(copyDir(a.dir, before))
+		before := w.copyOf(a.dir)
 		for range 5 {
 			w.say(a, b)
 		}

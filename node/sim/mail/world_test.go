@@ -43,6 +43,7 @@ type world struct {
 	forgets   bool   // somebody was put back to an older state: what it said may be missing there for good
 	effort    uint32 // of requests; 0 is 1
 	watchAcks bool   // notes learn who has acknowledged them
+	merges    bool   // stores and shelves merge their tables, as those of a long run must
 }
 
 // faults are the broken variants that the positive controls turn on.
@@ -99,6 +100,15 @@ func tempDir(t testing.TB) string {
 	return t.TempDir()
 }
 
+// compactors is how many goroutines of a store merge tables.
+func (w *world) compactors() *int {
+	n := 0
+	if w.merges {
+		n = 2
+	}
+	return &n
+}
+
 func (w *world) newDir() string {
 	w.dirs++
 	return filepath.Join(w.base, fmt.Sprint(w.dirs))
@@ -153,6 +163,15 @@ func (w *world) night(d time.Duration) {
 		p.open()
 	}
 	w.log("%v pass", d)
+}
+
+// copyOf is a new copy of a directory that may be in use. Who merges tables there
+// comes to rest first, because files are copied one after another.
+func (w *world) copyOf(dir string) string {
+	synctest.Wait()
+	to := w.newDir()
+	w.must(copyDir(dir, to))
+	return to
 }
 
 // copyDir copies a directory. Logs are mapped files with much empty room

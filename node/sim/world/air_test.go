@@ -28,6 +28,8 @@ type air struct {
 	moved   int
 	of      []traffic              // of each person
 	out     []traffic              // of these, what was sent
+	in      []traffic              // what has arrived at each
+	amiss   []traffic              // what each has sent to addresses that nobody has
 	stray   map[netip.Addr]traffic // to addresses that nobody has
 }
 
@@ -74,6 +76,7 @@ func newAir(rng *rand.Rand, n int) *air {
 		a.at = append(a.at, addrOf(i))
 		a.who[addrOf(i)] = i
 		a.of, a.out = append(a.of, traffic{}), append(a.out, traffic{})
+		a.in, a.amiss = append(a.in, traffic{}), append(a.amiss, traffic{})
 		a.delay = append(a.delay, make([]time.Duration, n))
 		a.cut = append(a.cut, make([]bool, n))
 	}
@@ -127,6 +130,7 @@ func (a *air) carry(from, to netip.AddrPort, b []byte) {
 		t := a.stray[to.Addr()]
 		t.add(len(b))
 		a.stray[to.Addr()] = t
+		a.amiss[i].add(len(b))
 	}
 	if !known || !there {
 		a.count.lost++
@@ -155,6 +159,7 @@ func (a *air) carry(from, to netip.AddrPort, b []byte) {
 	a.count.bytes += len(b)
 	a.of[i].add(len(b))
 	a.of[j].add(len(b))
+	a.in[j].add(len(b))
 	a.order++
 	s.push(packet{from: from, data: append([]byte(nil), b...), due: now.Add(late), order: a.order})
 }
@@ -182,6 +187,18 @@ func (a *air) sentBy(n int) (t traffic) {
 // saidBy is what a person has sent, and nothing of what it was sent.
 func (a *air) saidBy(n int) (t traffic) {
 	a.change(func() { t = a.out[n] })
+	return t
+}
+
+// toldTo is what has arrived at a person's.
+func (a *air) toldTo(n int) (t traffic) {
+	a.change(func() { t = a.in[n] })
+	return t
+}
+
+// strayedFrom is what a person has sent to addresses that nobody has.
+func (a *air) strayedFrom(n int) (t traffic) {
+	a.change(func() { t = a.amiss[n] })
 	return t
 }
 

@@ -34,7 +34,8 @@ type tables struct {
 	air  *air
 	all  []*tableNode // servers first
 	stop []func()
-	made atomic.Int64 // connections, so far
+	made atomic.Int64  // connections, so far
+	more []host.Option // of every host that is added
 
 	quiet atomic.Bool // servers call only those they are wired to
 	mu    sync.Mutex
@@ -71,7 +72,7 @@ func (n *tableNode) info() peer.AddrInfo { return peer.AddrInfo{ID: n.h.ID(), Ad
 func (w *tables) add(n int, cfg discovery.TableConfig) *tableNode {
 	w.t.Helper()
 	left := &leftovers{}
-	options := w.air.on(n, left)
+	options := append(w.air.on(n, left), w.more...)
 	profile := host.Relay
 	if cfg.Server {
 		options = append(options, w.thrifty)

@@ -15,7 +15,8 @@ const names = `[...document.querySelectorAll("[data-chat] .name")].map((x) => x.
 
 // Conversations are pinned, muted and put into the archive; what is unread is
 // counted, begins where the line is and is left behind by a jump to the end;
-// and a message can be passed on, without who wrote it.
+// a message can be passed on, without who wrote it; and what burns is shown
+// where it is opened alone.
 func TestConversationList(t *testing.T) {
 	t.Parallel()
 	ann, bob, carol := confirmed(t, "Ann"), confirmed(t, "Bob"), confirmed(t, "Carol")
@@ -99,6 +100,20 @@ func TestConversationList(t *testing.T) {
 	does("Bob", "Take out of the archive")
 	a.press("Back to the conversations")
 	a.wait(names + ` === "Bob,Carol"`)
+
+	// What burns is seen where it is opened, not in passing: nobody would be told.
+	a.chat("Carol")
+	bob.call("send", map[string]string{"recipient": "Ann", "message": "the secret word", "burn": "1h"}, &sent)
+	a.wait(row("Bob", ".last") + `?.textContent === "Burns after reading"`)
+	a.fill("#search", "secret")
+	a.says("Nothing found")
+	a.fill("#search", "")
+	if get[bool](a, visible("secret")) {
+		t.Error("a message that burns is shown before it is opened")
+	}
+	a.chat("Bob")
+	a.wait(message("the secret word") + `.querySelector("[role=timer]")`)
+	a.wait(row("Bob", ".last") + `?.textContent === "the secret word"`)
 	a.calm()
 	c.calm()
 }

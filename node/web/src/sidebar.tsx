@@ -113,6 +113,7 @@ function lastLine(c: Chat): string {
 /** line is a message in one line. */
 export function line(m: Message): string {
   if (m.deleted) return t("message.deleted")
+  if (m.burn && !m.mine && m.state !== "read") return t("message.burns.unseen") // what it says is to be seen when it is opened
   if (m.kind === "timer") return t("message.timer.short")
   if (m.kind === "newer") return t("message.newer")
   if (!m.text && m.files.length > 0) return m.files[0].voice ? t("voice.title") : plain(m.files[0].name)

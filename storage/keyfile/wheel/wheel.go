@@ -308,9 +308,7 @@ func (w *Wheel) Key(bucket, leaf uint32, conv [16]byte, id []byte) (key [32]byte
 	if err != nil {
 		return key, err
 	}
-	out := suite.Expand(of, len(key), labelKey, id)
-	copy(key[:], out)
-	clear(out)
+	suite.ExpandTo(key[:], of, labelKey, id)
 	clear(of[:])
 	return key, nil
 }
@@ -341,9 +339,7 @@ func (w *Wheel) leafKey(p leafPlace) (key [32]byte, err error) {
 	}
 	var where [8]byte
 	wire.NewWriter(where[:0]).U32(p.bucket).U32(p.leaf)
-	out := suite.Derive(secret[:], nil, len(key), labelLeaf, where[:], p.conv[:])
-	copy(key[:], out)
-	clear(out)
+	suite.DeriveTo(key[:], secret[:], nil, labelLeaf, where[:], p.conv[:])
 	w.last.Lock() // w.mu is still held: nothing was forgotten meanwhile
 	defer w.last.Unlock()
 	w.last.known, w.last.place, w.last.key = true, p, key

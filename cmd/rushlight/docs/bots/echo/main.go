@@ -15,7 +15,7 @@ func call(method, path, body string) *http.Response {
 	r.Header = http.Header{"Authorization": {"Bearer " + os.Getenv("RUSHLIGHT_TOKEN")}, "Content-Type": {"application/json"}}
 	res, err := http.DefaultClient.Do(r)
 	if err != nil || res.StatusCode >= 300 {
-		log.Fatal("the daemon doesn't answer, or refuses: ", err)
+		log.Fatal("no answer, or a refusal (the token needs the scopes read and send): ", err)
 	}
 	return res
 }
