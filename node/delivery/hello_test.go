@@ -304,8 +304,11 @@ func TestStrangersAreBounded(t *testing.T) {
 	}
 	for i := range maxStrangersOfPeer + 1 {
 		r := openRaw(t, from, b.h.ID(), ProtocolMessages)
-		r.send(frameHello, hello{kind: kindAnonymous}.marshal())
-		r.send(framePing, nil)
+		// A stream that is refused may be reset before all of this is written.
+		wrote := errors.Join(writeFrame(r.s, frameHello, hello{kind: kindAnonymous}.marshal()), writeFrame(r.s, framePing, nil))
+		if wrote != nil && i < maxStrangersOfPeer {
+			t.Fatal(wrote)
+		}
 		if typ, _, err := r.in.Next(); (err == nil && typ == framePong) != (i < maxStrangersOfPeer) || errors.Is(err, io.EOF) {
 			t.Errorf("stream %d: frame %#x, %v", i, typ, err)
 		}

@@ -64,6 +64,10 @@ func TestRelay(t *testing.T) {
 	defer h.Close()
 	reach := func(r *Relay) peer.ID {
 		t.Helper()
+		// What led to a relay that has ended may not be known to be closed yet.
+		if err := h.Libp2p().Network().ClosePeer(r.host.ID()); err != nil {
+			t.Fatal(err)
+		}
 		if err := h.Connect(t.Context(), peer.AddrInfo{ID: r.host.ID(), Addrs: r.host.Libp2p().Network().ListenAddresses()}); err != nil {
 			t.Fatal(err)
 		}
