@@ -102,10 +102,17 @@ func (n *Node) attach(ctx context.Context, all []api.Attachment) ([]message.File
 			return nil, nil, nil, apiError(err)
 		}
 		defer func() { _ = c.Close() }()
-		in = append(in, src)
+		if src.Thumbnail, err = shrunk(a.Thumbnail); err != nil {
+			return nil, nil, nil, err
+		}
 		if !src.Original {
+			in = append(in, src)
 			continue
 		}
+		if src.Thumbnail, err = n.preparer.thumbnail(src); err != nil {
+			return nil, nil, nil, err
+		}
+		in = append(in, src)
 		kinds, err := keptBy(src)
 		if err != nil {
 			return nil, nil, nil, apiError(err)

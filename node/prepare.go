@@ -91,7 +91,7 @@ func clean(src files.Source) (*files.Prepared, error) {
 			}
 		}
 	}
-	out := &files.Prepared{Name: neutral(src.Name, c.Type), Content: c.Reader(), Change: files.Cleaned, Size: c.Size()}
+	out := &files.Prepared{Name: neutral(src.Name, c.Type), Content: c.Reader(), Change: files.Cleaned, Size: c.Size(), Thumbnail: src.Thumbnail}
 	if err == nil {
 		if out.Thumbnail, err = pic.Thumbnail(); err != nil {
 			return nil, err
@@ -111,6 +111,32 @@ func picture(src files.Source, pic media.Picture, b []byte, as media.Type, how f
 		name = strings.TrimSuffix(src.Name, filepath.Ext(src.Name)) + ending[as]
 	}
 	return &files.Prepared{Name: name, Content: bytes.NewReader(b), Thumbnail: small, Change: how, Size: int64(len(b))}, nil
+}
+
+// thumbnail is a small picture of one that is sent as it is; else the one that
+// came with it.
+func (p *preparer) thumbnail(src files.Source) ([]byte, error) {
+	p.one.Lock()
+	defer p.one.Unlock()
+	pic, err := media.Decode(src, src.Size)
+	if err != nil {
+		return src.Thumbnail, nil //nolint:nilerr // it isn't one that is shown
+	}
+	return pic.Thumbnail()
+}
+
+// shrunk makes a thumbnail anew that came with a file, with nothing in it but
+// what is seen.
+func shrunk(b []byte) ([]byte, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	if media.Detect(b) == media.JPEG {
+		if pic, err := media.Decode(bytes.NewReader(b), int64(len(b))); err == nil {
+			return pic.Thumbnail()
+		}
+	}
+	return nil, api.Errorf(api.CodeUsage, "a thumbnail is not a JPEG picture")
 }
 
 var ending = map[media.Type]string{

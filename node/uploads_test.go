@@ -97,6 +97,69 @@ func TestUpload(t *testing.T) {
 	}
 }
 
+// A thumbnail that comes with a file shows what none can be made of here; it is
+// made anew, and is never taken where one can be made.
+func TestThumbnailGiven(t *testing.T) {
+	a, b := pair(t)
+	film, err := os.ReadFile(filepath.Join("media", "testdata", "film.mp4"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := withComment(t, "taken at home")
+	wide := coded(t, func(b *bytes.Buffer) error { return jpeg.Encode(b, grainy(90, 30), nil) })
+	plain := coded(t, func(b *bytes.Buffer) error { return png.Encode(b, grainy(30, 20)) })
+	for name, c := range map[string]struct {
+		sent      api.Attachment
+		thumbnail []byte
+		code      string
+		side      int // width of what is shown; 0: nothing is
+	}{
+		"film":             {sent: api.Attachment{Name: "film.mp4", Data: film}, thumbnail: wide, side: 90},
+		"film with a word": {sent: api.Attachment{Name: "film.mp4", Data: film}, thumbnail: given, side: width(t, given)},
+		"film, original":   {sent: api.Attachment{Name: "film.mp4", Data: film, Original: true}, thumbnail: wide, side: 90},
+		"film alone":       {sent: api.Attachment{Name: "film.mp4", Data: film}},
+		"picture":          {sent: api.Attachment{Name: "a.png", Data: plain}, thumbnail: wide, side: 30},
+		"original":         {sent: api.Attachment{Name: "a.png", Data: plain, Original: true}, thumbnail: wide, side: 30},
+		"no JPEG":          {sent: api.Attachment{Name: "film.mp4", Data: film}, thumbnail: plain, code: api.CodeUsage},
+		"cut off":          {sent: api.Attachment{Name: "film.mp4", Data: film}, thumbnail: wide[:40], code: api.CodeUsage},
+	} {
+		c.sent.Thumbnail = c.thumbnail
+		s, err := a.Send(t.Context(), api.SendRequest{To: b.id(), Files: []api.Attachment{c.sent}})
+		if c.code != "" {
+			if !errors.Is(err, &api.Error{Code: c.code}) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		m, err := a.Message(t.Context(), s.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown, err := base64.StdEncoding.DecodeString(m.Files[0].Thumbnail)
+		if err != nil || (len(shown) > 0) != (c.side > 0) {
+			t.Fatalf("%s: a thumbnail of %d bytes, %v", name, len(shown), err)
+		}
+		if c.side > 0 && (width(t, shown) != c.side || bytes.Contains(shown, []byte("taken at home"))) {
+			t.Errorf("%s: it is %d pixels wide", name, width(t, shown))
+		}
+	}
+	if !bytes.Contains(given, []byte("taken at home")) {
+		t.Error("control: nothing is to be taken out")
+	}
+}
+
+func width(t *testing.T, b []byte) int {
+	t.Helper()
+	c, err := jpeg.DecodeConfig(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Width
+}
+
 // A recording keeps its loudness, also when it is forwarded.
 func TestVoice(t *testing.T) {
 	a, b := pair(t)

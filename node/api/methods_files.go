@@ -18,6 +18,8 @@ type Attachment struct {
 	Upload   string // id of one that was taken in
 	Original bool   // send it as it is, with what it tells of who made it
 	Full     bool   // don't make a picture smaller
+
+	Thumbnail []byte // a small JPEG to show where the daemon can make none; nil: none
 }
 
 // SaveRequest puts files of a message where a person wants them.
@@ -68,6 +70,8 @@ const (
 	MaxFiles    = 16
 	maxPath     = 4096
 	maxInAnswer = 24 << 20 // bytes of a file in one answer
+
+	maxThumbnail = 64 << 10 // bytes; it is made smaller
 )
 
 // attachment reads one as signal-cli takes it: a path, or
@@ -114,6 +118,22 @@ func attachments(list []string, original, full bool) (out []Attachment, err erro
 		out = append(out, a)
 	}
 	return out, nil
+}
+
+// thumbnails reads the small pictures that go with attachments, in their order;
+// an empty one is none.
+func thumbnails(list []string, of []Attachment) error {
+	if len(list) > len(of) {
+		return Errorf(CodeUsage, "there are more thumbnails than attachments")
+	}
+	for i, s := range list {
+		b, err := base64.StdEncoding.DecodeString(s)
+		if err != nil || len(b) > maxThumbnail {
+			return Errorf(CodeUsage, "a thumbnail is a JPEG picture of at most %d bytes, in base64", maxThumbnail)
+		}
+		of[i].Thumbnail = b
+	}
+	return nil
 }
 
 type saveParams struct {

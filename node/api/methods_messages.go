@@ -54,9 +54,10 @@ type sendParams struct {
 
 	Attachments OneOrMany `json:"attachments"`
 	Attachment  OneOrMany `json:"attachment"`
-	Voice       *Voice    `json:"voice"`    // of the only attachment, when it is a recording
-	Original    bool      `json:"original"` // send files as they are, with their metadata
-	FullSize    bool      `json:"fullSize"` // don't make pictures smaller
+	Voice       *Voice    `json:"voice"`      // of the only attachment, when it is a recording
+	Thumbnails  OneOrMany `json:"thumbnails"` // small JPEGs in base64, of films and pictures that the daemon can't read
+	Original    bool      `json:"original"`   // send files as they are, with their metadata
+	FullSize    bool      `json:"fullSize"`   // don't make pictures smaller
 
 	Preview            *previewParams `json:"preview"` // of a link in the message, as the method preview gives it
 	PreviewURL         string         `json:"previewUrl"`
@@ -134,6 +135,9 @@ func decodeSend(params []byte) (sendParams, error) {
 	}
 	var err error
 	if p.files, err = attachments(append(p.Attachments, p.Attachment...), p.Original, p.FullSize); err != nil {
+		return p, err
+	}
+	if err = thumbnails(p.Thumbnails, p.files); err != nil {
 		return p, err
 	}
 	if p.shown, err = p.preview(); err != nil {

@@ -67,10 +67,10 @@ func TestShapes(t *testing.T) {
 			SendRequest{To: "bob", Text: "*hi* @Ann", ReplyTo: msgID, Forwarded: true, Markdown: true, Mentions: []MentionRequest{{3, 4, "me"}}},
 		},
 		{
-			"send", `{"recipient":"bob","attachments":["/a","data:text/plain;filename=b%20c;base64,aGk="],"original":true}`,
+			"send", `{"recipient":"bob","attachments":["/a","data:text/plain;filename=b%20c;base64,aGk="],"thumbnails":["","aGk="],"original":true}`,
 			`{"id":"` + msgID + `","state":"queued","timestamp":1700000000123,"results":[{"recipientAddress":{"uuid":"` + bobUUID +
 				`","number":null,"username":null},"type":"SUCCESS","id":"` + msgID + `","state":"queued","timestamp":1700000000123}]}`,
-			SendRequest{To: "bob", Files: []Attachment{{Path: "/a", Original: true}, {Name: "b c", Data: []byte("hi"), Original: true}}},
+			SendRequest{To: "bob", Files: []Attachment{{Path: "/a", Original: true, Thumbnail: []byte{}}, {Name: "b c", Data: []byte("hi"), Original: true, Thumbnail: []byte("hi")}}},
 		},
 		{
 			"send", `{"recipient":"bob","message":"https://x.org","preview":{"url":"https://x.org","title":"T","host":"x.org","image":"aGk="}}`,
@@ -166,6 +166,9 @@ func TestRefusedParameters(t *testing.T) {
 		{"send", `["bob","hi"]`, CodeUsage},
 		{"send", `{"recipient":"bob","attachments":[""]}`, CodeUsage},
 		{"send", `{"recipient":"bob","attachments":["data:text/plain,hi"]}`, CodeUsage},
+		{"send", `{"recipient":"bob","attachments":["/a"],"thumbnails":["a picture"]}`, CodeUsage},
+		{"send", `{"recipient":"bob","attachments":["/a"],"thumbnails":["","aGk="]}`, CodeUsage},
+		{"send", `{"recipient":"bob","attachments":["/a"],"thumbnails":["` + strings.Repeat("AAAA", 22000) + `"]}`, CodeUsage},
 		{"send", `{"recipient":"bob","attachments":[],"message":""}`, CodeEmptyText},
 		{"save", `{"id":"` + msgID + `"}`, CodeUsage},
 		{"save", `{"id":"` + msgID + `","path":"/x","file":-1}`, CodeUsage},

@@ -29,7 +29,7 @@ var samples = map[string]string{
 	"recovery":     `{"confirmed":true}`,
 	"qr":           `{"text":"x"}`,
 	"verify":       `{"who":"bob","number":"123"}`,
-	"send": `{"account":"","recipient":"bob","recipients":[],"message":"hi","attachments":["/a"],"attachment":[],"voice":{"duration":1000,"wave":"AQI="},"original":true,"fullSize":true,"quoteTimestamp":1700000000123,"quoteAuthor":"bob","quoteMessage":"q","groupId":[],"idempotencyKey":"k","expires":"1h","burn":"off",` +
+	"send": `{"account":"","recipient":"bob","recipients":[],"message":"hi","attachments":["/a"],"attachment":[],"thumbnails":[""],"voice":{"duration":1000,"wave":"AQI="},"original":true,"fullSize":true,"quoteTimestamp":1700000000123,"quoteAuthor":"bob","quoteMessage":"q","groupId":[],"idempotencyKey":"k","expires":"1h","burn":"off",` +
 		`"replyTo":"` + msgID + `","forward":"","forwarded":false,"markdown":true,"mentions":[{"start":0,"length":1,"who":"bob"}],` +
 		`"preview":{"url":"https://x.org","title":"T","description":"D","host":"x.org","image":"aGk="},"previewUrl":"","previewTitle":"","previewDescription":"","previewImage":""}`,
 	"preview":          `{"url":"https://x.org","text":""}`,

@@ -24,6 +24,10 @@ type Source struct {
 	Original bool // send it as it is
 	Full     bool // don't make a picture smaller
 
+	// Thumbnail shows an original, and what no thumbnail can be made of here; nil:
+	// none.
+	Thumbnail []byte
+
 	staged *staged // what it was taken in as, of one that was
 }
 
@@ -115,7 +119,7 @@ func (m *Manager) seal(ctx context.Context, src Source) (f *message.File, err er
 			return nil, err
 		}
 	}
-	p := &Prepared{Content: io.NewSectionReader(src, 0, src.Size), Change: Unchanged, Size: src.Size}
+	p := &Prepared{Content: io.NewSectionReader(src, 0, src.Size), Change: Unchanged, Size: src.Size, Thumbnail: src.Thumbnail}
 	if m.cfg.Prepare != nil && !src.Original {
 		if p, err = m.cfg.Prepare(ctx, src); err != nil {
 			return nil, err

@@ -27,7 +27,7 @@ interface Props { of: Message; nth: number; file: Attachment; tab: number }
 function One(p: Props) {
   const f = p.file
   if (f.claimed && f.state === "done" && !isPicture(f)) return <Chip {...p} />
-  if (f.thumbnail || isPicture(f)) return <Picture {...p} />
+  if (isPicture(f) || f.thumbnail && f.state !== "done") return <Picture {...p} />
   if (soundType(f) || f.voice) return <Sound {...p} />
   return <Chip {...p} />
 }
@@ -62,9 +62,10 @@ function Sound(p: Props) {
 }
 
 function Chip({ of: m, nth, file: f, tab }: Props) {
+  const little = useSmall(f.claimed ? "" : f.thumbnail) // of a film, or a picture that isn't shown here
   return (
     <div class="chip" data-file={f.id}>
-      <Icon name="file" />
+      {little ? <img src={little.url} alt="" /> : <Icon name="file" />}
       <div class="about-file">
         <Name of={f.name} class="name" />
         <span class="quiet"><bdi dir="ltr">{bytes(f.size)}</bdi> <bdi dir="ltr">{f.type}</bdi></span>

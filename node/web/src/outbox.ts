@@ -73,7 +73,7 @@ async function hand(p: Pending): Promise<void> {
     if (!pending.value.some((x) => x.key === p.key)) return // given up meanwhile
     const voice = p.files[0]?.voice
     const r = await call<{ id: string }>("send", { recipient: p.conversation, message: p.text, idempotencyKey: p.key, ...p.params,
-      ...(files.length > 0 && { attachments: files.map((f) => `upload:${f.id}`) }), ...(voice && { voice }),
+      ...(files.length > 0 && { attachments: files.map((f) => `upload:${f.id}`), thumbnails: files.map((f) => f.shownBy ? f.thumbnail : "") }), ...(voice && { voice }),
     })
     under.delete(p.key)
     if (heard.has(r.id)) discard(p)

@@ -27,6 +27,8 @@ export interface Transfer {
 export interface Uploaded {
   id: string; name: string; size: number; sentAs: string; type: string; sends: number
   change: "none" | "cleaned" | "scaled" | "encoded" | "refused"; why?: string; thumbnail?: string
+  /** The thumbnail was made here, since the daemon can make none. */
+  shownBy?: "page"
 }
 export interface Preview { url: string; title: string; description: string; host: string; image?: string }
 

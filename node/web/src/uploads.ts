@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals"
 import { Failure, link } from "./rpc"
 import { token } from "./session"
+import { thumbnailOf } from "./thumbnail"
 import type { Uploaded } from "./types"
 
 /** most is how many files a message has at most. */
@@ -47,7 +48,9 @@ export class Upload {
     if (running >= atOnce) await new Promise<void>((go) => queue.push(go))
     else running++
     try {
-      return this.done.value = await this.post()
+      const r = await this.post()
+      const made = r.thumbnail || this.voice ? "" : await thumbnailOf(this.file, r.type)
+      return this.done.value = made ? { ...r, thumbnail: made, shownBy: "page" } : r
     } catch (e) {
       const f = e instanceof Failure ? e : new Failure("internal", String(e))
       if (!this.over) this.failed.value = f
