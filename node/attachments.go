@@ -102,7 +102,7 @@ func (n *Node) attach(ctx context.Context, all []api.Attachment) ([]message.File
 			return nil, nil, nil, apiError(err)
 		}
 		defer func() { _ = c.Close() }()
-		if src.Thumbnail, err = shrunk(a.Thumbnail); err != nil {
+		if src.Thumbnail, err = n.preparer.shrunk(a.Thumbnail); err != nil {
 			return nil, nil, nil, err
 		}
 		if !src.Original {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"image/jpeg"
 	"io"
 	"maps"
 	"path/filepath"
@@ -127,16 +128,18 @@ func (p *preparer) thumbnail(src files.Source) ([]byte, error) {
 
 // shrunk makes a thumbnail anew that came with a file, with nothing in it but
 // what is seen.
-func shrunk(b []byte) ([]byte, error) {
+func (p *preparer) shrunk(b []byte) ([]byte, error) {
 	if len(b) == 0 {
 		return nil, nil
 	}
-	if media.Detect(b) == media.JPEG {
+	p.one.Lock()
+	defer p.one.Unlock()
+	if c, err := jpeg.DecodeConfig(bytes.NewReader(b)); err == nil && max(c.Width, c.Height) <= media.ScaledSide {
 		if pic, err := media.Decode(bytes.NewReader(b), int64(len(b))); err == nil {
 			return pic.Thumbnail()
 		}
 	}
-	return nil, api.Errorf(api.CodeUsage, "a thumbnail is not a JPEG picture")
+	return nil, api.Errorf(api.CodeUsage, "a thumbnail is not a JPEG picture of at most %d pixels a side", media.ScaledSide)
 }
 
 var ending = map[media.Type]string{

@@ -121,6 +121,7 @@ func TestThumbnailGiven(t *testing.T) {
 		"picture":          {sent: api.Attachment{Name: "a.png", Data: plain}, thumbnail: wide, side: 30},
 		"original":         {sent: api.Attachment{Name: "a.png", Data: plain, Original: true}, thumbnail: wide, side: 30},
 		"no JPEG":          {sent: api.Attachment{Name: "film.mp4", Data: film}, thumbnail: plain, code: api.CodeUsage},
+		"too large":        {sent: api.Attachment{Name: "film.mp4", Data: film}, thumbnail: coded(t, func(b *bytes.Buffer) error { return jpeg.Encode(b, image.NewGray(image.Rect(0, 0, 2049, 1)), nil) }), code: api.CodeUsage},
 		"cut off":          {sent: api.Attachment{Name: "film.mp4", Data: film}, thumbnail: wide[:40], code: api.CodeUsage},
 	} {
 		c.sent.Thumbnail = c.thumbnail
