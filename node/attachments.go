@@ -216,7 +216,17 @@ func (n *Node) Save(ctx context.Context, r api.SaveRequest) ([]api.Saved, error)
 		}
 		out = append(out, api.Saved{File: i, Path: name, Type: n.files.Kind(id, i), Size: int64(a.Files[i].Size)})
 	}
-	return out, nil
+	return out, apiError(n.openedBySaving(ctx, id))
+}
+
+// openedBySaving begins the time of a message that burns: whoever has a file of
+// it has seen it.
+func (n *Node) openedBySaving(ctx context.Context, id message.ID) error {
+	v, err := n.engine.Message(id)
+	if err != nil || v.Burn == 0 || v.Mine || !v.BurnsAt.IsZero() {
+		return err
+	}
+	return n.engine.MarkRead(ctx, v.With, []message.ID{id})
 }
 
 func transferJSON(t files.Transfer) api.Transfer {
