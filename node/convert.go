@@ -88,7 +88,7 @@ func (n *Node) contactJSON(c *engine.Contact) (api.Contact, error) {
 	}
 	return api.Contact{
 		ID: c.Account.String(), UUID: c.Account.UUID(), Name: c.Name, Petname: c.Petname,
-		State: state, Verified: c.Verified, KeyChanged: c.KeyChanged, Request: asks, Awaits: waits, NoRoom: full,
+		State: state, Verified: c.Verified, KeyChanged: c.KeyChanged, Request: asks, Message: c.Greeting, Awaits: waits, NoRoom: full,
 	}, nil
 }
 

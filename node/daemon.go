@@ -60,8 +60,17 @@ func (n *Node) Add(ctx context.Context, r api.AddRequest) (api.Contact, error) {
 		}
 	}
 	n.engine.Refusal(inv.Account) // of an earlier invite, for which nobody waited
-	if err := n.engine.Join(ctx, inv, r.Link, r.Petname, r.Replace); err != nil {
+	greeting := r.Message
+	if inv.Flags&identity.NeedsApproval == 0 {
+		greeting = ""
+	}
+	if err := n.engine.Join(ctx, inv, r.Link, r.Petname, greeting, r.Replace); err != nil {
 		return api.Contact{}, apiError(err)
+	}
+	if r.Message != "" && greeting == "" { // nobody decides: it is a message like any other
+		if _, err := n.Send(ctx, api.SendRequest{To: inv.Account.String(), Text: r.Message}); err != nil {
+			return api.Contact{}, err
+		}
 	}
 	if err := n.awaitJoin(ctx, inv); err != nil {
 		return api.Contact{}, err

@@ -85,16 +85,22 @@ contact. It works while your daemon runs.`,
 
 func addCommand(a *app) *cobra.Command {
 	var (
-		as      string
-		replace bool
+		as, message string
+		replace     bool
 	)
 	cmd := &cobra.Command{
-		Use:     "add LINK",
-		Short:   "Add a contact by the link they gave you",
-		Example: `  rushlight add rushlight:… --as bob`,
-		Args:    exactly("LINK"),
+		Use:   "add LINK",
+		Short: "Add a contact by the link they gave you",
+		Example: `  rushlight add rushlight:… --as bob
+  rushlight add rushlight:… --message "It’s me, from the book club"`,
+		Args: exactly("LINK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			params := map[string]any{"link": strings.TrimSpace(args[0]), "as": as, "replace": replace}
+			if cmd.Flags().Changed("message") {
+				if err := api.CheckRequest(message, nil); err != nil {
+					return err
+				}
+			}
+			params := map[string]any{"link": strings.TrimSpace(args[0]), "as": as, "message": message, "replace": replace}
 			var r struct {
 				contactResult
 				NeedsApproval bool `json:"needsApproval"`
@@ -118,6 +124,7 @@ func addCommand(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&as, "as", "", "the name by which you want to call them")
+	cmd.Flags().StringVar(&message, "message", "", "what to tell them, at most 1,000 characters")
 	cmd.Flags().BoolVar(&replace, "replace", false, "they are a contact already: start over with them")
 	return cmd
 }
@@ -182,6 +189,11 @@ func requestsCommand(a *app) *cobra.Command {
 					rows = append(rows, []string{shown(c), c.ID})
 				}
 				printTable(w, rows)
+				for _, c := range r.Contacts {
+					if c.Message != "" {
+						fmt.Fprintf(w, "\n%s says: %s\n", shown(c), cleanText(c.Message))
+					}
+				}
 			})
 		},
 	}

@@ -196,3 +196,44 @@ func TestNeverOnlineTogether(t *testing.T) {
 		ann.down()
 	}
 }
+
+// TestAskedWhileAway asks somebody who is away to be a contact, through a relay:
+// what is said with it is shown until that is decided.
+func TestAskedWhileAway(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts daemons")
+	}
+	dir := t.TempDir()
+	pass := filepath.Join(dir, "pass")
+	if err := os.WriteFile(pass, []byte("correct horse\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	relay := startRelay(t, filepath.Join(dir, "relay"))
+	ann := &person{t: t, dir: filepath.Join(dir, "ann"), pass: pass}
+	bob := &person{t: t, dir: filepath.Join(dir, "bob"), pass: pass}
+
+	ann.up()
+	ann.run(slices.Concat([]string{"relays", "add"}, relay)...)
+	ann.says("mailbox: ok", "relays", "list")
+	link := ann.run("invite", "--needs-approval")
+	ann.down()
+
+	bob.up()
+	bob.run(slices.Concat([]string{"relays", "add"}, relay)...)
+	bob.says("mailbox: ok", "relays", "list")
+	bob.run("add", link, "--as", "ann", "--message", strings.Repeat("🔑", 999)+"!")
+	bob.down()
+
+	ann.up()
+	ann.says("says: "+strings.Repeat("🔑", 999)+"!", "requests")
+	var list struct {
+		Contacts []struct{ ID, Message string }
+	}
+	if err := json.Unmarshal([]byte(ann.run("requests", "--json")), &list); err != nil || len(list.Contacts) != 1 || list.Contacts[0].Message == "" {
+		t.Fatal(list, err)
+	}
+	ann.run("approve", list.Contacts[0].ID)
+	if out := ann.run("contacts", "--json"); strings.Contains(out, "🔑") || !strings.Contains(out, `"approved"`) {
+		t.Error("after approval:", out)
+	}
+}

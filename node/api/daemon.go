@@ -17,6 +17,8 @@ import (
 	"io"
 	"math"
 	"time"
+
+	"rushlight/protocol/message"
 )
 
 // Daemon is what the doors need from the running node. Every method may be
@@ -197,6 +199,10 @@ const MaxPetname = 256
 // MaxNote is the longest note on an invite, in bytes of UTF-8.
 const MaxNote = 1024
 
+// MaxRequest is the longest text with which somebody asks to be a contact, in
+// characters.
+const MaxRequest = message.MaxNote
+
 // InviteRequest asks for an invite. The zero value is not valid: Uses is at
 // least 1 and Expires is positive; the doors fill in the defaults.
 type InviteRequest struct {
@@ -216,6 +222,7 @@ const (
 type AddRequest struct {
 	Link    string // rushlight:…
 	Petname string // empty: the contact's claimed name is shown
+	Message string // for its maker, at most MaxRequest characters: with the request, or, if they don't decide first, as a message
 	Replace bool   // the contact is known already: start over with a new session
 }
 

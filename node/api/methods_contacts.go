@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"slices"
+	"unicode/utf8"
 
 	"rushlight/protocol/identity"
 )
@@ -21,6 +22,7 @@ type addResult struct {
 type addParams struct {
 	Link    string `json:"link" rpc:"required"`
 	As      string `json:"as"`
+	Message string `json:"message"`
 	Replace bool   `json:"replace"`
 }
 
@@ -35,12 +37,26 @@ func (c *conn) add(ctx context.Context, params []byte) (any, error) {
 	if err := checkPetname(p.As); err != nil {
 		return nil, err
 	}
-	k, err := c.Daemon.Add(ctx, AddRequest{Link: p.Link, Petname: p.As, Replace: p.Replace})
+	if p.Message != "" {
+		if err := CheckRequest(p.Message, params); err != nil {
+			return nil, err
+		}
+	}
+	k, err := c.Daemon.Add(ctx, AddRequest{Link: p.Link, Petname: p.As, Message: p.Message, Replace: p.Replace})
 	if err != nil {
 		return nil, err
 	}
 	inv, err := identity.ParseInvite(p.Link)
 	return addResult{k, err == nil && inv.Flags&identity.NeedsApproval != 0}, nil
+}
+
+// CheckRequest is [CheckText] for a text with which somebody asks to be a contact.
+func CheckRequest(text string, raw []byte) error {
+	if n := utf8.RuneCountInString(text); n > MaxRequest {
+		return Errorf(CodeTextTooLong, "the message has %d characters, and may have at most %d here", n, MaxRequest).
+			WithHint("write the rest once they have accepted you")
+	}
+	return CheckText(text, raw)
 }
 
 func checkPetname(name string) error {

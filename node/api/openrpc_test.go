@@ -17,7 +17,7 @@ import (
 // parameter there is.
 var samples = map[string]string{
 	"invite":       `{"uses":2,"expires":"1d","needsApproval":true,"note":"n"}`,
-	"add":          `{"link":"rushlight:abc","as":"bob","replace":false}`,
+	"add":          `{"link":"rushlight:abc","as":"bob","message":"hello","replace":false}`,
 	"listContacts": `{"account":"` + ann + `","recipient":["` + bob + `"],"recipients":[],"allRecipients":true,"blocked":false,"name":null}`,
 	"rename":       `{"who":"bob","as":"rob"}`,
 	"remove":       `{"who":"bob"}`,

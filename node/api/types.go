@@ -133,6 +133,9 @@ type Contact struct {
 	Request    bool   `json:"request"`    // waits for this person's approval
 	Awaits     bool   `json:"awaits"`     // decides about this person, and hasn't approved as far as is known
 
+	// Message is what somebody who waits for this person's approval says.
+	Message string `json:"message,omitempty"`
+
 	// NoRoom: none of the relays where mail waits for them has room. What is
 	// sent waits on this device until one has.
 	NoRoom bool `json:"noRoom,omitempty"`

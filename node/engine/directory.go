@@ -30,7 +30,7 @@ func (c *Contact) Shown() string {
 // a contact.
 func (c *Contact) looksLike(o *Contact) bool {
 	return c.State == o.State && c.Petname == o.Petname && c.Name == o.Name &&
-		c.Verified == o.Verified && c.KeyChanged == o.KeyChanged
+		c.Verified == o.Verified && c.KeyChanged == o.KeyChanged && c.Greeting == o.Greeting
 }
 
 // directory is an immutable picture of all contacts.

@@ -99,15 +99,21 @@ func accept(t testing.TB, a, b *device, link string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Join(t.Context(), inv, link, "", false); err != nil {
+	if err := b.Join(t.Context(), inv, link, "", "", false); err != nil {
 		t.Fatal(err)
 	}
-	_, reply, code := a.ServeInvite(t.Context(), inv.ID, func(s [32]byte) bool { return s == inv.Secret })
+	b.offered(a, inv)
+}
+
+// offered asks a, whose invite d has accepted, for its bundle.
+func (d *device) offered(a *device, inv *identity.Invite) {
+	d.t.Helper()
+	_, reply, code := a.ServeInvite(d.t.Context(), inv.ID, func(s [32]byte) bool { return s == inv.Secret })
 	if code != 0 {
-		t.Fatal("invite refused with code", code)
+		d.t.Fatal("invite refused with code", code)
 	}
-	if err := b.Offered(t.Context(), inv, reply); err != nil {
-		t.Fatal(err)
+	if err := d.Offered(d.t.Context(), inv, reply); err != nil {
+		d.t.Fatal(err)
 	}
 }
 

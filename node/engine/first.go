@@ -167,6 +167,9 @@ func (t *txn) answer(o opener, sealed []byte) (s *session, err error) {
 	if account == t.e.self.account || g.account != (identity.AccountID{}) && account != g.account {
 		return refuse(handshake.ErrRefused)
 	}
+	if slices.Contains(g.turnedAway, account) {
+		return nil, ErrUnknownTag
+	}
 	replay := handshake.ReplayKey(bundle, f)
 	if slices.Contains(g.answered, replay) {
 		return refuse(handshake.ErrRefused)
@@ -215,7 +218,7 @@ func firstCard(packet []byte, f *handshake.Flight) (*identity.Card, *message.Pro
 // accept makes or updates the contact that a first flight comes from.
 func (t *txn) accept(g grant, card *identity.Card, profile *message.Profile, f *handshake.Flight, r *ratchet.Session) (*session, error) {
 	account := card.ID()
-	rec := record.Contact{Account: account, State: record.ContactApproved, Added: t.now.Unix(), Invite: g.invite}
+	rec := record.Contact{Account: account, State: record.ContactApproved, Added: t.now.Unix()}
 	if g.needsApproval {
 		rec.State = record.ContactPending
 	}
@@ -235,6 +238,9 @@ func (t *txn) accept(g grant, card *identity.Card, profile *message.Profile, f *
 		}
 	}
 	rec.Card = profile.Card
+	if g.invite != ([16]byte{}) {
+		rec.Invite, rec.Greeting = g.invite, profile.Note
+	}
 	if rec.Presence == ([32]byte{}) || f.Generation > 1 {
 		rec.Presence = presence(r)
 	}
@@ -298,6 +304,7 @@ type grant struct {
 	account        identity.AccountID // the only one it is for, zero for anybody
 	invite         [16]byte
 	needsApproval  bool
+	turnedAway     []identity.AccountID
 	answered       [][32]byte // replay keys of the flights that used it
 	replay         [32]byte   // of the flight that uses it now
 	use            func(replay [32]byte) error
@@ -324,7 +331,7 @@ func (t *txn) inviteGrant(o opener) (grant, error) {
 			return grant{}, ErrInviteUsed
 		}
 		return grant{
-			bundle: u.Bundle, secret: u.Secret, invite: inv.ID, needsApproval: inv.NeedsApproval,
+			bundle: u.Bundle, secret: u.Secret, invite: inv.ID, needsApproval: inv.NeedsApproval, turnedAway: inv.TurnedAway,
 			use: func([32]byte) error {
 				u.Used, u.Bundle, u.Secret = true, nil, nil
 				return t.put(record.InviteKey(inv.ID), inv.Marshal())

@@ -32,10 +32,11 @@ type Join struct {
 }
 
 // Join begins to accept an invite: the contact is saved as pending, and may be
-// written to. replace lets the contact take the name of another, whose key
+// written to. greeting is what its maker is told if it decides first, at most
+// [message.MaxNote] characters. replace lets the contact take the name of another, whose key
 // thereby counts as changed. A contact that is known already is returned as it
 // is.
-func (e *Engine) Join(ctx context.Context, inv *identity.Invite, link, petname string, replace bool) error {
+func (e *Engine) Join(ctx context.Context, inv *identity.Invite, link, petname, greeting string, replace bool) error {
 	if inv.Account == e.self.account {
 		return ErrOwnInvite
 	}
@@ -55,7 +56,13 @@ func (e *Engine) Join(ctx context.Context, inv *identity.Invite, link, petname s
 		if err := t.putContact(rec); err != nil {
 			return err
 		}
-		j := &record.Join{Account: inv.Account, Link: link, Started: t.now.Unix()}
+		// What was asked of the maker by another invite, or in other words, is over.
+		if old, err := t.join(inv.Account); err != nil || old == nil || old.Link != link || old.Greeting != greeting {
+			if err := errors.Join(err, t.del(record.AskedKey(t, inv.Account))); err != nil {
+				return err
+			}
+		}
+		j := &record.Join{Account: inv.Account, Link: link, Started: t.now.Unix(), Greeting: greeting}
 		return t.put(record.JoinKey(t, inv.Account), j.Marshal())
 	})
 }
@@ -164,18 +171,18 @@ func (e *Engine) Offered(ctx context.Context, inv *identity.Invite, reply []byte
 		if err := t.put(record.JoinKey(t, inv.Account), j.Marshal()); err != nil {
 			return err
 		}
-		return t.launch(inv.Account, b, f, r, handshake.OpenerFor(&inv.Secret, hash))
+		return t.launch(inv.Account, b, f, r, handshake.OpenerFor(&inv.Secret, hash), j.Greeting)
 	})
 }
 
-// launch starts a session as its initiator: the first flight goes ahead of
-// everything that waits for the account.
-func (t *txn) launch(a identity.AccountID, b *handshake.Bundle, f *handshake.Flight, r *ratchet.Session, key [32]byte) error {
+// launch starts a session as its initiator: the first flight, with a greeting or
+// none, goes ahead of everything that waits for the account.
+func (t *txn) launch(a identity.AccountID, b *handshake.Bundle, f *handshake.Flight, r *ratchet.Session, key [32]byte, greeting string) error {
 	s, err := t.addSession(a, b.Device, f.Generation, r)
 	if err != nil {
 		return err
 	}
-	packet, err := t.profile("")
+	packet, err := t.profile(greeting)
 	if err != nil {
 		return err
 	}

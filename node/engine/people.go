@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 
 	"rushlight/protocol/identity"
@@ -54,7 +56,7 @@ func (e *Engine) Approve(ctx context.Context, a identity.AccountID) error {
 		if j, err := t.join(a); err != nil || j != nil {
 			return orRefuse(err, ErrNotAsked)
 		}
-		rec.State = record.ContactApproved
+		rec.State, rec.Undecided = record.ContactApproved, false
 		t.wake[a] = struct{}{}
 		t.after = append(t.after, func() { t.e.provisionSoon(a) })
 		return nil
@@ -80,17 +82,23 @@ func (e *Engine) Asks(c *Contact) (asks bool, err error) {
 func (e *Engine) Block(ctx context.Context, a identity.AccountID) error {
 	return e.change(ctx, a, func(t *txn, rec *record.Contact) error {
 		if rec.State == record.ContactPending {
-			return ErrNotApproved
+			if j, err := t.join(a); err != nil || j != nil || len(rec.Card) == 0 {
+				return orRefuse(err, ErrNotApproved)
+			}
+			rec.Undecided = true
 		}
 		rec.State = record.ContactBlocked
 		return t.revoke(a)
 	})
 }
 
-// Unblock undoes [Engine.Block]. What waited meanwhile goes out.
+// Unblock undoes [Engine.Block]. What waited meanwhile goes out. Who was blocked
+// while they asked to be a contact asks again.
 func (e *Engine) Unblock(ctx context.Context, a identity.AccountID) error {
 	return e.change(ctx, a, func(t *txn, rec *record.Contact) error {
-		if rec.State == record.ContactBlocked {
+		if rec.State == record.ContactBlocked && rec.Undecided {
+			rec.State, rec.Undecided = record.ContactPending, false
+		} else if rec.State == record.ContactBlocked {
 			rec.State = record.ContactApproved
 			t.wake[a] = struct{}{}
 			t.after = append(t.after, func() { t.e.provisionSoon(a) })
@@ -137,12 +145,14 @@ func (e *Engine) Verify(ctx context.Context, a identity.AccountID, number string
 	})
 }
 
-// Remove forgets a contact, its sessions and the conversation.
+// Remove forgets a contact, its sessions and the conversation. The invite that
+// it used, if there was one, lets it in no more.
 func (e *Engine) Remove(ctx context.Context, a identity.AccountID) error {
 	for {
 		var more bool
 		err := e.do(ctx, 64<<10, func(t *txn) (err error) {
-			if t.contact(a) == nil {
+			c := t.contact(a)
+			if c == nil {
 				return ErrUnknownContact
 			}
 			if more, err = t.dropMessages(a); err != nil || more {
@@ -154,7 +164,7 @@ func (e *Engine) Remove(ctx context.Context, a identity.AccountID) error {
 			if err := t.dropSessions(a); err != nil {
 				return err
 			}
-			if err := t.del(record.JoinKey(t, a)); err != nil {
+			if err := errors.Join(t.del(record.JoinKey(t, a)), t.del(record.AskedKey(t, a)), t.turnAway(c)); err != nil {
 				return err
 			}
 			return t.dropContact(a)
@@ -163,6 +173,24 @@ func (e *Engine) Remove(ctx context.Context, a identity.AccountID) error {
 			return err
 		}
 	}
+}
+
+// turnAway lets a contact in no more by the invite of this device that it used.
+// Copies of its request may still lie at relays (spec §4.2).
+func (t *txn) turnAway(c *Contact) error {
+	b, err := t.get(record.InviteKey(c.Invite))
+	if err != nil || b == nil {
+		return err
+	}
+	inv, err := record.ParseInvite(b)
+	if err != nil {
+		return fmt.Errorf("reading an invite: %w", err)
+	}
+	if len(inv.TurnedAway) == record.MaxTurnedAway || slices.Contains(inv.TurnedAway, c.Account) {
+		return nil
+	}
+	inv.TurnedAway = append(inv.TurnedAway, c.Account)
+	return t.put(record.InviteKey(inv.ID), inv.Marshal())
 }
 
 // refusals remembers for a while why joins were refused, for whoever waits.

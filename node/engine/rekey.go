@@ -230,7 +230,7 @@ func (e *Engine) AcceptBundle(ctx context.Context, a identity.AccountID, d ident
 			return err
 		}
 		t.after = append(t.after, func() { e.rekey.started(a, t.now) })
-		return t.launch(a, b, f, r, handshake.OpenerFor(nil, b.Hash()))
+		return t.launch(a, b, f, r, handshake.OpenerFor(nil, b.Hash()), "")
 	})
 }
 

@@ -163,7 +163,7 @@ func (t *txn) anew(a identity.AccountID) (started bool, err error) {
 			return false, err
 		}
 		t.after = append(t.after, func() { t.e.rekey.started(a, t.now) })
-		return true, t.launch(a, b, f, r, handshake.OpenerFor(nil, b.Hash()))
+		return true, t.launch(a, b, f, r, handshake.OpenerFor(nil, b.Hash()), "")
 	}
 	return false, nil
 }

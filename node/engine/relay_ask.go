@@ -13,11 +13,8 @@ import (
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
 	"rushlight/protocol/suite"
-	"rushlight/protocol/wire"
 	"rushlight/storage/record"
 )
-
-const labelAsk suite.Label = "rushlight/engine/invite-request/1"
 
 // askOpener finds requests to the maker of an invite (spec §12.10).
 func askOpener(id [16]byte, secret [32]byte) opener {
@@ -41,7 +38,7 @@ func (e *Engine) Ask(ctx context.Context, inv *identity.Invite) (out []Letter, e
 		if err != nil || j == nil || j.Sent || len(inv.Relays) == 0 {
 			return err
 		}
-		q, err := t.asked(inv)
+		q, err := t.asked(inv, j)
 		if err != nil {
 			return err
 		}
@@ -80,8 +77,13 @@ func (e *Engine) Ask(ctx context.Context, inv *identity.Invite) (out []Letter, e
 // bundles have room in an envelope of class M.
 var requestStamps = [3]uint16{32, 8, 1}
 
+// A long greeting takes the room of half of them.
+const longGreeting = 1000 // bytes
+
+var greetedStamps = [3]uint16{16, 4, 1}
+
 // asked returns the request to the maker of an invite, which is made once.
-func (t *txn) asked(inv *identity.Invite) (*record.Asked, error) {
+func (t *txn) asked(inv *identity.Invite, j *record.Join) (*record.Asked, error) {
 	b, err := t.get(record.AskedKey(t, inv.Account))
 	if err != nil {
 		return nil, err
@@ -109,7 +111,11 @@ func (t *txn) asked(inv *identity.Invite) (*record.Asked, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p, _, err := t.relaysPacket(g, requestStamps); err != nil {
+	stamps := requestStamps
+	if len(j.Greeting) > longGreeting {
+		stamps = greetedStamps
+	}
+	if p, _, err := t.relaysPacket(g, stamps); err != nil {
 		return nil, err
 	} else if p != nil && len(p.Stamps) > 0 {
 		if packet, err = message.MarshalPacket(p); err != nil {
@@ -123,8 +129,11 @@ func (t *txn) asked(inv *identity.Invite) (*record.Asked, error) {
 			return nil, err
 		}
 	}
-	q := &record.Asked{Account: inv.Account, Cure: envelope.NewCure()}
-	q.Content = wire.NewWriter(nil).U8(1).Vec16(card.Marshal()).Vec16(bundle).Vec24(packet).Vec16(standing).Out()
+	req := request{card: card.Marshal(), bundle: bundle, relays: packet, standing: standing, greeting: j.Greeting}
+	if j.Greeting != "" {
+		req.sign(t.e.self.device.Signing, inv.ID)
+	}
+	q := &record.Asked{Account: inv.Account, Cure: envelope.NewCure(), Content: req.marshal()}
 	for _, r := range inv.Relays {
 		q.Deposits = append(q.Deposits, record.Copy{Relay: r.Key, Stamp: r.Stamp})
 	}
@@ -163,39 +172,17 @@ func (e *Engine) Asked(ctx context.Context, a identity.AccountID, answers []Answ
 // one use of the invite.
 func (t *txn) takeAsked(o opener, content []byte) error {
 	refuse := func(err error) error { return fmt.Errorf("%w: %w", ErrRefused, err) }
-	r := wire.NewReader(content)
-	if r.U8() != 1 {
-		r.Fail("unknown version")
-	}
-	rawCard, rawBundle, packet, standing := r.Vec16(identity.MaxCard), r.Vec16(16<<10), r.Vec24(message.MaxPacket), r.Vec16(16<<10)
-	if err := r.Close(); err != nil {
-		return refuse(err)
-	}
-	card, err := identity.ParseCard(rawCard)
+	q, err := parseRequest(content)
 	if err != nil {
 		return refuse(err)
 	}
-	if err := card.Verify(); err != nil {
-		return refuse(err)
-	}
-	b, err := handshake.ParseBundle(rawBundle)
+	card, b, relays, err := q.open(o.invite)
 	if err != nil {
 		return refuse(err)
 	}
 	a := card.ID()
-	if b.Account != a || b.Device != card.Device || a == t.e.self.account {
-		return refuse(errors.New("the bundle is not the card's"))
-	}
-	var relays *message.Relays
-	if len(packet) > 0 {
-		p, err := message.ParsePacket(packet)
-		if err != nil {
-			return refuse(err)
-		}
-		var ok bool
-		if relays, ok = p.(*message.Relays); !ok {
-			return refuse(errors.New("no set of relays"))
-		}
+	if a == t.e.self.account {
+		return refuse(errors.New("it is this account's own"))
 	}
 	if s, err := t.current(a); err != nil || s != nil {
 		return err // the two have come together otherwise
@@ -214,6 +201,9 @@ func (t *txn) takeAsked(o opener, content []byte) error {
 	if t.now.Unix() >= inv.Expires {
 		return ErrInviteExpired
 	}
+	if slices.Contains(inv.TurnedAway, a) {
+		return nil // another copy of what was decided
+	}
 	use := slices.IndexFunc(inv.Uses, func(u record.InviteUse) bool { return !u.Used })
 	if use < 0 {
 		return ErrInviteUsed
@@ -231,13 +221,13 @@ func (t *txn) takeAsked(o opener, content []byte) error {
 	if err := t.put(record.InviteKey(inv.ID), inv.Marshal()); err != nil {
 		return err
 	}
-	rec := record.Contact{Account: a, State: record.ContactApproved, Added: t.now.Unix(), Invite: inv.ID}
+	rec := record.Contact{Account: a, State: record.ContactApproved, Added: t.now.Unix()}
 	if c := t.contact(a); c != nil {
 		rec = c.Contact
 	} else if inv.NeedsApproval {
 		rec.State = record.ContactPending
 	}
-	rec.Card, rec.Presence = rawCard, presence(session)
+	rec.Card, rec.Presence, rec.Invite, rec.Greeting = q.card, presence(session), inv.ID, q.greeting
 	if err := t.putContact(&rec); err != nil {
 		return err
 	}
@@ -246,12 +236,12 @@ func (t *txn) takeAsked(o opener, content []byte) error {
 			return err
 		}
 	}
-	if len(standing) > 0 {
-		if err := t.keepSpares(a, card.Device, &message.Bundles{Bundles: [][]byte{standing}}); err != nil {
+	if len(q.standing) > 0 {
+		if err := t.keepSpares(a, card.Device, &message.Bundles{Bundles: [][]byte{q.standing}}); err != nil {
 			return err
 		}
 	}
-	if err := t.launch(a, b, f, session, handshake.OpenerFor(nil, b.Hash())); err != nil {
+	if err := t.launch(a, b, f, session, handshake.OpenerFor(nil, b.Hash()), ""); err != nil {
 		return err
 	}
 	return t.provision(a, false)

@@ -187,7 +187,7 @@ func TestNeverTogether(t *testing.T) {
 	if len(inv.Relays) != 1 {
 		t.Fatal("the invite names no relay")
 	}
-	if err := b.Join(t.Context(), inv, link, "", false); err != nil {
+	if err := b.Join(t.Context(), inv, link, "", "", false); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // asking twice asks the same

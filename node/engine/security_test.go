@@ -231,10 +231,10 @@ func TestChangedKeyBlocksSending(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Join(t.Context(), inv, link, "bob", false); !errors.Is(err, engine.ErrNameTaken) {
+	if err := a.Join(t.Context(), inv, link, "bob", "", false); !errors.Is(err, engine.ErrNameTaken) {
 		t.Fatal("a stranger took a contact's name:", err)
 	}
-	if err := a.Join(t.Context(), inv, link, "bob", true); err != nil {
+	if err := a.Join(t.Context(), inv, link, "bob", "", true); err != nil {
 		t.Fatal(err)
 	}
 	_, reply, _ := b2.ServeInvite(t.Context(), inv.ID, func([32]byte) bool { return true })

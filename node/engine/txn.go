@@ -265,6 +265,9 @@ func (t *txn) contact(a identity.AccountID) *Contact {
 
 // putContact saves a contact and announces what a person can see of the change.
 func (t *txn) putContact(rec *record.Contact) error {
+	if rec.State != record.ContactPending {
+		rec.Greeting = "" // it was for whoever decides
+	}
 	c, err := newContact(rec)
 	if err != nil {
 		return err

@@ -153,7 +153,7 @@ func join(a, b *person) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	if err := b.Join(ctx, inv, link, "", false); err != nil {
+	if err := b.Join(ctx, inv, link, "", "", false); err != nil {
 		a.t.Fatal(err)
 	}
 	_, reply, code := a.ServeInvite(ctx, inv.ID, func(s [32]byte) bool { return s == inv.Secret })

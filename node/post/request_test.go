@@ -36,7 +36,7 @@ func (p *person) invited(r *relay, uses int) (*identity.Invite, string) {
 // asks accepts an invite and leaves the request until done.
 func (p *person) asks(inv *identity.Invite, link string, what string, done func() bool) {
 	p.t.Helper()
-	if err := p.Join(p.t.Context(), inv, link, "", false); err != nil {
+	if err := p.Join(p.t.Context(), inv, link, "", "", false); err != nil {
 		p.t.Fatal(err)
 	}
 	p.until(what, func() bool {

@@ -34,7 +34,7 @@ const (
 const (
 	MaxPacket       = 62_000 // bytes of a whole packet, fits envelope class L
 	MaxCard         = identity.MaxCard
-	MaxNote         = 4_000
+	MaxNote         = 1_000 // characters of a note, at most 4,000 bytes
 	MaxReceipts     = 64
 	MaxBundles      = 3
 	MaxBundle       = 8_192

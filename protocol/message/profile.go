@@ -22,7 +22,8 @@ type Profile struct {
 	// Delivery is the sender's delivery chain towards the recipient's account,
 	// as envelope.Chain marshals it, or nil (spec §7.3).
 	Delivery []byte
-	// Note is what the sender wants to say on first contact, or empty.
+	// Note is what the sender says to somebody who decides about it first, or
+	// empty: at most MaxNote characters.
 	Note string
 	// Rest are the records this version does not know, of types above those
 	// of the others.
@@ -35,7 +36,7 @@ func (p *Profile) append(w *wire.Writer) error {
 		return fmt.Errorf("%w: card empty or over its limit", wire.ErrMalformed)
 	case len(p.Delivery) > maxDelivery:
 		return fmt.Errorf("%w: delivery chain over its limit", wire.ErrMalformed)
-	case len(p.Note) > MaxNote || !utf8.ValidString(p.Note):
+	case !IsNote(p.Note):
 		return fmt.Errorf("%w: note is no text or over its limit", wire.ErrMalformed)
 	}
 	start := len(w.Out())
@@ -68,7 +69,7 @@ func parseProfile(content []byte) (*Profile, error) {
 		case profileDelivery:
 			p.Delivery, limit = rec.Value, maxDelivery
 		case profileNote:
-			p.Note, limit = string(rec.Value), MaxNote
+			p.Note = string(rec.Value)
 		default:
 			p.Rest = append(p.Rest, rec)
 			if rec.Type == 0 {
@@ -83,8 +84,13 @@ func parseProfile(content []byte) (*Profile, error) {
 	if len(p.Card) == 0 {
 		r.Fail("profile without a card")
 	}
-	if !utf8.ValidString(p.Note) {
-		r.Fail("note is no text")
+	if !IsNote(p.Note) {
+		r.Fail("note is no text or over its limit")
 	}
 	return p, r.Close()
+}
+
+// IsNote says whether a text can be the note of a [Profile]; none is, too.
+func IsNote(s string) bool {
+	return len(s) <= utf8.UTFMax*MaxNote && utf8.ValidString(s) && utf8.RuneCountInString(s) <= MaxNote
 }

@@ -55,11 +55,7 @@ func FriendPrefix() storage.Key { return key(FamilyFriend) }
 
 // Marshal encodes f: its version is 2 when there is a purse.
 func (f *Friend) Marshal() []byte {
-	version := uint8(1)
-	if f.PurseAt != 0 {
-		version = 2
-	}
-	w := wire.NewWriter(nil).U8(version).Raw(f.Account[:]).Raw(f.Reader[:]).U64(uint64(f.Made)).U8(uint8(len(f.Hints)))
+	w := wire.NewWriter(nil).U8(grown(f.PurseAt != 0)).Raw(f.Account[:]).Raw(f.Reader[:]).U64(uint64(f.Made)).U8(uint8(len(f.Hints)))
 	for _, h := range f.Hints {
 		w.Vec8(h.Peer).Vec8(h.Addr)
 	}
@@ -76,10 +72,7 @@ func (f *Friend) Marshal() []byte {
 // ParseFriend decodes a [Friend].
 func ParseFriend(b []byte) (*Friend, error) {
 	r := wire.NewReader(b)
-	layout := r.U8()
-	if layout != 1 && layout != 2 {
-		r.Fail("unknown version")
-	}
+	more := hasGrown(r)
 	f := &Friend{Account: r.A32()}
 	r.Fill(f.Reader[:])
 	f.Made = int64(r.U64())
@@ -96,7 +89,7 @@ func ParseFriend(b []byte) (*Friend, error) {
 	for ; n > 0 && r.Err() == nil; n-- {
 		f.Vouched = append(f.Vouched, r.A32())
 	}
-	if layout == 2 {
+	if more {
 		if f.Purse, f.PurseAt = r.U32(), int64(r.U64()); f.PurseAt == 0 {
 			r.Fail("no time of the purse")
 		}

@@ -14,6 +14,9 @@ type InviteUse struct {
 	Used   bool
 }
 
+// MaxTurnedAway is how many people an invite can turn away: each has used it.
+const MaxTurnedAway = 8
+
 // Invite is a link this device gave out.
 type Invite struct {
 	ID            [16]byte
@@ -21,7 +24,8 @@ type Invite struct {
 	Expires       int64 // unix seconds
 	NeedsApproval bool
 	Note          string
-	Uses          []InviteUse // 1 to 8
+	Uses          []InviteUse          // 1 to 8
+	TurnedAway    []identity.AccountID // used it, and were declined or removed
 }
 
 // InviteKey is the key of one invite.
@@ -30,12 +34,19 @@ func InviteKey(id [16]byte) storage.Key { return key(FamilyInvite, id[:]) }
 // InvitePrefix is the prefix of all invites.
 func InvitePrefix() storage.Key { return key(FamilyInvite) }
 
-// Marshal encodes v.
+// Marshal encodes v: its version is 2 when somebody was turned away.
 func (v *Invite) Marshal() []byte {
-	w := wire.NewWriter(nil).U8(1).Raw(v.ID[:]).Raw(v.Secret[:]).U64(uint64(v.Expires)).
+	more := len(v.TurnedAway) > 0
+	w := wire.NewWriter(nil).U8(grown(more)).Raw(v.ID[:]).Raw(v.Secret[:]).U64(uint64(v.Expires)).
 		Bool(v.NeedsApproval).Vec16([]byte(v.Note)).U8(uint8(len(v.Uses)))
 	for _, u := range v.Uses {
 		w.Vec16(u.Bundle).Raw(u.Hash[:]).Vec16(u.Secret).Bool(u.Used)
+	}
+	if more {
+		w.U8(uint8(len(v.TurnedAway)))
+		for _, a := range v.TurnedAway {
+			w.Raw(a[:])
+		}
 	}
 	return w.Out()
 }
@@ -43,7 +54,7 @@ func (v *Invite) Marshal() []byte {
 // ParseInvite decodes an [Invite].
 func ParseInvite(b []byte) (*Invite, error) {
 	r := wire.NewReader(b)
-	version(r)
+	more := hasGrown(r)
 	v := &Invite{ID: r.A16(), Secret: r.A32(), Expires: int64(r.U64()), NeedsApproval: r.Bool(), Note: string(r.Vec16(1024))}
 	n := int(r.U8())
 	if n > 8 {
@@ -52,15 +63,25 @@ func ParseInvite(b []byte) (*Invite, error) {
 	for i := 0; i < n && r.Err() == nil; i++ {
 		v.Uses = append(v.Uses, InviteUse{Bundle: r.Vec16(16384), Hash: r.A32(), Secret: r.Vec16(16384), Used: r.Bool()})
 	}
+	if more {
+		n := int(r.U8())
+		if n == 0 || n > MaxTurnedAway {
+			r.Fail("nobody, or too many, turned away")
+		}
+		for ; n > 0 && r.Err() == nil; n-- {
+			v.TurnedAway = append(v.TurnedAway, r.A32())
+		}
+	}
 	return v, r.Close()
 }
 
 // Join is an invite that this person accepted and that was not answered yet.
 type Join struct {
-	Account identity.AccountID
-	Link    string
-	Started int64 // unix seconds
-	Sent    bool  // the first flight is in the outbox
+	Account  identity.AccountID
+	Link     string
+	Started  int64  // unix seconds
+	Sent     bool   // the first flight is in the outbox
+	Greeting string // what its maker, who decides, is told
 }
 
 // JoinKey is the key of one join.
@@ -72,16 +93,26 @@ func JoinKey(n Namer, a identity.AccountID) storage.Key {
 // JoinPrefix is the prefix of all joins.
 func JoinPrefix() storage.Key { return key(FamilyJoin) }
 
-// Marshal encodes j.
+// Marshal encodes j: its version is 2 when there is a greeting.
 func (j *Join) Marshal() []byte {
-	return wire.NewWriter(nil).U8(1).Raw(j.Account[:]).Vec16([]byte(j.Link)).U64(uint64(j.Started)).Bool(j.Sent).Out()
+	more := j.Greeting != ""
+	w := wire.NewWriter(nil).U8(grown(more)).Raw(j.Account[:]).Vec16([]byte(j.Link)).U64(uint64(j.Started)).Bool(j.Sent)
+	if more {
+		w.Vec16([]byte(j.Greeting))
+	}
+	return w.Out()
 }
 
 // ParseJoin decodes a [Join].
 func ParseJoin(b []byte) (*Join, error) {
 	r := wire.NewReader(b)
-	version(r)
+	more := hasGrown(r)
 	j := &Join{Account: r.A32(), Link: string(r.Vec16(8192)), Started: int64(r.U64()), Sent: r.Bool()}
+	if more {
+		if j.Greeting = string(r.Vec16(maxGreeting)); j.Greeting == "" {
+			r.Fail("a newer version for nothing")
+		}
+	}
 	return j, r.Close()
 }
 

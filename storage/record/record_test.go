@@ -36,10 +36,10 @@ var parsers = []func([]byte) (marshaler, error){
 // examples has one filled-in record of each kind, in the order of parsers.
 var examples = []marshaler{
 	&record.Self{Device: []byte{1}, Manifest: []byte{2, 3}, AccountKey: []byte{4}, HostKey: [32]byte{5}, Name: "ann"},
-	&record.Contact{State: record.ContactApproved, Petname: "bob", Verified: true, Card: []byte{1}, Added: 7},
-	&record.Invite{ID: [16]byte{1}, Expires: 9, Note: "n", Uses: []record.InviteUse{{Bundle: []byte{1}, Secret: []byte{2}}, {Used: true}}},
+	&record.Contact{State: record.ContactApproved, Petname: "bob", Verified: true, Card: []byte{1}, Added: 7, Undecided: true, Greeting: "hi"},
+	&record.Invite{ID: [16]byte{1}, Expires: 9, Note: "n", Uses: []record.InviteUse{{Bundle: []byte{1}, Secret: []byte{2}}, {Used: true}}, TurnedAway: []identity.AccountID{{6}}},
 	&record.Prekey{Bundle: []byte{1}, Secret: []byte{2}, Made: 3, Uses: [][32]byte{{4}}, Replaced: 5},
-	&record.Join{Link: "rushlight:x", Started: 1, Sent: true},
+	&record.Join{Link: "rushlight:x", Started: 1, Sent: true, Greeting: "hi"},
 	&record.Awaiting{Account: [32]byte{1}, Since: 2},
 	&record.Node{Port: 4001},
 	&record.Session{Generation: 2, Created: 1, Lost: 2, Dead: true, State: []byte{1, 2, 3}},

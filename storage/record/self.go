@@ -33,9 +33,27 @@ func ParseSelf(b []byte) (*Self, error) {
 	return s, r.Close()
 }
 
-// version reads the layout version, which is 1 in every family today.
+// version reads the version of a record that never grew.
 func version(r *wire.Reader) {
 	if r.U8() != 1 {
 		r.Fail("unknown record version")
 	}
+}
+
+// A record that has grown has version 1 as long as nothing is in what was added,
+// and 2 with it.
+
+func grown(more bool) uint8 {
+	if more {
+		return 2
+	}
+	return 1
+}
+
+func hasGrown(r *wire.Reader) bool {
+	v := r.U8()
+	if v != 1 && v != 2 {
+		r.Fail("unknown record version")
+	}
+	return v == 2
 }

@@ -186,7 +186,7 @@ func (l *lab) befriend(a, b *person) {
 	l.must(err)
 	inv, err := identity.ParseInvite(link)
 	l.must(err)
-	l.must(b.eng.Join(ctx, inv, link, "", false))
+	l.must(b.eng.Join(ctx, inv, link, "", "", false))
 	_, reply, code := a.eng.ServeInvite(ctx, inv.ID, func(s [32]byte) bool { return s == inv.Secret })
 	if code != 0 {
 		l.t.Fatalf("an invite was refused with code %d", code)

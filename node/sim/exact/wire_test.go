@@ -232,7 +232,7 @@ func (w *world) ask(a, b *profile) {
 	synctest.Wait()
 	inv, err := identity.ParseInvite(link)
 	w.must(err)
-	w.must(a.eng.Join(w.ctx, inv, link, "", false))
+	w.must(a.eng.Join(w.ctx, inv, link, "", "", false))
 	synctest.Wait()
 	w.asked[a.n][b.n] = true
 }

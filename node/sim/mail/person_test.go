@@ -127,7 +127,7 @@ func (w *world) befriend(a, b *person) {
 	w.must(err)
 	inv, err := identity.ParseInvite(link)
 	w.must(err)
-	w.must(b.eng.Join(w.ctx, inv, link, "", false))
+	w.must(b.eng.Join(w.ctx, inv, link, "", "", false))
 	_, reply, code := a.eng.ServeInvite(w.ctx, inv.ID, func(s [32]byte) bool { return s == inv.Secret })
 	if code != 0 {
 		w.fatal("an invite was refused with code %d", code)

@@ -123,7 +123,7 @@ func newSender(b *testing.B, y *daemon) *sender {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := e.Join(ctx, inv, made.Link, "", false); err != nil {
+	if err := e.Join(ctx, inv, made.Link, "", "", false); err != nil {
 		b.Fatal(err)
 	}
 	reply, err := m.FetchInvite(ctx, inv.Hints, inv.ID, inv.Secret)

@@ -77,6 +77,7 @@ func TestRequests(t *testing.T) {
 	a.wait(`document.activeElement === ` + button("Invite somebody")) // the focus returns
 	b.press("Accept an invite")
 	b.fill("#add-link", link)
+	b.fill("#add-message", "we met\u202e <b>yesterday</b>")
 	b.press("Accept")
 	b.says("They decide first whether to accept you")
 	b.wait(`document.querySelector("[data-chat]").innerText.includes("Waiting for approval")`)
@@ -85,6 +86,7 @@ func TestRequests(t *testing.T) {
 	b.looks("awaits")
 	a.wait(`document.querySelector(".row.requests")`)
 	a.do(`document.querySelector(".row.requests").click()`)
+	a.says("we met\ufffd <b>yesterday</b>")
 	a.press("Accept Bob")
 	a.wait(`document.querySelector("#composer")`)
 	a.write("welcome")

@@ -77,7 +77,7 @@ export function AddForm() {
     setBusy(true)
     setWrong("")
     try {
-      const r = await call<{ contact: Contact; needsApproval: boolean }>("add", { link: link.trim(), as: String(form.get("as")).trim() })
+      const r = await call<{ contact: Contact; needsApproval: boolean }>("add", { link: link.trim(), as: String(form.get("as")).trim(), message: String(form.get("message")).trim() })
       await Promise.all([refreshContacts(), refreshChats()])
       close()
       current.value = r.contact.id
@@ -112,6 +112,7 @@ export function AddForm() {
           value={link} onInput={(e) => setLink(e.currentTarget.value)} /></div>
       <FromPicture busy={busy} chosen={look} />
       <div class="field"><label for="add-as">{t("add.as")}</label><input id="add-as" name="as" dir="auto" maxLength={64} autocomplete="off" /></div>
+      <div class="field"><label for="add-message">{t("add.message")}</label><textarea id="add-message" name="message" rows={2} dir="auto" maxLength={1000} autocomplete="off" /></div>
       <p id="add-wrong" role="alert" class="wrong">{wrong}</p>
       <div class="buttons"><button class="primary" disabled={busy}>{t(busy ? "add.busy" : "add.yes")}</button></div>
     </form>

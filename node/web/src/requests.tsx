@@ -25,7 +25,8 @@ export function Requests() {
             return (
               <li key={c.id} class="card">
                 <Avatar id={c.id} name={name} />
-                <div><p><Name class="name" of={name} /></p><p class="quiet"><code dir="ltr">{c.id.slice(0, 20)}…</code></p></div>
+                <div><p><Name class="name" of={name} /></p><p class="quiet"><code dir="ltr">{c.id.slice(0, 20)}…</code></p>
+                  {c.message && <p class="text">{c.message.split("\n").map(plain).join("\n")}</p>}</div>
                 <div class="buttons">
                   <button type="button" class="primary" aria-label={t("requests.approve.label", { name: plain(name) })} onClick={() => answer("approve", c.id, c.id)}>{t("requests.approve")}</button>
                   <button type="button" aria-label={t("requests.decline.label", { name: plain(name) })} onClick={() => answer("decline", c.id)}>{t("requests.decline")}</button>

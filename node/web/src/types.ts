@@ -6,6 +6,7 @@ export interface Contact {
   id: string; name: string; petname: string
   state: "pending" | "approved" | "blocked" | "removed"
   verified: boolean; keyChanged: boolean; request: boolean; awaits: boolean
+  message?: string
 }
 
 export interface Timers { expires: string | null; burn: string | null }
