@@ -33,6 +33,7 @@ type Log struct {
 	dir    string
 	number uint64
 	file   *os.File
+	room   reserve
 
 	syncFile func(*os.File) error
 	syncDir  func(dir string) error
@@ -73,6 +74,7 @@ func (l *Log) begin(number uint64) error {
 	}
 	l.Close()
 	l.number, l.file = number, file
+	l.room = reserve{}
 	if err := l.syncDir(l.dir); err != nil {
 		return fmt.Errorf("syncing the name of the log: %w", err)
 	}
@@ -93,6 +95,7 @@ func (l *Log) Sync() error {
 			return err
 		}
 	}
+	l.room.synced(l.file)
 	return nil
 }
 
@@ -120,4 +123,5 @@ func (l *Log) Close() {
 	if l.file != nil {
 		_ = l.file.Close()
 	}
+	l.room.close()
 }
