@@ -99,6 +99,7 @@ const slackDays = 2
 const (
 	maxTTLLarge  = 14
 	secondsOfDay = 86400
+	maxMemTable  = 256 << 20
 )
 
 func dayStart(day uint16) time.Time { return time.Unix(int64(day)*secondsOfDay, 0).UTC() }
@@ -128,7 +129,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.MemTableSize == 0 {
 		o.MemTableSize = 32 << 20
 	}
-	if o.MemTableSize < 2<<20 || o.MemTableSize > 256<<20 {
+	if o.MemTableSize < 2<<20 || o.MemTableSize > maxMemTable {
 		return o, errors.New("shelf: Options.MemTableSize is outside 2–256 MiB")
 	}
 	if o.Compactors == nil {

@@ -126,6 +126,9 @@ func (s *Shelf) open() error {
 	if err := setAside(db, filepath.Join(s.o.Dir, dirAside), s.o.badger(db, nil), s.log); err != nil {
 		return err
 	}
+	if err := s.o.settleLogs(db); err != nil {
+		return err
+	}
 	if s.space.tight() {
 		// A merge on a full disk ends the process: none is done until the shelf
 		// is opened with room.
