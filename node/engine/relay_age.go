@@ -15,13 +15,6 @@ const (
 
 func (t *txn) day() uint16 { return uint16(max(0, t.now.Unix()/86400)) }
 
-// freshPool drops what is too old to be handed out, so that a pool is filled up
-// again before its relay refuses what is in it.
-func (t *txn) freshPool(p *record.Pool) *record.Pool {
-	p.Stamps = slices.DeleteFunc(p.Stamps, func(s record.PoolStamp) bool { return s.Stamp.DaysLeft(t.day()) < poolDays })
-	return p
-}
-
 // dropOver drops the stamps of a contact that are no longer good.
 func (t *txn) dropOver(p *record.Places) {
 	for i := range p.Relays {

@@ -38,19 +38,6 @@ func (o *orders) lately(relay [32]byte, now time.Time) bool {
 	return ok && now.Sub(at) < orderLife
 }
 
-// filesPool is how many stamps of class L the pool of a relay holds while files
-// come by way of it.
-const filesPool = 4 * message.MaxOrdered
-
-// poolSize is how many stamps of a class the pool of a relay holds when it is
-// full.
-func (e *Engine) poolSize(relay [32]byte, class int, now time.Time) int {
-	if class == 2 && e.orders.lately(relay, now) {
-		return filesPool
-	}
-	return poolSizes[class]
-}
-
 // Order queues an order of stretches of a file for a contact. One without stamps
 // gets some out of the pool of its relay, and is cut to as many as there are:
 // [ErrNoStamps].

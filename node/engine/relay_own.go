@@ -4,18 +4,15 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
 
-	"rushlight/protocol/envelope"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/mailbox"
 	"rushlight/protocol/relayset"
-	"rushlight/protocol/stamp"
 	"rushlight/protocol/suite"
 	"rushlight/storage"
 	"rushlight/storage/record"
@@ -196,10 +193,8 @@ func (e *Engine) RemoveRelay(ctx context.Context, key [32]byte) error {
 		if r.Leaving != 0 {
 			return nil
 		}
-		for c := range 3 {
-			if err := t.del(record.PoolKey(t, key, c)); err != nil {
-				return err
-			}
+		if err := t.dropPools(key); err != nil {
+			return err
 		}
 		r.Leaving = t.now.Unix()
 		if err := t.putRelay(key, r); err != nil {
@@ -251,10 +246,8 @@ func (e *Engine) MailboxMade(ctx context.Context, key [32]byte, log [16]byte, ne
 		if lost {
 			r.Faults++
 			// What it gave out may be forgotten there, too.
-			for c := range 3 {
-				if err := t.del(record.PoolKey(t, key, c)); err != nil {
-					return err
-				}
+			if err := t.dropPools(key); err != nil {
+				return err
 			}
 		}
 		if err := t.putRelay(key, r); err != nil {
@@ -396,93 +389,6 @@ func (t *txn) ready() (out []record.Relay) {
 // Bad reports whether a relay was found to lie, to lose mail or to be gone:
 // contacts aren't told of it while there is another.
 func Bad(r *record.Relay) bool { return r.Lied != 0 || r.Missed >= maxMissed || r.Down }
-
-// poolSizes is how many stamps of the classes S, M and L a pool holds when it is
-// full, see poolSize.
-var poolSizes = [3]int{1024, 256, 64}
-
-// ClassOf is the class of a pool, 0 to 2.
-func ClassOf(i int) envelope.Class { return []envelope.Class{envelope.S, envelope.M, envelope.L}[i] }
-
-func poolOf(c envelope.Class) int {
-	return slices.Index([]envelope.Class{envelope.S, envelope.M, envelope.L}, c)
-}
-
-func (t *txn) pool(key [32]byte, class int) (*record.Pool, error) {
-	b, err := t.get(record.PoolKey(t, key, class))
-	if err != nil || b == nil {
-		return &record.Pool{}, err
-	}
-	p, err := record.ParsePool(b)
-	if err != nil {
-		return nil, fmt.Errorf("reading a pool of stamps: %w", err)
-	}
-	return t.freshPool(p), nil
-}
-
-// Short says how many stamps of each class the pool of a relay lacks; 0 while
-// it is more than half full.
-func (e *Engine) Short(key [32]byte) (short [3]int, err error) {
-	err = e.store.View(func(tx *storage.Tx) error {
-		t := e.viewTxn(tx)
-		for c := range poolSizes {
-			full := e.poolSize(key, c, t.now)
-			p, err := t.pool(key, c)
-			if err != nil {
-				return err
-			}
-			if n := len(p.Stamps); n < full/2 {
-				short[c] = full - n
-			}
-		}
-		return nil
-	})
-	return short, err
-}
-
-// AddStamps puts stamps with consecutive serials into a pool.
-func (e *Engine) AddStamps(ctx context.Context, key [32]byte, class envelope.Class, first uint32, stamps []stamp.Stamp) error {
-	return e.do(ctx, 192<<10, func(t *txn) error {
-		if t.relay(key) == nil {
-			return ErrUnknownRelay
-		}
-		p, err := t.pool(key, poolOf(class))
-		if err != nil {
-			return err
-		}
-		most := 2 * e.poolSize(key, poolOf(class), t.now)
-		for i, s := range stamps {
-			if len(p.Stamps) < most {
-				p.Stamps = append(p.Stamps, record.PoolStamp{Serial: first + uint32(i), Stamp: s})
-			}
-		}
-		return t.put(record.PoolKey(t, key, poolOf(class)), p.Marshal())
-	})
-}
-
-// draw takes stamps out of a pool at random, as many as there are up to n.
-func (t *txn) draw(key [32]byte, class, n int) ([]record.PoolStamp, error) {
-	p, err := t.pool(key, class)
-	if err != nil || n <= 0 || len(p.Stamps) == 0 {
-		return nil, err
-	}
-	// The relay sees serials: which contact has which must not show.
-	n = min(n, len(p.Stamps))
-	shuffle(p.Stamps, n)
-	out := slices.Clone(p.Stamps[:n])
-	p.Stamps = p.Stamps[n:]
-	return out, t.put(record.PoolKey(t, key, class), p.Marshal())
-}
-
-// shuffle makes the first n of all a random choice of all, in random order.
-func shuffle[T any](all []T, n int) {
-	raw := make([]byte, 8*n)
-	suite.Random(raw)
-	for i := range n {
-		j := i + int(binary.BigEndian.Uint64(raw[8*i:])%uint64(len(all)-i))
-		all[i], all[j] = all[j], all[i]
-	}
-}
 
 // inviteRelays names up to two relays at which a request to this device can be
 // left.

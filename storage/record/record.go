@@ -30,7 +30,7 @@ const (
 	FamilyWindow       = 0x22 // device pseudonym[16]
 	FamilyChain        = 0x23 // account pseudonym[16]
 	FamilyRelay        = 0x24 // relay pseudonym[16]: a mailbox of this device
-	FamilyPool         = 0x25 // relay pseudonym[16] ‖ class u8: stamps to give out
+	FamilyPool         = 0x25 // relay pseudonym[16] ‖ class u8 [‖ batch u32]: stamps to give out
 	FamilyGiven        = 0x26 // account pseudonym[16]: what a contact knows of the mailboxes
 	FamilyPlaces       = 0x27 // account pseudonym[16]: where mail for a contact can be left
 	FamilyPosted       = 0x28 // account pseudonym[16] ‖ outbox number u64: deposits of an entry

@@ -27,7 +27,7 @@ var parsers = []func([]byte) (marshaler, error){
 	parser(record.ParseDue), parser(record.ParseEdit), parser(record.ParseReactions),
 	parser(record.ParseChat), parser(record.ParseDraft),
 	parser(record.ParseServer), parser(record.ParseOwner), parser(record.ParseFriend),
-	parser(record.ParseRelay), parser(record.ParsePool), parser(record.ParseGiven), parser(record.ParsePlaces),
+	parser(record.ParseRelay), parser(record.ParsePool), parser(record.ParseStamps), parser(record.ParseGiven), parser(record.ParsePlaces),
 	parser(record.ParsePosted), parser(record.ParseAsked), parser(record.ParseIssue),
 	parser(record.ParseLeft), parser(record.ParseWithdrawal), parser(record.ParseRevoked), parser(record.ParseAhead),
 	parser(record.ParseFiles),
@@ -63,7 +63,8 @@ var examples = []marshaler{
 	&record.Owner{Keys: [64]byte{1}},
 	&record.Friend{Reader: [64]byte{1}, Made: 2, Hints: []identity.Hint{{Peer: []byte{3}, Addr: []byte{4}}}, Vouched: [][32]byte{{5}}, Purse: 6, PurseAt: 7},
 	&record.Relay{Key: [32]byte{1}, Addrs: [][]byte{{2}}, Token: []byte{3}, Ready: true, Next: 4, Refused: 5, Crowded: 6, Full: 7},
-	&record.Pool{Stamps: []record.PoolStamp{{Serial: 1}, {Serial: 2}}},
+	&record.Pool{Next: 2, Batches: []record.Batch{record.NewBatch(0, 1, 2, 3), record.NewBatch(1, 4, 2, 16)}},
+	&record.Stamps{All: []stamp.Stamp{{1}, {2}}},
 	&record.Given{Seq: 1, Relays: []record.GivenRelay{{Left: [3]uint16{1, 2, 3}, Serials: []uint32{4}}}, Spares: [][32]byte{{5}}, Standing: [][32]byte{{6}, {7}}, Held: true},
 	&record.Places{
 		Seq: 1, Relays: []record.Place{{Addrs: [][]byte{{1}}, Stamps: [3][]stamp.Stamp{{{1}}, nil, {{2}}}, Full: 7}},

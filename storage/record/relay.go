@@ -82,43 +82,6 @@ func ParseRelay(b []byte) (*Relay, error) {
 	return v, r.Close()
 }
 
-// Pool is what is left of the stamps of one class that a relay gave.
-type Pool struct{ Stamps []PoolStamp }
-
-// PoolStamp is a stamp with its serial, by which it can be taken back.
-type PoolStamp struct {
-	Serial uint32
-	Stamp  stamp.Stamp
-}
-
-// PoolKey is the key of the pool of one relay and class, 0 to 2.
-func PoolKey(n Namer, relay [32]byte, class int) storage.Key {
-	p := n.Pseudonym("relay", relay[:])
-	return key(FamilyPool, p[:], []byte{byte(class)})
-}
-
-// Marshal encodes p.
-func (p *Pool) Marshal() []byte {
-	w := wire.NewWriter(make([]byte, 0, 3+len(p.Stamps)*(4+stamp.Size))).U8(1).U16(uint16(len(p.Stamps)))
-	for _, s := range p.Stamps {
-		w.U32(s.Serial).Raw(s.Stamp[:])
-	}
-	return w.Out()
-}
-
-// ParsePool decodes a [Pool].
-func ParsePool(b []byte) (*Pool, error) {
-	r := wire.NewReader(b)
-	version(r)
-	p := &Pool{}
-	for n := int(r.U16()); n > 0 && r.Err() == nil; n-- {
-		s := PoolStamp{Serial: r.U32()}
-		r.Fill(s.Stamp[:])
-		p.Stamps = append(p.Stamps, s)
-	}
-	return p, r.Close()
-}
-
 // Revoked are stamps that are to be taken back at one relay, by their serials.
 type Revoked struct{ Serials []uint32 }
 
