@@ -43,9 +43,11 @@ type Options struct {
 	// Logger gets what goes wrong without being an error; nil drops it.
 	Logger *slog.Logger
 	// MemTableSize is how many bytes of recent writes are kept in memory
-	// before they become a table; 0 is 8 MiB. About 15 % of it is the limit
-	// of one transaction (see [Tx.Fits]), and two and a half times as much
-	// memory is used at the peak. At least 2 MiB.
+	// before they become a table; 0 is 7 MiB. About 15 % of it is the limit
+	// of one transaction (see [Tx.Fits]). While a table is written the memory
+	// in use is two and a half times as much, and what the table is made in:
+	// twice as much again for small records, four times for those of more than
+	// 4 KiB, rounded up to 4, 12, 28 or 60 MiB. At least 2 MiB.
 	MemTableSize int64
 	// Compactors is how many goroutines merge tables when there is something to
 	// merge; nil is 2, and 0 is never. 1 is refused.
@@ -77,7 +79,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.MemTableSize == 0 {
-		o.MemTableSize = 8 << 20
+		o.MemTableSize = 7 << 20
 	}
 	if o.MemTableSize < 2<<20 || o.MemTableSize > 64<<20 {
 		return o, errors.New("storage: Options.MemTableSize is outside 2–64 MiB")
