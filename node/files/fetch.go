@@ -41,9 +41,10 @@ type fetch struct {
 	blob *blob.Blob
 	mail chan *message.FilePart
 	full chan piece
-	bufs chan []byte
+	bufs chan []byte // memory for pieces that isn't in use
 
 	mu      sync.Mutex
+	room    int             // for how many pieces more there may be memory
 	claimed map[uint32]bool // asked for, of somebody
 	cursor  uint32          // chunks below are there or claimed
 	news    chan struct{}   // closed when there may be more to claim
@@ -121,6 +122,7 @@ func (f *fetch) stuck() bool {
 // run fetches until the file is whole and checked.
 func (f *fetch) run() (err error) {
 	defer f.cancel(nil)
+	defer processMemory.begin()()
 	b, err := f.m.cfg.Dir.Open(f.of.Key, f.of.Size, f.of.Root)
 	if err != nil {
 		return err
@@ -139,9 +141,9 @@ func (f *fetch) run() (err error) {
 	if err := f.m.cfg.Dir.Room(int64(f.of.Size - b.Bytes())); err != nil {
 		return err
 	}
-	for range f.m.buffers() {
-		f.bufs <- make([]byte, file.Slot)
-	}
+	f.mu.Lock()
+	f.room = f.m.buffers()
+	f.mu.Unlock()
 	sum := b.NewSum()
 	var part sync.WaitGroup
 	part.Go(func() { f.take(sum) })
@@ -158,6 +160,31 @@ func (f *fetch) run() (err error) {
 		return errFalse
 	}
 	return b.Finish()
+}
+
+// buffer is memory for a piece, to be given back to bufs. It waits for it when
+// enough of it is in use.
+func (f *fetch) buffer() ([]byte, error) {
+	select {
+	case buf := <-f.bufs:
+		return buf, nil
+	default:
+	}
+	f.mu.Lock()
+	more := f.room > 0
+	if more {
+		f.room--
+	}
+	f.mu.Unlock()
+	if more {
+		return make([]byte, file.Slot), nil
+	}
+	select {
+	case buf := <-f.bufs:
+		return buf, nil
+	case <-f.ctx.Done():
+		return nil, context.Cause(f.ctx)
+	}
 }
 
 // orCause is why a context ended, rather than that it did.

@@ -50,6 +50,7 @@ func (m *Manager) Ordered(by identity.AccountID, o *message.FileOrder) {
 	m.wg.Add(1)
 	go func() {
 		defer m.wg.Done()
+		defer processMemory.begin()()
 		for o := o; o != nil; o = m.nextOrder(by) {
 			m.leave(ctx, by, o)
 		}

@@ -190,11 +190,10 @@ func (g *mailbag) flush() {
 		f.mu.Lock()
 		f.claimed[i] = true
 		f.mu.Unlock()
-		select {
-		case buf := <-f.bufs:
-			f.full <- piece{i: i, buf: buf[:copy(buf, x.buf)], mixed: true}
-		case <-f.ctx.Done():
+		buf, err := f.buffer()
+		if err != nil {
 			return
 		}
+		f.full <- piece{i: i, buf: buf[:copy(buf, x.buf)], mixed: true}
 	}
 }

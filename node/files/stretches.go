@@ -120,14 +120,13 @@ func (g *courier) hand() (all []chan struct{}) {
 		if !ok {
 			continue
 		}
-		select {
-		case buf := <-f.bufs:
-			f.full <- piece{i: i, buf: buf[:copy(buf[:file.Slot], x.buf[:f.blob.Layout().Sealed(i)])], mixed: true}
-			g.spare = append(g.spare, x.buf)
-			all = append(all, checked)
-		case <-f.ctx.Done():
+		buf, err := f.buffer()
+		if err != nil {
 			return all
 		}
+		f.full <- piece{i: i, buf: buf[:copy(buf[:file.Slot], x.buf[:f.blob.Layout().Sealed(i)])], mixed: true}
+		g.spare = append(g.spare, x.buf)
+		all = append(all, checked)
 	}
 	return all
 }

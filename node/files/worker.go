@@ -177,11 +177,9 @@ func (w *worker) receive() error {
 	if got, err := w.f.blob.Layout().ParsePart(head[:], n); err != nil || got != g {
 		return errors.Join(err, fmt.Errorf("%w: not what was asked for", host.ErrFrame))
 	}
-	var buf []byte
-	select {
-	case buf = <-w.f.bufs:
-	case <-w.f.ctx.Done():
-		return context.Cause(w.f.ctx)
+	buf, err := w.f.buffer()
+	if err != nil {
+		return err
 	}
 	if buf, err = w.body(buf, g); err != nil {
 		w.f.bufs <- buf[:file.Slot]
