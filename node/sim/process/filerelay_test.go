@@ -112,6 +112,10 @@ func TestFileByRelay(t *testing.T) {
 	idle, peak := map[*daemon]int64{}, map[*daemon]int64{}
 	both := []*daemon{a, b}
 	for _, d := range both {
+		now, most := d.resident()
+		if most-now < 16<<20 {
+			t.Fatalf("control: hashing the passphrase took 64 MiB for a moment, and %d are seen", (most-now)>>20)
+		}
 		d.forgetPeak()
 		idle[d], _ = d.resident()
 	}
@@ -131,7 +135,11 @@ func TestFileByRelay(t *testing.T) {
 			remember(d)
 			d.kill()
 			d.start()
-			d.forgetPeak() // of the passphrase
+			d.until("the memory for the passphrase is given back", func() bool {
+				now, _ := d.resident()
+				return now-idle[d] < 16<<20
+			})
+			d.forgetPeak()
 		}
 		until(4)
 		relays[0].kill()
