@@ -300,8 +300,12 @@ func (s *Store) commit(tx *Tx, ops []op) (*Commit, error) {
 	s.head, s.flight = ready.head, c
 	s.aloft.Store(c)
 	s.gate.hold()
+	bytes := len(ready.buf)
 	b.CommitWith(func(err error) {
 		ready.leave() // the database has copied it
+		if err == nil && s.wal != nil {
+			s.wal.Written(bytes) // nobody writes until written is closed
+		}
 		close(c.written)
 		if c.prev != nil {
 			<-c.prev.done

@@ -120,6 +120,59 @@ func (h held) Sync() error {
 	return h.syncer.Sync()
 }
 
+// written notes how many bytes it was told of, and whether the database could
+// have had another transaction by then.
+type written struct {
+	syncer
+	s     *Store
+	bytes []int
+	late  bool
+}
+
+func (w *written) Written(bytes int) {
+	w.bytes = append(w.bytes, bytes)
+	select {
+	case <-w.s.aloft.Load().written:
+		w.late = true
+	default:
+	}
+	w.syncer.Written(bytes)
+}
+
+// The log is told of each transaction, and of how large it is, before the next one
+// can be given to the database.
+func TestWritten(t *testing.T) {
+	s := open(t, testOptions(t.TempDir()))
+	if s.wal == nil {
+		t.Skip("here Badger itself syncs")
+	}
+	w := &written{syncer: s.wal, s: s}
+	s.wal = w
+	const each = 90 << 10
+	var last *Commit
+	for n := range 20 {
+		var err error
+		last, err = s.Start(func(tx *Tx) error { return tx.Put(Key(fmt.Sprint(n)), make([]byte, each)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := last.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if w.late {
+		t.Error("told when the next transaction could have begun")
+	}
+	if len(w.bytes) != 20 {
+		t.Errorf("told of %d transactions", len(w.bytes))
+	}
+	for _, n := range w.bytes {
+		if n < each || n > each+1000 {
+			t.Errorf("told of %d bytes", n)
+		}
+	}
+}
+
 // TestViewWaits: what isn't on the disk yet is shown to nobody, although the
 // database has it. Somebody who sees an outbox entry sends it, and after a power
 // cut its key would be used for another.

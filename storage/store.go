@@ -75,6 +75,7 @@ type Store struct {
 
 // syncer is a *logsync.Log, or a test's.
 type syncer interface {
+	Written(bytes int)
 	Sync() error
 	Close()
 }

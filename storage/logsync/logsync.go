@@ -28,12 +28,14 @@ import (
 	"rushlight/storage/twoslot"
 )
 
-// Log is the log that Badger writes. It belongs to one goroutine at a time.
+// Log is the log that Badger writes. It belongs to one goroutine at a time, but
+// for [Log.Written].
 type Log struct {
 	dir    string
 	number uint64
 	file   *os.File
 	room   reserve
+	pages  pages // Written's own
 
 	syncFile func(*os.File) error
 	syncDir  func(dir string) error
@@ -42,7 +44,7 @@ type Log struct {
 // Open finds the log in the directory of an open database, and makes its name
 // durable.
 func Open(dir string) (*Log, error) {
-	l := &Log{dir: dir, syncFile: sync, syncDir: twoslot.SyncDir}
+	l := &Log{dir: dir, syncFile: sync, syncDir: twoslot.SyncDir, pages: newPages()}
 	number, err := l.newest()
 	if err != nil {
 		return nil, err
@@ -65,10 +67,14 @@ func (l *Log) newest() (number uint64, err error) {
 	return number, nil
 }
 
+// path is where Badger puts the log with a number.
+func (l *Log) path(number uint64) string {
+	return filepath.Join(l.dir, fmt.Sprintf("%05d.mem", number))
+}
+
 // begin goes on with another log.
 func (l *Log) begin(number uint64) error {
-	// Badger numbers them.
-	file, err := os.OpenFile(filepath.Join(l.dir, fmt.Sprintf("%05d.mem", number)), os.O_RDWR, 0)
+	file, err := os.OpenFile(l.path(number), os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("opening the log: %w", err)
 	}
