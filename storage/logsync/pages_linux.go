@@ -48,9 +48,30 @@ func (l *Log) Written(bytes int) {
 		p.number = number
 		p.at, p.size = mapped(l.path(number))
 	}
-	if p.size > 0 && p.reclaim(p.at, p.size) != nil {
+	// The page on which Badger goes on stays: a kernel short of memory may drop
+	// it once it is on the disk, and would have to read it again. It may be the
+	// last but one, since Badger writes some zeros ahead.
+	size := min(p.size, used(l.path(p.number)))
+	if keep := 2 * uintptr(os.Getpagesize()); size <= keep {
+		return
+	} else if p.reclaim(p.at, size-keep) != nil {
 		p.reclaim = nil // an older kernel
 	}
+}
+
+// used is where the hole at the end of a log begins, or its end where the
+// filesystem doesn't know of holes.
+func used(path string) uintptr {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	end, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_HOLE)
+	if err != nil {
+		return 0
+	}
+	return uintptr(end)
 }
 
 func exists(path string) bool {
