@@ -17,6 +17,7 @@ const least = 32 << 10
 type pages struct {
 	number   uint64
 	at, size uintptr // zero when it isn't known
+	end      int64   // where the log ended at the last look, to a page
 	reclaim  func(at, size uintptr) error
 }
 
@@ -45,33 +46,20 @@ func (l *Log) Written(bytes int) {
 		if err != nil {
 			return
 		}
-		p.number = number
+		p.number, p.end = number, 0
 		p.at, p.size = mapped(l.path(number))
 	}
 	// The page on which Badger goes on stays: a kernel short of memory may drop
-	// it once it is on the disk, and would have to read it again. It may be the
-	// last but one, since Badger writes some zeros ahead.
-	size := min(p.size, used(l.path(p.number)))
-	if keep := 2 * uintptr(os.Getpagesize()); size <= keep {
+	// it once it is on the disk, and would have to read it again.
+	f, err := os.Open(l.path(p.number))
+	if err != nil {
 		return
-	} else if p.reclaim(p.at, size-keep) != nil {
+	}
+	p.end = endOf(f, p.end)
+	_ = f.Close()
+	if size := min(p.size, uintptr(p.end)); size > page && p.reclaim(p.at, size-page) != nil {
 		p.reclaim = nil // an older kernel
 	}
-}
-
-// used is where the hole at the end of a log begins, or its end where the
-// filesystem doesn't know of holes.
-func used(path string) uintptr {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0
-	}
-	defer f.Close()
-	end, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_HOLE)
-	if err != nil {
-		return 0
-	}
-	return uintptr(end)
 }
 
 func exists(path string) bool {

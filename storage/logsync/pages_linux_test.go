@@ -206,21 +206,20 @@ func TestReclaimKeeps(t *testing.T) {
 // nothing.
 func TestAsked(t *testing.T) {
 	x := newTraced(t)
-	page := uintptr(os.Getpagesize())
 	var asked []uintptr
 	var answer error
 	x.pages.reclaim = func(at, size uintptr) error {
-		if size != 3*page { // of five that were written
+		if size != 4*page { // of five that were written
 			t.Errorf("%d bytes", size)
 		}
 		asked = append(asked, at)
 		return answer
 	}
 	mapLog := func(n, prot, flags int) uintptr {
-		if err := os.WriteFile(x.path(n), make([]byte, 5*page), 0o600); err != nil {
+		if err := os.WriteFile(x.path(n), bytes.Repeat([]byte{7}, 5*page), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Truncate(x.path(n), int64(8*page)); err != nil {
+		if err := os.Truncate(x.path(n), 8*page); err != nil {
 			t.Fatal(err)
 		}
 		f, err := os.OpenFile(x.path(n), os.O_RDWR, 0)
@@ -228,7 +227,7 @@ func TestAsked(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		b, err := unix.Mmap(int(f.Fd()), 0, int(8*page), prot, flags)
+		b, err := unix.Mmap(int(f.Fd()), 0, 8*page, prot, flags)
 		if err != nil {
 			t.Fatal(err)
 		}
