@@ -53,7 +53,7 @@ func TestPagesLeave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close() //nolint:errcheck // of a test
+		defer f.Close()
 		m, err := unix.Mmap(int(f.Fd()), 0, 2*of*each, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		if err != nil {
 			t.Fatal(err)
