@@ -18,13 +18,15 @@
 //
 //	RUSHLIGHT_TRIALS=10000 go test ./node/sim/attacker -run 'TestWhichContact$|TestOneDeviceOrFour$' -v -timeout 20m
 //
-// The last results, of 10,000 trials each: which contact, 0.014, 0.040, 0.041,
-// 0.012 and 0.003; copies at two relays, 0.007 to 0.022; one device or four,
-// 0.009. The controls reach 0.8 to 1. With the same disk and other labels, drawn
+// The last results: which contact, 0.020 in 24,000 trials (about six minutes of
+// processor time); copies at two relays, 0.007; one device or four, 0.014 in
+// 10,000. The controls reach 0.8 to 1. With the same disk and other labels, drawn
 // by coin, the strongest of the strategies reaches 0.017 on average and 0.036 at
-// most in 120 draws: 0.041 is a little more than chance. Who is known to have
-// used a stamp lately that was made after the pool was filled again, uses more
-// such ones, until others have been given some, too. Since then senders take
-// stamps at random from those that they hold, which has not been measured yet.
-// To tell 0.05 from chance for sure takes RUSHLIGHT_TRIALS=24000.
+// most in 120 draws of 10,000 trials, so 0.020 is no more than chance.
+//
+// Senders take stamps at random from those that they hold. Before they did, which
+// contact reached up to 0.041 in 10,000 trials: who was known to have used a stamp
+// lately that was made after the pool was filled again used more such ones, until
+// others had been given some, too. To tell 0.05 from chance for sure takes
+// RUSHLIGHT_TRIALS=24000.
 package attacker
