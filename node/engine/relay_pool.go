@@ -147,8 +147,17 @@ func (e *Engine) AddStamps(ctx context.Context, key [32]byte, class envelope.Cla
 		if len(some) == 0 {
 			return nil
 		}
-		oldest := slices.MinFunc(some, func(a, b stamp.Stamp) int { return a.DaysLeft(t.day()) - b.DaysLeft(t.day()) })
-		p.Batches = append(p.Batches, record.NewBatch(p.Next, first, oldest[0], len(some)))
+		b := record.NewBatch(p.Next, first, 0, len(some))
+		least := 0 // days that one of them is good
+		for i, s := range some {
+			switch n := s.DaysLeft(t.day()); {
+			case n < poolDays:
+				b.Take(i) // it is too old already
+			case least == 0 || n < least:
+				least, b.Week = n, s[0]
+			}
+		}
+		p.Batches = append(p.Batches, b)
 		if err := t.put(record.StampsKey(t, key, c, p.Next), (&record.Stamps{All: some}).Marshal()); err != nil {
 			return err
 		}
