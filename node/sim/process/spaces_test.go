@@ -178,6 +178,18 @@ func (c *capture) end() map[string]int {
 	return c.seen
 }
 
+// saw tells whether something was seen up to now.
+func (c *capture) saw(is func(what string) bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for what := range c.seen {
+		if is(what) {
+			return true
+		}
+	}
+	return false
+}
+
 // beside are the packets that are neither from nor to the address.
 func (c *capture) beside(addr string) []string {
 	var out []string
