@@ -301,6 +301,9 @@ func (n *Node) trim(ctx context.Context) {
 				n.store.Trim()
 			} else {
 				last = head
+				if n.files.Moving() { // a large file writes table after table
+					n.store.TrimTables()
+				}
 			}
 		}
 	}

@@ -9,8 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rushlight/protocol/suite"
 )
 
 // tmpfs mounts a small filesystem, or skips the test.
@@ -223,9 +226,88 @@ func TestMapped(t *testing.T) {
 		"7f0010200000-7f0010000000 rw-s 00000000 fe:00 12 /a/db/000001.sst": false,
 		"": false,
 	} {
-		from, to, ok := mapped([]byte(line), "/a/db")
-		if ok != want || ok && (from != 0x7f0010000000 || to != 0x7f0010200000) {
+		from, to, path := mapped([]byte(line), "/a/db")
+		ok := path != ""
+		if ok != want || ok && (filepath.Dir(path) != "/a/db" || from != 0x7f0010000000 || to != 0x7f0010200000) {
 			t.Errorf("%q: %x %x %v", line, from, to, ok)
 		}
 	}
+}
+
+// While a store is written to, the tables that nobody writes any more are given
+// back, and nothing else is.
+func TestTrimTables(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	o := testOptions(dir)
+	o.Compactors = new(int) // or there might be new tables
+	s := open(t, o)
+	value := make([]byte, 1000)
+	suite.Random(value)
+	const keys = 8000
+	for i := 0; i < keys; i += 100 {
+		update(t, s, func(tx *Tx) (err error) {
+			for k := i; k < i+100 && err == nil; k++ {
+				err = tx.Put(Key(fmt.Sprint(k)), value)
+			}
+			return err
+		})
+	}
+	read := func() {
+		for i := range keys {
+			if err := s.View(func(tx *Tx) error { _, err := tx.Get(Key(fmt.Sprint(i))); return err }); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	age := func(by time.Duration) {
+		tables, err := filepath.Glob(filepath.Join(dir, dirDatabase, "*.sst"))
+		if err != nil || len(tables) == 0 {
+			t.Fatal("there is no table", err)
+		}
+		for _, x := range tables {
+			at := time.Now().Add(-by)
+			if err := os.Chtimes(x, at, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	age(0)
+	read()
+	young, logs := resident(t, ".sst"), resident(t, ".mem")
+	s.TrimTables()
+	if got := resident(t, ".sst"); young == 0 || got < young {
+		t.Errorf("%d KiB of tables that may be written were given back, of %d", young-got, young)
+	}
+	age(time.Minute)
+	s.TrimTables()
+	if got := resident(t, ".sst"); got > young/2 {
+		t.Errorf("%d of %d KiB of tables are still here", got, young)
+	}
+	if got := resident(t, ".mem"); got < logs {
+		t.Errorf("%d KiB of logs were given back", logs-got)
+	}
+	read()
+}
+
+// resident is how many KiB of this process's memory are files with an ending.
+func resident(t *testing.T, ending string) (kib int) {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Skip(err)
+	}
+	of := false
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) > 1 && strings.Contains(f[0], "-") {
+			of = strings.HasSuffix(f[len(f)-1], ending)
+		}
+		if n := 0; of && strings.HasPrefix(line, "Rss:") {
+			if _, err := fmt.Sscanf(line, "Rss: %d kB", &n); err != nil {
+				t.Fatal(err)
+			}
+			kib += n
+		}
+	}
+	return kib
 }

@@ -52,6 +52,13 @@ func (b *memoryBound) begin() (done func()) {
 	}
 }
 
+// Moving tells whether files are on their way, through this process.
+func (m *Manager) Moving() bool {
+	processMemory.mu.Lock()
+	defer processMemory.mu.Unlock()
+	return processMemory.n > 0
+}
+
 // inUse is how many bytes the process needs now, as the bound counts them: without
 // garbage and what could be given back.
 func inUse() int64 {
