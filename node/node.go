@@ -256,8 +256,13 @@ func (n *Node) keepPort(ctx context.Context) error {
 	return n.engine.SetPort(ctx, uint16(n.host.Port()))
 }
 
-// trimEvery is how often memory that an idle node does not need is given back.
-const trimEvery = 30 * time.Second
+// Memory that a node doesn't need is given back: an idle node's every so often, and
+// that of tables more often while files are on their way, which write table after
+// table.
+const (
+	trimEvery       = 30 * time.Second
+	trimTablesEvery = 10 * time.Second
+)
 
 // What was shown of a message stays in memory until it is collected. That is done
 // a moment after keys were destroyed, and no more often than every so often.
@@ -270,6 +275,8 @@ func (n *Node) trim(ctx context.Context) {
 	debug.FreeOSMemory()
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
+	tables := time.NewTicker(trimTablesEvery)
+	defer tables.Stop()
 	wipe := time.NewTimer(0)
 	defer wipe.Stop()
 	wipe.Stop()
@@ -301,9 +308,10 @@ func (n *Node) trim(ctx context.Context) {
 				n.store.Trim()
 			} else {
 				last = head
-				if n.files.Moving() { // a large file writes table after table
-					n.store.TrimTables()
-				}
+			}
+		case <-tables.C:
+			if n.files.Moving() {
+				n.store.TrimTables()
 			}
 		}
 	}

@@ -28,7 +28,7 @@ func (s *Store) TrimTables() {
 
 // settled is how long ago a table was written at least that nobody writes any
 // more.
-const settled = 10 * time.Second
+const settled = 5 * time.Second
 
 func (s *Store) trim(which func(path string) bool) {
 	if !s.gate.enter() {

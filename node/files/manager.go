@@ -475,6 +475,11 @@ func (m *Manager) wants(h *held, free int64) bool {
 
 // finish ends a fetch and says what becomes of it.
 func (m *Manager) finish(f *fetch, err error) {
+	if errors.Is(err, errFalse) { // gone before it is shown as failed
+		if err := m.cfg.Dir.Remove(f.place); err != nil {
+			m.log.Warn("a false file could not be deleted", "err", err)
+		}
+	}
 	m.mu.Lock()
 	delete(m.in, f.ref)
 	h := m.heldLocked(f.ref)
@@ -497,11 +502,6 @@ func (m *Manager) finish(f *fetch, err error) {
 	<-m.running
 	if again && !errors.Is(err, context.Canceled) {
 		m.log.Warn("a file can't be fetched now", "err", err)
-	}
-	if errors.Is(err, errFalse) {
-		if err := m.cfg.Dir.Remove(f.place); err != nil {
-			m.log.Warn("a false file could not be deleted", "err", err)
-		}
 	}
 	m.announce()
 	if !again { // the other ones wait for the next time

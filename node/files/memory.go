@@ -12,7 +12,7 @@ import (
 // what it needs without, before the collector is made to work harder. Left alone it
 // lets the heap grow to twice what was in use when it last looked, and that may have
 // been when the store wrote out a table, which takes several times the table's size.
-const transferRoom = 48 << 20
+const transferRoom = 44 << 20
 
 // baseLasts is for how long after a transfer another one is held to have begun with
 // it: between the orders of one file what was in use before it can't be measured.
