@@ -121,7 +121,7 @@ func (p *preparer) thumbnail(src files.Source) ([]byte, error) {
 	defer p.one.Unlock()
 	pic, err := media.Decode(src, src.Size)
 	if err != nil {
-		return src.Thumbnail, nil //nolint:nilerr // it isn't one that is shown
+		return src.Thumbnail, nil
 	}
 	return pic.Thumbnail()
 }
