@@ -69,6 +69,7 @@ type Shelf struct {
 	keys     atomic.Pointer[stamp.Keys] // of stamps
 	batch    atomic.Uint64              // last commit
 	believed atomic.Uint32              // latest day that may destroy
+	owed     atomic.Uint32              // the first day with which mail that is here ends
 	stuck    atomic.Bool                // a merge is kept from ending, see heard
 	stats    stats
 
@@ -184,6 +185,7 @@ func (s *Shelf) loadGlobal() error {
 	}
 	s.batch.Store(s.global.batch)
 	s.believed.Store(uint32(s.global.confirmed))
+	s.owed.Store(s.global.days.earliest())
 	count, bytes := s.global.days.total()
 	s.stats.envelopes.Store(int64(count))
 	s.stats.live.Store(int64(bytes))

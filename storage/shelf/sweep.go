@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -14,7 +15,8 @@ import (
 // Badger's time to live goes by the system's clock: what has one is lost when
 // tables are merged while the clock is far ahead. Envelopes have one, because
 // nothing else gives their room back as soon; so nothing is merged while the
-// clock is ahead and that isn't settled. All else has none: a sweep takes it out
+// clock is so far ahead that some would be lost which may still be owed, because
+// that isn't settled. All else has none: a sweep takes it out
 // of the database when the settled day is past its end, once a day and after
 // each start.
 
@@ -27,10 +29,23 @@ const (
 )
 
 // ahead reports whether the system's clock is so far ahead of the settled day
-// that a merge would take mail that is still owed.
+// that a merge would take mail that is still owed. Where there is none that ends
+// so early, tables are merged at any time.
 func (s *Shelf) ahead() bool {
 	settled := s.confirmed()
-	return settled > 0 && !s.o.merge && s.o.time.now().Unix()/secondsOfDay > int64(settled)+slackDays
+	owed := max(int64(settled), int64(s.owed.Load()))
+	return settled > 0 && !s.o.merge && s.o.time.now().Unix()/secondsOfDay > owed+slackDays
+}
+
+// noDay is after all days.
+const noDay = math.MaxUint16
+
+// earliest is the first day with which something ends.
+func (t dayTable) earliest() uint32 {
+	if len(t) == 0 {
+		return noDay
+	}
+	return uint32(t[0].day)
 }
 
 // What Badger says when it has made the tables that replace others, and its

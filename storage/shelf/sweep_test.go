@@ -185,8 +185,9 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// While nothing is merged because the clock is ahead, deposits are refused
-// before writers would wait; when it is right again they are taken.
+// While nothing is merged because the clock is ahead of the last day of some mail,
+// deposits are refused before writers would wait; when it is right again they are
+// taken.
 func TestNoRoomWhileTheClockIsAhead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes a lot")
@@ -201,9 +202,12 @@ func TestNoRoomWhileTheClockIsAhead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	sts := mint(t, s.Shelf, h, envelope.L, 1000)
+	if a, err := tryPut(s.Shelf, sts[len(sts)-1], env(envelope.L), 3); err != nil || a.Refused != nil {
+		t.Fatal(a.Refused, err)
+	}
 	move(10 * day)
 	stored := 0
-	sts := mint(t, s.Shelf, h, envelope.L, 1000)
 	take := func() bool {
 		a := put(t, s.Shelf, sts[stored], env(envelope.L))
 		if a.Refused != nil {
@@ -225,5 +229,35 @@ func TestNoRoomWhileTheClockIsAhead(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("full for ever")
 		}
+	}
+}
+
+// A clock that is ahead, but not of the last day of any mail, doesn't stop merges:
+// otherwise a relay that is off for some days, again and again, and never runs for
+// a whole day would be full for ever.
+func TestMergedWhileTheClockIsAheadOfNoMail(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes a lot")
+	}
+	o := testOptions(t.TempDir())
+	o.MemTableSize, o.Quota = 2<<20, 1<<30
+	s := start(t, o)
+	h := newMailbox(t, s.Shelf, 1)
+	sts := mint(t, s.Shelf, h, envelope.L, 1001)
+	kept := env(envelope.L)
+	if a, err := tryPut(s.Shelf, sts[1000], kept, 14); err != nil || a.Refused != nil {
+		t.Fatal(a.Refused, err)
+	}
+	s.o.time.(*fakeClock).advance(10 * day)
+	if err := s.Shelf.turn(); err != nil {
+		t.Fatal(err)
+	}
+	for i, st := range sts[:1000] { // 64 MiB, over thirty times what makes a table
+		if a := put(t, s.Shelf, st, env(envelope.L)); a.Refused != nil {
+			t.Fatalf("refused after %d: %v", i, a.Refused)
+		}
+	}
+	if got, _ := fetch(t, s.Shelf, h, 0); len(got) == 0 || !bytes.Equal(got[0].Envelope, kept) {
+		t.Error("mail was lost")
 	}
 }

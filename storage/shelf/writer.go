@@ -195,9 +195,12 @@ func (g *group) finish(all bool) error {
 	if g.err != nil {
 		return g.err
 	}
+	earliest := s.global.days.earliest()
+	s.owed.Store(min(s.owed.Load(), earliest)) // from before it is there until it is gone
 	if err := g.tx.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
+	s.owed.Store(earliest)
 	s.batch.Store(s.global.batch)
 	count, bytes := s.global.days.total()
 	s.stats.envelopes.Store(int64(count))

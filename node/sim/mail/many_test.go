@@ -135,6 +135,9 @@ func (c *crowd) run(messages int) {
 		case x < 13:
 			w.night(time.Duration(1+w.rng.IntN(9)) * 24 * time.Hour)
 			w.count["clock jumps"]++
+			if w.chance(50) {
+				w.rest(25 * time.Hour)
+			}
 		}
 	}
 	// In the end the disks have room again and answers arrive.
@@ -151,7 +154,7 @@ func (c *crowd) run(messages int) {
 		if w.drained() {
 			return
 		}
-		w.night(25 * time.Hour)
+		w.rest(25 * time.Hour)
 	}
 }
 

@@ -165,6 +165,20 @@ func (w *world) night(d time.Duration) {
 	w.log("%v pass", d)
 }
 
+// rest lets time go by with the relays switched on and nobody there, which is how a
+// clock that was far ahead comes to be believed.
+func (w *world) rest(d time.Duration) {
+	for _, p := range w.people {
+		p.halt()
+	}
+	time.Sleep(d)
+	synctest.Wait()
+	for _, p := range w.people {
+		p.open()
+	}
+	w.log("%v pass at the relays", d)
+}
+
 // copyOf is a new copy of a directory that may be in use. Who merges tables there
 // comes to rest first, because files are copied one after another.
 func (w *world) copyOf(dir string) string {
