@@ -133,12 +133,16 @@ func (t *txn) anew(a identity.AccountID) (started bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("reading a contact's card: %w", err)
 	}
-	for len(p.Spares)+len(p.Standing) > 0 {
+	have, err := t.bundles(a)
+	if err != nil {
+		return false, err
+	}
+	for len(have.Spares)+len(have.Standing) > 0 {
 		// The oldest first; each is tried once. The last may be used again.
-		raw := p.Standing
-		if len(p.Spares) > 0 {
-			raw, p.Spares = p.Spares[0], p.Spares[1:]
-			if err := t.putPlaces(p); err != nil {
+		raw := have.Standing
+		if len(have.Spares) > 0 {
+			raw, have.Spares = have.Spares[0], have.Spares[1:]
+			if err := t.putBundles(a, have); err != nil {
 				return false, err
 			}
 		}
@@ -153,7 +157,7 @@ func (t *txn) anew(a identity.AccountID) (started bool, err error) {
 		f, keys, err := handshake.Renew(t.now, t.e.self.device, t.e.self.manifest, b, card.Manifest, handshake.NextGeneration(g))
 		if err != nil {
 			t.e.log.Debug("a bundle is of no use", "err", err)
-			if len(p.Spares) == 0 && b.LastResort() {
+			if len(have.Spares) == 0 && b.LastResort() {
 				return false, nil
 			}
 			continue

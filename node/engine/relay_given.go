@@ -187,11 +187,7 @@ func (t *txn) newPrekey(a identity.AccountID, life time.Duration, newBundle bund
 
 // places is where mail for a contact can be left.
 func (t *txn) places(a identity.AccountID) (*record.Places, error) {
-	b, err := t.get(record.PlacesKey(t, a))
-	if err != nil || b == nil {
-		return &record.Places{Account: a}, err
-	}
-	p, err := record.ParsePlaces(b)
+	p, err := record.LoadPlaces(t, a, t.get)
 	if err != nil {
 		return nil, fmt.Errorf("reading a contact's relays: %w", err)
 	}
@@ -200,7 +196,31 @@ func (t *txn) places(a identity.AccountID) (*record.Places, error) {
 }
 
 func (t *txn) putPlaces(p *record.Places) error {
-	return t.put(record.PlacesKey(t, p.Account), p.Marshal())
+	return p.Save(t, t.put, t.del)
+}
+
+// bundles is what sessions with a contact can be started with.
+func (t *txn) bundles(a identity.AccountID) (*record.Bundles, error) {
+	p, err := t.places(a)
+	if err == nil && p.Former() {
+		err = t.putPlaces(p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b, err := t.get(record.BundlesKey(t, a))
+	if err != nil || b == nil {
+		return &record.Bundles{}, err
+	}
+	out, err := record.ParseBundles(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading a contact's bundles: %w", err)
+	}
+	return out, nil
+}
+
+func (t *txn) putBundles(a identity.AccountID, b *record.Bundles) error {
+	return t.put(record.BundlesKey(t, a), b.Marshal())
 }
 
 // takeRelays takes a contact's newer set of relays, and stamps for them.
@@ -306,7 +326,7 @@ func (t *txn) takeSpares(s *session, m *message.Bundles, packet []byte) error {
 }
 
 func (t *txn) keepSpares(a identity.AccountID, d identity.DeviceID, m *message.Bundles) error {
-	p, err := t.places(a)
+	have, err := t.bundles(a)
 	if err != nil {
 		return err
 	}
@@ -316,16 +336,16 @@ func (t *txn) keepSpares(a identity.AccountID, d identity.DeviceID, m *message.B
 			return errors.Join(ErrRefused, err)
 		}
 		if b.LastResort() {
-			if old, err := handshake.ParseBundle(p.Standing); err != nil || old.Device != b.Device || old.Signed.NotBefore <= b.Signed.NotBefore {
-				p.Standing = raw
+			if old, err := handshake.ParseBundle(have.Standing); err != nil || old.Device != b.Device || old.Signed.NotBefore <= b.Signed.NotBefore {
+				have.Standing = raw
 			}
 			continue
 		}
-		p.Spares = append(p.Spares, raw)
+		have.Spares = append(have.Spares, raw)
 	}
-	p.Spares = p.Spares[max(0, len(p.Spares)-record.MaxSpares):]
+	have.Spares = have.Spares[max(0, len(have.Spares)-record.MaxSpares):]
 	t.wake[a] = struct{}{}
-	return t.putPlaces(p)
+	return t.putBundles(a, have)
 }
 
 // Relays is at how many relays mail for a contact can be left.

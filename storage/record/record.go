@@ -40,6 +40,7 @@ const (
 	FamilyWithdrawal   = 0x2c // relay pseudonym[16] ‖ object[16] ‖ of the stamp[12]: to be deleted there
 	FamilyRevoked      = 0x2d // relay pseudonym[16]: stamps to take back there
 	FamilyDraft        = 0x2e // conversation pseudonym[16]: what was begun to be written
+	FamilyReserve      = 0x2f // account pseudonym[16] [‖ number u32]: what there is to reach a contact with: bundles; stamps
 	FamilyOutbox       = 0x30 // account pseudonym[16] ‖ sequence number u64
 	FamilyConversation = 0x40 // conversation pseudonym[16]
 	FamilyMessage      = 0x41 // conversation pseudonym[16] ‖ order u64 ‖ message id[16]

@@ -27,7 +27,7 @@ var parsers = []func([]byte) (marshaler, error){
 	parser(record.ParseDue), parser(record.ParseEdit), parser(record.ParseReactions),
 	parser(record.ParseChat), parser(record.ParseDraft),
 	parser(record.ParseServer), parser(record.ParseOwner), parser(record.ParseFriend),
-	parser(record.ParseRelay), parser(record.ParsePool), parser(record.ParseStamps), parser(record.ParseGiven), parser(record.ParsePlaces),
+	parser(record.ParseRelay), parser(record.ParsePool), parser(record.ParseStamps), parser(record.ParseGiven), parser(record.ParsePlaces), parser(record.ParseBundles),
 	parser(record.ParsePosted), parser(record.ParseAsked), parser(record.ParseIssue),
 	parser(record.ParseLeft), parser(record.ParseWithdrawal), parser(record.ParseRevoked), parser(record.ParseAhead),
 	parser(record.ParseFiles),
@@ -66,10 +66,11 @@ var examples = []marshaler{
 	&record.Pool{Next: 2, Batches: []record.Batch{record.NewBatch(0, 1, 2, 3), record.NewBatch(1, 4, 2, 16)}},
 	&record.Stamps{All: []stamp.Stamp{{1}, {2}}},
 	&record.Given{Seq: 1, Relays: []record.GivenRelay{{Left: [3]uint16{1, 2, 3}, Serials: []uint32{4}}}, Spares: [][32]byte{{5}}, Standing: [][32]byte{{6}, {7}}, Held: true},
-	&record.Places{
+	head(&record.Places{
 		Seq: 1, Relays: []record.Place{{Addrs: [][]byte{{1}}, Stamps: [3][]stamp.Stamp{{{1}}, nil, {{2}}}, Full: 7}},
-		Spares: [][]byte{{3}}, Owed: [][16]byte{{4}}, Heard: [][16]byte{{5}}, Standing: []byte{6},
-	},
+		Owed: [][16]byte{{4}}, Heard: [][16]byte{{5}},
+	}),
+	&record.Bundles{Spares: [][]byte{{3}}, Standing: []byte{6}},
 	&record.Posted{Seq: 1, Rounds: 2, Due: 3, Since: 4, Copies: []record.Copy{{Stored: true}}},
 	&record.Asked{Content: []byte{1}, Deposits: []record.Copy{{}}},
 	&record.Issue{Seq: 1},
@@ -121,6 +122,9 @@ func TestEveryRecordComesBack(t *testing.T) {
 func FuzzRecord(f *testing.F) {
 	for i, m := range examples {
 		f.Add(uint8(i), m.Marshal())
+		if _, ok := m.(*record.Places); ok {
+			f.Add(uint8(i), formerPlaces())
+		}
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, b []byte) {
 		m, err := parsers[int(kind)%len(parsers)](b)

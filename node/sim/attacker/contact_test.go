@@ -136,7 +136,11 @@ func (c *course) held() (out []stamp.Stamp) {
 	for _, p := range c.people[cyd:] {
 		c.l.must(p.store.View(func(tx *storage.Tx) error {
 			return tx.Scan(record.PlacesPrefix(), nil, false, func(_ storage.Key, v []byte) (bool, error) {
-				places, err := record.ParsePlaces(v)
+				head, err := record.ParsePlaces(v)
+				if err != nil {
+					return false, err
+				}
+				places, err := record.LoadPlaces(tx, head.Account, tx.Get)
 				if err != nil {
 					return false, err
 				}

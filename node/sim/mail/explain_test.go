@@ -12,16 +12,14 @@ func (p *person) explain(q *person) {
 	w := p.w
 	w.must(p.store.View(func(tx *storage.Tx) error {
 		w.t.Logf("now %v: %d has for %d:", time.Now().UTC(), p.n, q.n)
-		if b, err := tx.Get(record.PlacesKey(tx, q.account)); err == nil {
-			x, err := record.ParsePlaces(b)
-			if err != nil {
-				return err
-			}
-			for _, r := range x.Relays {
-				w.t.Logf("  relay %d: stamps %d %d %d, away until %v", w.relayOf(r.Key).n, len(r.Stamps[0]), len(r.Stamps[1]), len(r.Stamps[2]), p.away[r.Key])
-			}
-			w.t.Logf("  spares %d owed %d", len(x.Spares), len(x.Owed))
+		x, err := record.LoadPlaces(tx, q.account, func(k storage.Key) ([]byte, error) { return orNil(tx.Get(k)) })
+		if err != nil {
+			return err
 		}
+		for _, r := range x.Relays {
+			w.t.Logf("  relay %d: stamps %d %d %d, away until %v", w.relayOf(r.Key).n, len(r.Stamps[0]), len(r.Stamps[1]), len(r.Stamps[2]), p.away[r.Key])
+		}
+		w.t.Logf("  owed %d", len(x.Owed))
 		return tx.Scan(record.OutboxPrefix(tx, q.account), nil, false, func(k storage.Key, v []byte) (bool, error) {
 			o, err := record.ParseOutbox(v)
 			if err != nil {

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"time"
 
 	"rushlight/protocol/envelope"
@@ -133,15 +134,19 @@ func (p *person) records() (n int) {
 	return n
 }
 
+// orNil is a record, or nil when there is none.
+func orNil(b []byte, err error) ([]byte, error) {
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	return b, err
+}
+
 // stampsFor are those that p holds for q's mailbox at a relay, by class.
 func (p *person) stampsFor(q *person, r *relay) (out [3][]stamp.Stamp) {
 	p.w.t.Helper()
 	p.w.must(p.store.View(func(tx *storage.Tx) error {
-		b, err := tx.Get(record.PlacesKey(tx, q.account))
-		if err != nil {
-			return err
-		}
-		x, err := record.ParsePlaces(b)
+		x, err := record.LoadPlaces(tx, q.account, func(k storage.Key) ([]byte, error) { return orNil(tx.Get(k)) })
 		if err != nil {
 			return err
 		}
