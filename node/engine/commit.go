@@ -48,8 +48,9 @@ func finish(steps []*step, err error) {
 }
 
 const (
-	stepRecords = 16       // records that one step writes, at most
-	flushCost   = 24 << 10 // bytes that flush writes for one contact, at most
+	stepRecords   = 16       // records that one step writes, at most
+	placesRecords = 10       // records that flush writes for the places of one contact, at most
+	flushCost     = 24 << 10 // bytes that flush writes for one contact, at most
 )
 
 var errAlone = errors.New("engine: a step failed half-way")
@@ -66,7 +67,7 @@ func (e *Engine) transact(steps []*step, ahead bool) (n int, err error) {
 		t.resume()
 		for _, s := range steps {
 			// The objects that flush saves come on top of what is there.
-			if n > 0 && !tx.Fits(stepRecords+4*len(t.sessions), s.cost+flushCost*(1+len(t.sessions))) {
+			if n > 0 && !tx.Fits(stepRecords+4*len(t.sessions)+placesRecords*len(t.mailing), s.cost+flushCost*(1+len(t.sessions)+len(t.mailing))) {
 				break
 			}
 			n++

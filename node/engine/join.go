@@ -382,7 +382,7 @@ func (t *txn) dropContact(a identity.AccountID) error {
 	if err := errors.Join(t.revoke(a), t.dropPrekeysOf(a)); err != nil {
 		return err
 	}
-	if err := errors.Join(t.del(record.ContactKey(t, a)), t.del(record.AwaitingKey(t, a)), record.DropPlaces(t, a, t.get, t.del)); err != nil {
+	if err := errors.Join(t.del(record.ContactKey(t, a)), t.del(record.AwaitingKey(t, a)), t.dropPlaces(a)); err != nil {
 		return err
 	}
 	t.contacts[a] = nil

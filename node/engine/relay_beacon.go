@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -114,6 +113,7 @@ func (e *Engine) FoundRelays(ctx context.Context, a identity.AccountID, relays [
 			p.Relays = append(p.Relays, x)
 		}
 		t.wake[a] = struct{}{}
-		return errors.Join(t.putPlaces(p), t.moved(a, p))
+		t.putPlaces(p)
+		return t.moved(a, p)
 	})
 }

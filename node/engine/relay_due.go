@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -167,9 +166,10 @@ func (t *txn) unpost(a identity.AccountID, seq uint64) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(giveBack(p, d, o), t.putPlaces(p)); err != nil {
+		if err := giveBack(p, d, o); err != nil {
 			return err
 		}
+		t.putPlaces(p)
 	}
 	t.after = append(t.after, func() { delete(t.e.posted, outboxEntry{a, seq}) })
 	return t.del(record.PostedKey(t, a, seq))

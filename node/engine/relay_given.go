@@ -185,44 +185,6 @@ func (t *txn) newPrekey(a identity.AccountID, life time.Duration, newBundle bund
 	return p.Bundle, hash, t.put(record.PrekeyKey(hash), p.Marshal())
 }
 
-// places is where mail for a contact can be left.
-func (t *txn) places(a identity.AccountID) (*record.Places, error) {
-	p, err := record.LoadPlaces(t, a, t.get)
-	if err != nil {
-		return nil, fmt.Errorf("reading a contact's relays: %w", err)
-	}
-	t.dropOver(p)
-	return p, nil
-}
-
-func (t *txn) putPlaces(p *record.Places) error {
-	return p.Save(t, t.put, t.del)
-}
-
-// bundles is what sessions with a contact can be started with.
-func (t *txn) bundles(a identity.AccountID) (*record.Bundles, error) {
-	p, err := t.places(a)
-	if err == nil && p.Former() {
-		err = t.putPlaces(p)
-	}
-	if err != nil {
-		return nil, err
-	}
-	b, err := t.get(record.BundlesKey(t, a))
-	if err != nil || b == nil {
-		return &record.Bundles{}, err
-	}
-	out, err := record.ParseBundles(b)
-	if err != nil {
-		return nil, fmt.Errorf("reading a contact's bundles: %w", err)
-	}
-	return out, nil
-}
-
-func (t *txn) putBundles(a identity.AccountID, b *record.Bundles) error {
-	return t.put(record.BundlesKey(t, a), b.Marshal())
-}
-
 // takeRelays takes a contact's newer set of relays, and stamps for them.
 func (t *txn) takeRelays(s *session, p *message.Relays, packet []byte) error {
 	again, err := t.heard(s.Account, packet)
@@ -248,7 +210,8 @@ func (t *txn) heard(a identity.AccountID, packet []byte) (again bool, err error)
 	}
 	p.Heard = append(p.Heard, h)
 	p.Heard = p.Heard[max(0, len(p.Heard)-record.MaxHeard):]
-	return false, t.putPlaces(p)
+	t.putPlaces(p)
+	return false, nil
 }
 
 // maxStamps bounds the stamps of one class and relay that are kept.
@@ -272,7 +235,7 @@ func (t *txn) learnRelays(a identity.AccountID, d identity.DeviceID, m *message.
 		return err
 	}
 	now := *old
-	now.Account, now.Device = a, d
+	now.Account, now.Device, now.Relays = a, d, slices.Clone(old.Relays)
 	if newer := old.Device != d || set.Seq >= old.Seq && int64(min(set.Issued, 1<<62)) >= old.Issued; newer {
 		now.Seq, now.Relays, now.Issued = set.Seq, nil, int64(min(set.Issued, 1<<62))
 		for _, r := range set.Relays {
@@ -314,7 +277,8 @@ func (t *txn) learnRelays(a identity.AccountID, d identity.DeviceID, m *message.
 		t.after = append(t.after, func() { t.e.hooks.Beacon(a, [64]byte(m.Beacon)) })
 	}
 	t.wake[a] = struct{}{}
-	return t.putPlaces(&now)
+	t.putPlaces(&now)
+	return nil
 }
 
 // takeSpares keeps bundles for new sessions with a contact.

@@ -2,10 +2,15 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rushlight/node/engine"
+	"rushlight/protocol/wire"
+	"rushlight/storage"
+	"rushlight/storage/record"
 )
 
 // A relay that has not answered for a day makes room for another, of which
@@ -76,4 +81,94 @@ func TestDeadRelayMakesRoom(t *testing.T) {
 	answers(true, r1, r3, r4)
 	answers(false, r2)
 	named(r1, r3, r4)
+}
+
+// formerPlaces writes places as one record with everything in it, as they were.
+func formerPlaces(p *record.Places, b *record.Bundles) []byte {
+	w := wire.NewWriter(nil).U8(1).Raw(p.Account[:]).Raw(p.Device[:]).U64(p.Seq).U8(uint8(len(p.Relays)))
+	for _, x := range p.Relays {
+		w.Raw(x.Key[:]).U8(uint8(len(x.Addrs)))
+		for _, a := range x.Addrs {
+			w.Vec8(a)
+		}
+		w.Raw(x.Lane[:])
+		for _, all := range x.Stamps {
+			w.U16(uint16(len(all)))
+			for _, s := range all {
+				w.Raw(s[:])
+			}
+		}
+		w.U64(uint64(x.Full))
+	}
+	w.U8(uint8(len(b.Spares)))
+	for _, x := range b.Spares {
+		w.Vec16(x)
+	}
+	w.U16(0).U8(uint8(len(p.Heard)))
+	for _, h := range p.Heard {
+		w.Raw(h[:])
+	}
+	return w.U64(uint64(p.Issued)).U64(uint64(p.Asked)).Vec16(b.Standing).Out()
+}
+
+// Who has places of the layout before, with bundles and stamps in them, goes on:
+// bundles are used once each, and no stamp twice.
+func TestFormerPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newShelf(1)
+		a, b := skewed(t, "ann", 0), skewed(t, "bob", 0)
+		r.host(a)
+		r.host(b)
+		join(t, a, b)
+		for range 3 {
+			a.carry(b)
+			b.carry(a)
+		}
+		a.close()
+		a.open()
+		to := b.Account()
+		get := func(tx *storage.Tx) func(storage.Key) ([]byte, error) {
+			return func(k storage.Key) ([]byte, error) {
+				v, err := tx.Get(k)
+				if errors.Is(err, storage.ErrNotFound) {
+					return nil, nil
+				}
+				return v, err
+			}
+		}
+		a.must(a.store.Update(func(tx *storage.Tx) error {
+			p, err := record.LoadPlaces(tx, to, get(tx))
+			a.must(err)
+			v, err := tx.Get(record.BundlesKey(tx, to))
+			a.must(err)
+			bundles, err := record.ParseBundles(v)
+			a.must(err)
+			if len(p.Relays) != 1 || len(p.Relays[0].Stamps[0]) == 0 || len(bundles.Spares) == 0 || len(bundles.Standing) == 0 {
+				t.Fatal("there is nothing to convert")
+			}
+			a.must(record.DropPlaces(tx, to, get(tx), tx.Delete))
+			return tx.Put(record.PlacesKey(tx, to), formerPlaces(p, bundles))
+		}))
+		a.start()
+		var want []string
+		for i := range record.MaxSpares + 3 {
+			a.restart()
+			a.say(b, fmt.Sprint(i))
+			want = append(want, fmt.Sprint(i))
+			a.deposit(to, r)
+		}
+		b.collect(r)
+		b.wantTexts(a, want...)
+		settle(a, b, r)
+		if a.Queued() != 0 || b.Queued() != 0 {
+			t.Errorf("left in the outboxes: %d and %d", a.Queued(), b.Queued())
+		}
+		a.must(a.store.View(func(tx *storage.Tx) error {
+			p, err := record.LoadPlaces(tx, to, get(tx))
+			if err == nil && p.Former() != nil {
+				t.Error("it was never written in the new layout")
+			}
+			return err
+		}))
+	})
 }

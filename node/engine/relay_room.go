@@ -29,10 +29,10 @@ func (e *Engine) MailboxRefused(ctx context.Context, key [32]byte, refused, crow
 }
 
 // noteRoom notes whether a relay of a contact has room for its mail.
-func (t *txn) noteRoom(p *record.Places, x Answer) error {
+func (t *txn) noteRoom(p *record.Places, x Answer) {
 	full := x.Code == parcel.CodeFull
 	if x.Code != 0 && !full {
-		return nil
+		return
 	}
 	for i := range p.Relays {
 		r := &p.Relays[i]
@@ -43,9 +43,9 @@ func (t *txn) noteRoom(p *record.Places, x Answer) error {
 			r.Full = t.now.Unix()
 			t.e.log.Warn("a relay has no room for a contact's mail; it waits here")
 		}
-		return t.putPlaces(p)
+		t.putPlaces(p)
+		return
 	}
-	return nil
 }
 
 // NoRoom reports whether none of a contact's relays has room for its mail.

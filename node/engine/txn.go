@@ -29,6 +29,7 @@ type txn struct {
 	chains   map[identity.AccountID]*chain
 	windows  map[identity.DeviceID]*window
 	convs    map[message.ConversationID]*conversation
+	mailing  map[identity.AccountID]*mailing
 	contacts map[identity.AccountID]*Contact // changed in this transaction
 	known    map[identity.DeviceID][]identity.Hint
 	ownNow   []record.Relay // changed in this transaction
@@ -75,6 +76,11 @@ type window struct {
 	dirty  bool
 }
 
+type mailing struct {
+	*record.Places
+	dirty bool
+}
+
 type conversation struct {
 	record.Conversation
 	history *history.State
@@ -90,6 +96,7 @@ func (t *txn) reset(tx *storage.Tx) {
 		chains:   map[identity.AccountID]*chain{},
 		windows:  map[identity.DeviceID]*window{},
 		convs:    map[message.ConversationID]*conversation{},
+		mailing:  map[identity.AccountID]*mailing{},
 		contacts: map[identity.AccountID]*Contact{},
 		known:    map[identity.DeviceID][]identity.Hint{},
 		wake:     map[identity.AccountID]struct{}{},
@@ -206,6 +213,14 @@ func (t *txn) flush() error {
 		}
 		if err := t.put(record.WindowKey(t, d), w.Marshal()); err != nil {
 			return err
+		}
+	}
+	for _, p := range t.mailing {
+		if !p.dirty {
+			continue
+		}
+		if err := p.Save(t, t.put, t.del); err != nil {
+			return fmt.Errorf("saving a contact's relays: %w", err)
 		}
 	}
 	for id, c := range t.convs {

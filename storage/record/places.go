@@ -203,9 +203,9 @@ func DropPlaces(n Namer, a identity.AccountID, get func(storage.Key) ([]byte, er
 	return errors.Join(del(BundlesKey(n, a)), del(PlacesKey(n, a)))
 }
 
-// Former reports whether the record is one of before, with bundles in it: it has
-// to be saved before [Bundles] are read.
-func (p *Places) Former() bool { return p.former != nil }
+// Former is the bundles of a record of before, which had them in it, until it is
+// saved; else nil.
+func (p *Places) Former() *Bundles { return p.former }
 
 // Marshal encodes p without its stamps.
 func (p *Places) Marshal() []byte {

@@ -184,7 +184,7 @@ func TestFormerPlaces(t *testing.T) {
 	former := formerPlaces()
 	s.all[string(record.PlacesKey(s, a))] = former
 	p, err := record.LoadPlaces(s, a, s.get)
-	if err != nil || !p.Former() || !bytes.Equal(p.Marshal(), former) {
+	if err != nil || p.Former() == nil || !bytes.Equal(p.Marshal(), former) {
 		t.Fatal(p, err)
 	}
 	check := func() {
@@ -195,7 +195,7 @@ func TestFormerPlaces(t *testing.T) {
 	}
 	check()
 	s.save(p)
-	if p, err = record.LoadPlaces(s, a, s.get); err != nil || p.Former() {
+	if p, err = record.LoadPlaces(s, a, s.get); err != nil || p.Former() != nil {
 		t.Fatal(p, err)
 	}
 	check()
