@@ -5,6 +5,7 @@ import (
 
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
+	"rushlight/protocol/stamp"
 	"rushlight/storage/record"
 )
 
@@ -30,6 +31,26 @@ func (e *Engine) Forge(ctx context.Context, a identity.AccountID, typ message.Ty
 		return t.tell(a, m)
 	})
 	return id, err
+}
+
+// TakeAndGiveBack takes the first stamp for a contact's relays, and in the same step,
+// on its own account, gives one back.
+func (e *Engine) TakeAndGiveBack(ctx context.Context, a identity.AccountID, back stamp.Stamp) error {
+	return e.do(ctx, 8192, func(t *txn) error {
+		p, err := t.places(a)
+		if err != nil {
+			return err
+		}
+		q, err := t.places(a)
+		if err != nil {
+			return err
+		}
+		q.Relays[0].Stamps[0] = append(q.Relays[0].Stamps[0], back)
+		t.putPlaces(q)
+		p.Relays[0].Stamps[0] = p.Relays[0].Stamps[0][1:]
+		t.putPlaces(p)
+		return nil
+	})
 }
 
 // Flood is [Engine.Forge] for many bodies in one step.

@@ -93,12 +93,15 @@ func (e *Engine) Order(ctx context.Context, to identity.AccountID, o *message.Fi
 func (e *Engine) PlaceOf(a identity.AccountID, relay [32]byte) (addrs [][]byte, ok bool) {
 	_ = e.view(func(t *txn) error { // not known is no
 		p, err := t.places(a)
+		if err != nil {
+			return err
+		}
 		for _, x := range p.Relays {
 			if x.Key == relay {
 				addrs, ok = x.Addrs, true
 			}
 		}
-		return err
+		return nil
 	})
 	return addrs, ok
 }

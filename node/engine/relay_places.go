@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 
 	"rushlight/protocol/identity"
+	"rushlight/storage"
 	"rushlight/storage/record"
 )
 
@@ -31,8 +33,8 @@ func (t *txn) putPlaces(p *record.Places) {
 // dropPlaces deletes all that there is to reach a contact with.
 func (t *txn) dropPlaces(a identity.AccountID) error {
 	delete(t.mailing, a)
-	t.wrote = true
-	return record.DropPlaces(t, a, t.get, t.Delete)
+	err := t.ScanKeys(record.ReservePrefix(t, a), nil, false, func(k storage.Key) (bool, error) { return true, t.del(k) })
+	return errors.Join(err, t.del(record.PlacesKey(t, a)))
 }
 
 // bundles is what sessions with a contact can be started with.

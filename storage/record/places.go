@@ -2,7 +2,6 @@ package record
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -62,6 +61,9 @@ func PlacesKey(n Namer, a identity.AccountID) storage.Key {
 
 // PlacesPrefix is the prefix of all.
 func PlacesPrefix() storage.Key { return key(FamilyPlaces) }
+
+// ReservePrefix is the prefix of the stamps and the bundles for one contact.
+func ReservePrefix(n Namer, a identity.AccountID) storage.Key { return BundlesKey(n, a) }
 
 func partKey(n Namer, a identity.AccountID, number uint32) storage.Key {
 	p := n.Pseudonym("account", a[:])
@@ -187,20 +189,6 @@ func batchOf(number uint32, indexes []int) Batch {
 		b.Left[(i-first)/8] |= 1 << ((i - first) % 8)
 	}
 	return b
-}
-
-// DropPlaces deletes all that there is to reach a contact with.
-func DropPlaces(n Namer, a identity.AccountID, get func(storage.Key) ([]byte, error), del func(storage.Key) error) error {
-	p, err := LoadPlaces(n, a, get)
-	if err != nil {
-		return err
-	}
-	for number := range p.parts {
-		if err := del(partKey(n, a, number)); err != nil {
-			return err
-		}
-	}
-	return errors.Join(del(BundlesKey(n, a)), del(PlacesKey(n, a)))
 }
 
 // Former is the bundles of a record of before, which had them in it, until it is

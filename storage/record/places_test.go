@@ -136,11 +136,6 @@ func TestPlacesKeepTheirStamps(t *testing.T) {
 	if len(s.all) != 1 {
 		t.Errorf("%d records without a stamp", len(s.all))
 	}
-	p.Relays = []record.Place{{Stamps: [3][]stamp.Stamp{someStamps(0, 3)}}}
-	s.save(p)
-	if err := record.DropPlaces(s, p.Account, s.get, s.del); err != nil || len(s.all) > 0 {
-		t.Errorf("%d records are left: %v", len(s.all), err)
-	}
 }
 
 // A record of stamps that is missing, or shorter than it was, is no empty one.

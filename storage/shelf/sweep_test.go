@@ -240,24 +240,26 @@ func TestMergedWhileTheClockIsAheadOfNoMail(t *testing.T) {
 		t.Skip("writes a lot")
 	}
 	o := testOptions(t.TempDir())
-	o.MemTableSize, o.Quota = 2<<20, 1<<30
-	s := start(t, o)
-	h := newMailbox(t, s.Shelf, 1)
-	sts := mint(t, s.Shelf, h, envelope.L, 1001)
-	kept := env(envelope.L)
-	if a, err := tryPut(s.Shelf, sts[1000], kept, 14); err != nil || a.Refused != nil {
-		t.Fatal(a.Refused, err)
-	}
-	s.o.time.(*fakeClock).advance(10 * day)
-	if err := s.Shelf.turn(); err != nil {
-		t.Fatal(err)
-	}
-	for i, st := range sts[:1000] { // 64 MiB, over thirty times what makes a table
-		if a := put(t, s.Shelf, st, env(envelope.L)); a.Refused != nil {
-			t.Fatalf("refused after %d: %v", i, a.Refused)
+	o.time, o.tick, o.MemTableSize, o.Quota = nil, 0, 2<<20, 1<<30
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, o)
+		h := newMailbox(t, s.Shelf, 1)
+		sts := mint(t, s.Shelf, h, envelope.L, 1001)
+		kept := env(envelope.L)
+		if a, err := tryPut(s.Shelf, sts[1000], kept, 14); err != nil || a.Refused != nil {
+			t.Fatal(a.Refused, err)
 		}
-	}
-	if got, _ := fetch(t, s.Shelf, h, 0); len(got) == 0 || !bytes.Equal(got[0].Envelope, kept) {
-		t.Error("mail was lost")
-	}
+		s.end(t)
+		time.Sleep(10 * day)
+		s = start(t, o)
+		for i, st := range sts[:1000] { // 64 MiB, over thirty times what makes a table
+			if a := put(t, s.Shelf, st, env(envelope.L)); a.Refused != nil {
+				t.Fatalf("refused after %d: %v", i, a.Refused)
+			}
+		}
+		if got, _ := fetch(t, s.Shelf, h, 0); len(got) == 0 || !bytes.Equal(got[0].Envelope, kept) {
+			t.Error("mail was lost")
+		}
+		s.end(t)
+	})
 }
