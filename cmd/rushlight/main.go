@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rushlight/node/api"
+	"rushlight/node/media"
 	"rushlight/storage/keyfile"
 )
 
@@ -28,6 +29,7 @@ var version string
 
 func main() {
 	keyfile.RunChildIfAsked()
+	media.RunChildIfAsked()
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

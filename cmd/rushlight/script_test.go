@@ -21,11 +21,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"rushlight/node/api"
+	"rushlight/node/media"
 	"rushlight/storage/keyfile"
 )
 
 func TestMain(m *testing.M) {
 	keyfile.RunChildIfAsked() // the child is this binary too
+	media.RunChildIfAsked()
 	// Scripts wait most of the time: more of them at once than processors.
 	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	testscript.Main(m, map[string]func(){

@@ -18,7 +18,7 @@ const maxPDF = 64 << 20
 // cleanPDF rewrites a document without its information dictionary, XMP, what
 // editors keep for themselves, page thumbnails, and the names and times on
 // comments. The pages stay as they are, with the pictures in them.
-func cleanPDF(s *source, c *Cleaned) (err error) {
+func cleanPDF(s *source, c *Cleaned) error {
 	if s.size > maxPDF {
 		return fmt.Errorf("%w: the document is longer than %d MiB", ErrUnknown, maxPDF>>20)
 	}
@@ -26,24 +26,29 @@ func cleanPDF(s *source, c *Cleaned) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = damaged("the document can't be read")
-		}
-	}()
-	out, err := rewritePDF(b)
-	// What editors append to a document leaves traces in how it is written, which
-	// a second time takes away.
-	for n := 0; err == nil && n < 4 && !bytes.Equal(out, b); n++ {
-		b = out
-		out, err = rewritePDF(b)
-	}
+	out, err := cleanedPDF(b)
 	if err != nil {
 		return err
 	}
 	c.Kept = append(c.Kept, "pictures inside the document")
 	c.plan.add(out...)
 	return nil
+}
+
+// rewriteAll rewrites a document until that changes nothing: what editors append to
+// it leaves traces in how it is written, which a second time takes away.
+func rewriteAll(b []byte) (out []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errUnreadable
+		}
+	}()
+	out, err = rewritePDF(b)
+	for n := 0; err == nil && n < 4 && !bytes.Equal(out, b); n++ {
+		b = out
+		out, err = rewritePDF(b)
+	}
+	return out, err
 }
 
 // pdfUnpacked is how many bytes of a document may be unpacked for each byte of
@@ -56,7 +61,7 @@ const pdfUnpacked = 32
 var pdfTables = regexp.MustCompile(`/(?:ObjStm|XRef)|/[^\x00\s/<>\[\](){}%]*#[0-9A-Fa-f]{2}`)
 
 // pdfLimits keep what is read of a document in proportion to its length, but for
-// its table of objects, of which the library unpacks up to 512 MiB.
+// its table of objects, for which the library has a limit of its own: see watch.
 func pdfLimits(b []byte) model.ResourceLimits {
 	l := model.DefaultResourceLimits()
 	tables := max(1, len(pdfTables.FindAllIndex(b, -1)))
@@ -77,13 +82,13 @@ func rewritePDF(b []byte) ([]byte, error) {
 	conf.Limits = pdfLimits(b)
 	doc, err := api.ReadContext(bytes.NewReader(b), conf)
 	if errors.Is(err, pdfcpu.ErrWrongPassword) || err == nil && doc.Encrypt != nil {
-		return nil, fmt.Errorf("%w: the document is locked with a password", ErrUnknown)
+		return nil, errLocked
 	}
 	if err != nil {
-		return nil, damaged("the document can't be read")
+		return nil, errUnreadable
 	}
 	if err := api.ValidateContext(doc); err != nil {
-		return nil, damaged("the document doesn't keep to the rules")
+		return nil, errInvalid
 	}
 	for _, e := range doc.Table {
 		if e == nil || e.Free {

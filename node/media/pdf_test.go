@@ -77,7 +77,12 @@ func TestPackedDocument(t *testing.T) {
 
 // packed is a document with a packed table of its objects, one of which is
 // packed too, with as many MiB of nothing.
-func packed(mib int) []byte {
+func packed(mib int) []byte { return packedWith(mib, 0) }
+
+// packedTable is one whose table is followed by as many MiB of nothing.
+func packedTable(mib int) []byte { return packedWith(0, mib) }
+
+func packedWith(mib, tableMiB int) []byte {
 	objects := []string{
 		"<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[3 0 R]/Count 1>>",
 		"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R/Resources 6 0 R>>", "<</Length 3>>\nstream\nq Q\nendstream",
@@ -96,14 +101,20 @@ func packed(mib int) []byte {
 	entry(2, 5, 0)
 	at := b.Len()
 	entry(1, at, 0)
-	fmt.Fprintf(&b, "7 0 obj\n%s\nendobj\nstartxref\n%d\n%%%%EOF\n", stream("/Type/XRef/Size 8/W[1 4 2]/Root 1 0 R", table), at)
+	fmt.Fprintf(&b, "7 0 obj\n%s\nendobj\nstartxref\n%d\n%%%%EOF\n", streamOf("/Type/XRef/Size 8/W[1 4 2]/Root 1 0 R", table, tableMiB), at)
 	return b.Bytes()
 }
 
-func stream(of string, content []byte) string {
+func stream(of string, content []byte) string { return streamOf(of, content, 0) }
+
+// streamOf is a stream with so many MiB of zeros behind its content.
+func streamOf(of string, content []byte, mib int) string {
 	var z bytes.Buffer
 	w := zlib.NewWriter(&z)
 	_, _ = w.Write(content)
+	for zeros := make([]byte, 1<<20); mib > 0; mib-- {
+		_, _ = w.Write(zeros)
+	}
 	_ = w.Close()
 	return fmt.Sprintf("<<%s/Filter/FlateDecode/Length %d>>\nstream\n%s\nendstream", of, z.Len(), z.Bytes())
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"rushlight/node/api"
+	"rushlight/node/media"
 	"rushlight/storage/keyfile"
 )
 
@@ -29,6 +30,7 @@ var program string
 
 func TestMain(m *testing.M) {
 	keyfile.RunChildIfAsked()
+	media.RunChildIfAsked()
 	_ = os.Setenv("CI", "1") // the daemons notify nobody
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "rushlight-process-")

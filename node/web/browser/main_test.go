@@ -19,6 +19,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"rushlight/node/media"
 	"rushlight/storage/keyfile"
 )
 
@@ -40,6 +41,7 @@ const patience = 60 * time.Second
 
 func TestMain(m *testing.M) {
 	keyfile.RunChildIfAsked()
+	media.RunChildIfAsked()
 	flag.Parse()
 	_ = os.Setenv("CI", "1") // the daemons notify nobody
 	os.Exit(func() int {

@@ -1,0 +1,139 @@
+package media
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
+	"time"
+)
+
+// A document is read and written by a library that unpacks some of it without
+// a limit of ours. So the program starts itself once more for each one, and that
+// process ends when it takes more memory than a document of that length may.
+
+const (
+	childEnv = "RUSHLIGHT_MEDIA_CHILD"
+
+	// A document may take pdfRoom bytes of memory and as many for each of its own.
+	pdfRoom    = 96 << 20
+	pdfPerByte = 24
+
+	// pdfTime is how long one may take.
+	pdfTime = 5 * time.Minute
+
+	// watchEvery is how often the memory is looked at.
+	watchEvery = 2 * time.Millisecond
+)
+
+// Exit codes of the child.
+const (
+	childDamaged = 3 + iota
+	childInvalid
+	childLocked
+	childTooMuch
+	childTooLong
+)
+
+var (
+	errUnreadable = damaged("the document can't be read")
+	errInvalid    = damaged("the document doesn't keep to the rules")
+	errTooMuch    = damaged("the document unpacks to far more than its length")
+	errTooLong    = damaged("the document takes too long to read")
+	errLocked     = fmt.Errorf("%w: the document is locked with a password", ErrUnknown)
+)
+
+var childErrors = map[int]error{
+	childDamaged: errUnreadable, childInvalid: errInvalid, childLocked: errLocked, childTooMuch: errTooMuch, childTooLong: errTooLong,
+}
+
+var haveChild atomic.Bool
+
+// RunChildIfAsked must be called by main before anything else is begun. In a
+// process that was started as a child it doesn't return. Otherwise it lets this
+// package start the program as its child from then on; without it, documents are
+// read in the process itself.
+func RunChildIfAsked() {
+	if os.Getenv(childEnv) == "" {
+		haveChild.Store(true)
+		return
+	}
+	os.Exit(serve(os.Stdin, os.Stdout))
+}
+
+// serve rewrites one document and returns the exit code.
+func serve(in io.Reader, out io.Writer) int {
+	b, err := io.ReadAll(io.LimitReader(in, maxPDF))
+	if err != nil {
+		return 1
+	}
+	go watch(pdfRoom + pdfPerByte*int64(len(b)))
+	clean, err := rewriteAll(b)
+	for code, e := range childErrors {
+		if errors.Is(err, e) {
+			return code
+		}
+	}
+	if err != nil {
+		return 1
+	}
+	if _, err := out.Write(clean); err != nil {
+		return 1
+	}
+	return 0
+}
+
+// watch ends the process when it takes more than so many bytes of memory, or too
+// long.
+func watch(most int64) {
+	began := time.Now()
+	debug.SetMemoryLimit(most * 3 / 4) // what is garbage isn't meant
+	takes := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	for range time.Tick(watchEvery) {
+		metrics.Read(takes)
+		if int64(takes[0].Value.Uint64()-takes[1].Value.Uint64()) > most {
+			os.Exit(childTooMuch)
+		}
+		if time.Since(began) > pdfTime {
+			os.Exit(childTooLong)
+		}
+	}
+}
+
+// childEnded is told of each child; for the tests.
+var childEnded = func(*os.ProcessState) {}
+
+// cleanedPDF is a document without what tells of its making.
+func cleanedPDF(b []byte) ([]byte, error) {
+	if !haveChild.Load() {
+		return rewriteAll(b)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("media: finding the program: %w", err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = []string{childEnv + "=1"}
+	cmd.Stdin = bytes.NewReader(b)
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	err = cmd.Run()
+	var ended *exec.ExitError
+	switch {
+	case err == nil:
+		childEnded(cmd.ProcessState)
+		return out.Bytes(), nil
+	case !errors.As(err, &ended):
+		return nil, fmt.Errorf("media: starting what reads documents: %w", err)
+	}
+	childEnded(ended.ProcessState)
+	if e := childErrors[ended.ExitCode()]; e != nil {
+		return nil, e
+	}
+	return nil, errUnreadable
+}
