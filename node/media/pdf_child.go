@@ -105,6 +105,16 @@ func watch(most int64) {
 	}
 }
 
+// program is the path of this program, which an update may have replaced since it
+// was started.
+func program() (string, error) {
+	const self = "/proc/self/exe"
+	if _, err := os.Stat(self); err == nil {
+		return self, nil
+	}
+	return os.Executable()
+}
+
 // childEnded is told of each child; for the tests.
 var childEnded = func(*os.ProcessState) {}
 
@@ -113,7 +123,7 @@ func cleanedPDF(b []byte) ([]byte, error) {
 	if !haveChild.Load() {
 		return rewriteAll(b)
 	}
-	exe, err := os.Executable()
+	exe, err := program()
 	if err != nil {
 		return nil, fmt.Errorf("media: finding the program: %w", err)
 	}
