@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"runtime/debug"
 	"runtime/metrics"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -18,6 +19,7 @@ import (
 // process ends when it takes more memory than a document of that length may.
 
 const (
+	// childEnv is the number of the process that waits for the child.
 	childEnv = "RUSHLIGHT_MEDIA_CHILD"
 
 	// A document may take pdfRoom bytes of memory and as many for each of its own.
@@ -59,20 +61,21 @@ var haveChild atomic.Bool
 // package start the program as its child from then on; without it, documents are
 // read in the process itself.
 func RunChildIfAsked() {
-	if os.Getenv(childEnv) == "" {
+	parent := os.Getenv(childEnv)
+	if parent == "" {
 		haveChild.Store(true)
 		return
 	}
-	os.Exit(serve(os.Stdin, os.Stdout))
+	os.Exit(serve(parent, os.Stdin, os.Stdout))
 }
 
 // serve rewrites one document and returns the exit code.
-func serve(in io.Reader, out io.Writer) int {
+func serve(parent string, in io.Reader, out io.Writer) int {
 	b, err := io.ReadAll(io.LimitReader(in, maxPDF))
 	if err != nil {
 		return 1
 	}
-	go watch(pdfRoom + pdfPerByte*int64(len(b)))
+	go watch(parent, pdfRoom+pdfPerByte*int64(len(b)))
 	clean, err := rewriteAll(b)
 	for code, e := range childErrors {
 		if errors.Is(err, e) {
@@ -89,8 +92,8 @@ func serve(in io.Reader, out io.Writer) int {
 }
 
 // watch ends the process when it takes more than so many bytes of memory, or too
-// long.
-func watch(most int64) {
+// long, or when nobody waits for it any more.
+func watch(parent string, most int64) {
 	began := time.Now()
 	debug.SetMemoryLimit(most * 3 / 4) // what is garbage isn't meant
 	takes := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
@@ -99,7 +102,7 @@ func watch(most int64) {
 		if int64(takes[0].Value.Uint64()-takes[1].Value.Uint64()) > most {
 			os.Exit(childTooMuch)
 		}
-		if time.Since(began) > pdfTime {
+		if time.Since(began) > pdfTime || strconv.Itoa(os.Getppid()) != parent {
 			os.Exit(childTooLong)
 		}
 	}
@@ -128,13 +131,15 @@ func cleanedPDF(b []byte) ([]byte, error) {
 		return nil, fmt.Errorf("media: finding the program: %w", err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = []string{childEnv + "=1"}
+	cmd.Env = []string{childEnv + "=" + strconv.Itoa(os.Getpid())}
 	cmd.Stdin = bytes.NewReader(b)
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	err = cmd.Run()
 	var ended *exec.ExitError
 	switch {
+	case err == nil && Detect(out.Bytes()) != PDF: // another version of the program
+		return nil, errors.New("media: what reads documents has answered with something else")
 	case err == nil:
 		childEnded(cmd.ProcessState)
 		return out.Bytes(), nil
