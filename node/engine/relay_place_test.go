@@ -168,13 +168,7 @@ func TestFormerPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newShelf(1)
 		a, b := skewed(t, "ann", 0), skewed(t, "bob", 0)
-		r.host(a)
-		r.host(b)
-		join(t, a, b)
-		for range 3 {
-			a.carry(b)
-			b.carry(a)
-		}
+		acquaint(t, a, b, r)
 		a.close()
 		a.open()
 		to := b.Account()

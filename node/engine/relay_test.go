@@ -260,6 +260,13 @@ func TestNeverTogether(t *testing.T) {
 // talkers are two contacts with a mailbox each at every relay.
 func talkers(t *testing.T, relays ...*shelf) (a, b *device) {
 	a, b = newDevice(t, "ann"), newDevice(t, "bob")
+	acquaint(t, a, b, relays...)
+	return a, b
+}
+
+// acquaint makes two devices with mailboxes contacts who know each other's relays.
+func acquaint(t *testing.T, a, b *device, relays ...*shelf) {
+	t.Helper()
 	for _, r := range relays {
 		r.host(a)
 		r.host(b)
@@ -269,7 +276,6 @@ func talkers(t *testing.T, relays ...*shelf) (a, b *device) {
 		a.carry(b)
 		b.carry(a)
 	}
-	return a, b
 }
 
 // settle carries acknowledgements to and fro through relays until nothing

@@ -44,13 +44,7 @@ func TestBundleOfLastResort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := skewed(t, "ann", 0), skewed(t, "bob", 0)
 		r := newShelf(1)
-		r.host(a)
-		r.host(b)
-		join(t, a, b)
-		for range 3 {
-			a.carry(b)
-			b.carry(a)
-		}
+		acquaint(t, a, b, r)
 		if once, often := b.prekeys(); len(once) != record.MaxSpares || len(often) != 1 {
 			t.Fatalf("bundles given: %d one-time, %d of last resort", len(once), len(often))
 		}
