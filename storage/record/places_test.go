@@ -199,3 +199,30 @@ func TestFormerPlaces(t *testing.T) {
 		t.Error(b, err)
 	}
 }
+
+// What is marked of a record of stamps has one spelling: it begins and ends with a
+// stamp that is left.
+func TestMarksHaveOneSpelling(t *testing.T) {
+	s := &shelf{all: map[string][]byte{}}
+	p := &record.Places{Account: identity.AccountID{1}, Relays: []record.Place{{Stamps: [3][]stamp.Stamp{someStamps(0, 10)}}}}
+	s.save(p)
+	before, after, ok := bytes.Cut(s.all[string(record.PlacesKey(s, p.Account))], []byte{0, 0, 0, 10, 0xff, 0x03}) // first, count, marks
+	if !ok {
+		t.Fatal("the marks aren't where they are looked for")
+	}
+	for _, c := range []struct {
+		marks [2]byte
+		read  bool
+	}{
+		{[2]byte{0xff, 0x03}, true},
+		{[2]byte{0x01, 0x02}, true},
+		{[2]byte{0xfe, 0x03}, false}, // begins later
+		{[2]byte{0xff, 0x01}, false}, // ends earlier
+		{[2]byte{0xff, 0x07}, false}, // beyond its end
+	} {
+		raw := slices.Concat(before, []byte{0, 0, 0, 10}, c.marks[:], after)
+		if _, err := record.ParsePlaces(raw); (err == nil) != c.read {
+			t.Errorf("%x: %v", c.marks, err)
+		}
+	}
+}
