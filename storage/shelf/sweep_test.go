@@ -185,6 +185,33 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// Whether a merge would take mail is known from the start on, before anything is
+// written, and no longer than that mail is there.
+func TestAheadOfWhatIsThere(t *testing.T) {
+	for _, there := range []bool{true, false} {
+		o := testOptions(t.TempDir())
+		s := start(t, o)
+		h := newMailbox(t, s.Shelf, 1)
+		if a, err := tryPut(s.Shelf, mint(t, s.Shelf, h, envelope.S, 1)[0], env(envelope.S), 3); err != nil || a.Refused != nil {
+			t.Fatal(a.Refused, err)
+		}
+		if there {
+			s.end(t)
+			o.time.(*fakeClock).advance(10 * day)
+			s = start(t, o)
+		} else {
+			if got, err := s.Trim(h, []mailbox.Range[uint64]{{From: 1, To: 1}}); err != nil || got.Count != 1 {
+				t.Fatal(got, err)
+			}
+			o.time.(*fakeClock).advance(10 * day)
+		}
+		if s.ahead() != there {
+			t.Errorf("mail is there: %v, and a merge would take some: %v", there, s.ahead())
+		}
+		s.end(t)
+	}
+}
+
 // While nothing is merged because the clock is ahead of the last day of some mail,
 // deposits are refused before writers would wait; when it is right again they are
 // taken.
