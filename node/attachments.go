@@ -113,7 +113,7 @@ func (n *Node) attach(ctx context.Context, all []api.Attachment) ([]message.File
 			return nil, nil, nil, err
 		}
 		in = append(in, src)
-		kinds, err := keptBy(src)
+		kinds, err := keptBy(ctx, src)
 		if err != nil {
 			return nil, nil, nil, apiError(err)
 		}

@@ -49,7 +49,7 @@ func (p *preparer) prepare(ctx context.Context, src files.Source) (*files.Prepar
 	}
 	switch {
 	case media.Known(kind):
-		return clean(src)
+		return clean(ctx, src)
 	case slices.Contains(reencoded, kind):
 		pic, err := media.Decode(src, src.Size)
 		if err != nil {
@@ -69,8 +69,8 @@ func (p *preparer) prepare(ctx context.Context, src files.Source) (*files.Prepar
 }
 
 // clean takes the metadata out, and scales a large picture.
-func clean(src files.Source) (*files.Prepared, error) {
-	c, err := media.Clean(src, src.Size)
+func clean(ctx context.Context, src files.Source) (*files.Prepared, error) {
+	c, err := media.Clean(ctx, src, src.Size)
 	if err != nil {
 		return nil, unprepared(err)
 	}
@@ -188,8 +188,8 @@ func unprepared(err error) error {
 }
 
 // keptBy lists what a file tells of who made it that is sent as it is.
-func keptBy(src files.Source) (out []string, err error) {
-	all, err := media.Traces(src, src.Size)
+func keptBy(ctx context.Context, src files.Source) (out []string, err error) {
+	all, err := media.Traces(ctx, src, src.Size)
 	for _, t := range all {
 		out = append(out, string(t))
 	}

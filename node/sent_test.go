@@ -148,7 +148,7 @@ func same(t *testing.T, name string, content []byte, path string) {
 		t.Errorf("%s: the film behind it came too, or there was none", name)
 	}
 	clean := func(b []byte) []byte {
-		c, err := media.Clean(bytes.NewReader(b), int64(len(b)))
+		c, err := media.Clean(t.Context(), bytes.NewReader(b), int64(len(b)))
 		if err != nil {
 			return nil
 		}

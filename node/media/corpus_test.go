@@ -17,7 +17,7 @@ import (
 
 func cleaned(t testing.TB, b []byte) ([]byte, *Cleaned, error) {
 	t.Helper()
-	c, err := Clean(bytes.NewReader(b), int64(len(b)))
+	c, err := Clean(t.Context(), bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,6 +17,7 @@
 package media
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -76,8 +77,13 @@ func (c *Cleaned) Reader() io.Reader { return c.plan.reader(c.src) }
 // Clean looks through the size bytes of src and returns the file without its
 // metadata. It reads everything that tells what is what, before anything is
 // written: a file that is refused was refused as a whole. Errors are
-// [ErrUnknown], [ErrDamaged], and what src returned.
-func Clean(src io.ReaderAt, size int64) (*Cleaned, error) {
+// [ErrUnknown], [ErrDamaged], that of ctx, and what src returned.
+func Clean(ctx context.Context, src io.ReaderAt, size int64) (*Cleaned, error) {
+	return cleanWith(src, size, func(s *source, c *Cleaned) error { return cleanPDF(ctx, s, c) })
+}
+
+// cleanWith is Clean with something that cleans documents, which takes long.
+func cleanWith(src io.ReaderAt, size int64, document func(*source, *Cleaned) error) (*Cleaned, error) {
 	s := &source{r: src, size: size}
 	head, err := s.head()
 	if err != nil {
@@ -85,6 +91,9 @@ func Clean(src io.ReaderAt, size int64) (*Cleaned, error) {
 	}
 	c := &Cleaned{Type: Detect(head), src: src}
 	clean := cleaners[c.Type]
+	if c.Type == PDF {
+		clean = document
+	}
 	if clean == nil {
 		return nil, ErrUnknown
 	}
@@ -112,10 +121,9 @@ var cleaners = map[Type]func(*source, *Cleaned) error{
 	MP3:  cleanMP3,
 	FLAC: cleanFLAC,
 	Ogg:  cleanOgg,
-	PDF:  cleanPDF,
 }
 
 // Known reports whether the metadata of a type can be removed.
-func Known(t Type) bool { return cleaners[t] != nil }
+func Known(t Type) bool { return t == PDF || cleaners[t] != nil }
 
 func damaged(what string) error { return fmt.Errorf("%w: %s", ErrDamaged, what) }

@@ -2,6 +2,7 @@ package media
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -18,7 +19,7 @@ const maxPDF = 64 << 20
 // cleanPDF rewrites a document without its information dictionary, XMP, what
 // editors keep for themselves, page thumbnails, and the names and times on
 // comments. The pages stay as they are, with the pictures in them.
-func cleanPDF(s *source, c *Cleaned) error {
+func cleanPDF(ctx context.Context, s *source, c *Cleaned) error {
 	if s.size > maxPDF {
 		return fmt.Errorf("%w: the document is longer than %d MiB", ErrUnknown, maxPDF>>20)
 	}
@@ -26,7 +27,7 @@ func cleanPDF(s *source, c *Cleaned) error {
 	if err != nil {
 		return err
 	}
-	out, err := cleanedPDF(b)
+	out, err := cleanedPDF(ctx, b)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package media
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -122,7 +123,7 @@ func program() (string, error) {
 var childEnded = func(*os.ProcessState) {}
 
 // cleanedPDF is a document without what tells of its making.
-func cleanedPDF(b []byte) ([]byte, error) {
+func cleanedPDF(ctx context.Context, b []byte) ([]byte, error) {
 	if !haveChild.Load() {
 		return rewriteAll(b)
 	}
@@ -130,25 +131,31 @@ func cleanedPDF(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("media: finding the program: %w", err)
 	}
-	cmd := exec.Command(exe)
+	cmd := exec.CommandContext(ctx, exe)
 	cmd.Env = []string{childEnv + "=" + strconv.Itoa(os.Getpid())}
 	cmd.Stdin = bytes.NewReader(b)
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	err = cmd.Run()
+	if cmd.ProcessState != nil {
+		childEnded(cmd.ProcessState)
+	}
 	var ended *exec.ExitError
 	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	case err == nil && Detect(out.Bytes()) != PDF: // another version of the program
 		return nil, errors.New("media: what reads documents has answered with something else")
 	case err == nil:
-		childEnded(cmd.ProcessState)
 		return out.Bytes(), nil
 	case !errors.As(err, &ended):
 		return nil, fmt.Errorf("media: starting what reads documents: %w", err)
 	}
-	childEnded(ended.ProcessState)
 	if e := childErrors[ended.ExitCode()]; e != nil {
 		return nil, e
+	}
+	if !ended.Exited() { // which isn't the document's fault
+		return nil, fmt.Errorf("media: what reads documents was ended from outside: try again: %w", err)
 	}
 	return nil, errUnreadable
 }

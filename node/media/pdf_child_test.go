@@ -9,6 +9,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pdfcpu/pdfcpu/pkg/api"
+	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu/model"
+
 	"rushlight/node/internal/judge"
 )
 
@@ -42,10 +45,21 @@ func inChild(t *testing.T) (ended func() []*os.ProcessState) {
 	}
 }
 
+// locked is a document with a password.
+func locked(t *testing.T) []byte {
+	t.Helper()
+	conf := model.NewAESConfiguration("user", "owner", 256)
+	var out bytes.Buffer
+	if err := api.Encrypt(bytes.NewReader(judge.Document), &out, conf); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
 // The process of its own says what this one would.
 func TestDocumentsInAChild(t *testing.T) {
-	locked := bytes.Replace(judge.Document, []byte("trailer\n<<"), []byte("trailer\n<</Encrypt 1 0 R"), 1)
-	all := append(documents(t), judge.Document[:30], locked, []byte("%PDF-1.7\n"+strings.Repeat("x", 100)))
+	bogus := bytes.Replace(judge.Document, []byte("trailer\n<<"), []byte("trailer\n<</Encrypt 1 0 R"), 1)
+	all := append(documents(t), judge.Document[:30], bogus, locked(t), []byte("%PDF-1.7\n"+strings.Repeat("x", 100)))
 	type result struct {
 		out string
 		err error
@@ -56,15 +70,21 @@ func TestDocumentsInAChild(t *testing.T) {
 		want = append(want, result{string(out), err})
 	}
 	ended := inChild(t)
-	refused := 0
+	refused, known := 0, false
 	for i, b := range all {
-		out, err := cleanedPDF(b)
+		out, err := cleanedPDF(t.Context(), b)
 		if string(out) != want[i].out || !errors.Is(err, want[i].err) {
 			t.Errorf("document %d: %d bytes and %v, not %d and %v", i, len(out), err, len(want[i].out), want[i].err)
 		}
 		if err != nil {
 			refused++
 		}
+		if errors.Is(err, errLocked) {
+			known = true
+		}
+	}
+	if !known {
+		t.Error("the one with a password is not known as such")
 	}
 	if n := len(ended()); n != len(all) || refused == 0 || refused == n {
 		t.Errorf("%d of %d documents were read in a process of their own, %d refused", n, len(all), refused)
@@ -93,7 +113,7 @@ func TestPackedTable(t *testing.T) {
 	}
 	ended := inChild(t)
 	var err error
-	took := allocated(func() { _, err = cleanedPDF(b) })
+	took := allocated(func() { _, err = cleanedPDF(t.Context(), b) })
 	if !errors.Is(err, errTooMuch) || !errors.Is(err, ErrDamaged) {
 		t.Errorf("read: %v", err)
 	}

@@ -2,14 +2,51 @@ package media
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
+
+// A document that nobody waits for any more isn't read to its end.
+func TestGivenUp(t *testing.T) {
+	ended := inChild(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := cleanedPDF(ctx, pages(400_000)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	if all := ended(); len(all) != 1 || all[0].Exited() {
+		t.Errorf("processes that ended: %v", all)
+	}
+}
+
+// Nor is it damaged when what reads it is ended from outside.
+func TestEndedFromOutside(t *testing.T) {
+	inChild(t)
+	end := make(chan error)
+	go func() {
+		_, err := cleanedPDF(t.Context(), pages(400_000))
+		end <- err
+	}()
+	pid, err := strconv.Atoi(childOf(t, os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-end; err == nil || errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
+}
 
 // slowEnv has [TestNobodyWaits] read a long document, and do nothing else.
 const slowEnv = "RUSHLIGHT_MEDIA_TEST_SLOW"
@@ -19,7 +56,7 @@ const slowEnv = "RUSHLIGHT_MEDIA_TEST_SLOW"
 func TestNobodyWaits(t *testing.T) {
 	if os.Getenv(slowEnv) != "" {
 		inChild(t)
-		_, err := cleanedPDF(pages(400_000))
+		_, err := cleanedPDF(t.Context(), pages(400_000))
 		t.Fatal("it was read sooner than anybody could have looked: ", err)
 	}
 	parent := exec.Command(os.Args[0], "-test.run=^TestNobodyWaits$")
@@ -27,19 +64,7 @@ func TestNobodyWaits(t *testing.T) {
 	if err := parent.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var child string
-	until(t, "the document is being read", func() bool {
-		all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent.Process.Pid))
-		for _, name := range all {
-			b, _ := os.ReadFile(name)
-			for _, pid := range strings.Fields(string(b)) { // starting one makes others, for a moment
-				if env, _ := os.ReadFile("/proc/" + pid + "/environ"); bytes.Contains(env, []byte(childEnv)) {
-					child = pid
-				}
-			}
-		}
-		return child != ""
-	})
+	child := childOf(t, parent.Process.Pid)
 	until(t, "it has read what it was given", func() bool { // or it would end for want of the rest
 		in, err := os.Readlink("/proc/" + child + "/fd/0")
 		if err != nil {
@@ -63,6 +88,24 @@ func TestNobodyWaits(t *testing.T) {
 		return err != nil || bytes.Contains(b, []byte(") Z "))
 	})
 	t.Logf("it ended after %v", time.Since(killed).Round(time.Millisecond))
+}
+
+// childOf waits until a process has a document read, and returns by which.
+func childOf(t *testing.T, pid int) (child string) {
+	t.Helper()
+	until(t, "the document is being read", func() bool {
+		all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+		for _, name := range all {
+			b, _ := os.ReadFile(name)
+			for _, pid := range strings.Fields(string(b)) { // starting one makes others, for a moment
+				if env, _ := os.ReadFile("/proc/" + pid + "/environ"); bytes.Contains(env, []byte(childEnv)) {
+					child = pid
+				}
+			}
+		}
+		return child != ""
+	})
+	return child
 }
 
 // until waits for at most ten seconds.

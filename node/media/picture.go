@@ -65,7 +65,7 @@ func Decode(src io.ReaderAt, size int64) (p Picture, err error) {
 
 // turned finds the orientation that Clean would keep.
 func turned(src io.ReaderAt, size int64) uint16 {
-	c, err := Clean(src, size)
+	c, err := cleanWith(src, size, nil)
 	if err != nil {
 		return 1
 	}

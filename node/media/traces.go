@@ -2,6 +2,7 @@ package media
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -34,16 +35,18 @@ const (
 
 // Traces lists what a file tells when it isn't cleaned. Of a kind that
 // [Clean] knows it is complete in this: a file that cleaning changes has at
-// least one, if only [Other]. Plain text has none. Errors are those of src.
-func Traces(src io.ReaderAt, size int64) ([]Trace, error) {
+// least one, if only [Other]. Plain text has none. Errors are those of ctx and src.
+func Traces(ctx context.Context, src io.ReaderAt, size int64) ([]Trace, error) {
 	s := &source{r: src, size: size}
 	head, err := s.head()
 	if err != nil {
 		return nil, err
 	}
 	f := tracer{s: s, kind: Detect(head), found: map[Trace]bool{}}
-	c, err := Clean(src, size)
+	c, err := Clean(ctx, src, size)
 	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	case err == nil && f.kind == PDF:
 		err = f.document()
 	case err == nil:

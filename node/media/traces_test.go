@@ -14,7 +14,7 @@ import (
 
 func traces(t testing.TB, b []byte) []Trace {
 	t.Helper()
-	out, err := Traces(bytes.NewReader(b), int64(len(b)))
+	out, err := Traces(t.Context(), bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)
 	}
