@@ -3,6 +3,7 @@ package judge
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
 // Document is a PDF file: a page with a line of text, a comment, and an author.
@@ -31,3 +32,27 @@ var Document = func() []byte {
 	fmt.Fprintf(&b, "trailer\n<</Size %d/Root 1 0 R/Info 6 0 R>>\nstartxref\n%d\n%%%%EOF\n", len(objects)+1, xref)
 	return b.Bytes()
 }()
+
+// Pages is a document of so many empty pages. Cleaning one of some hundred thousand
+// takes minutes.
+func Pages(n int) []byte {
+	var b bytes.Buffer
+	var table strings.Builder
+	object := func(s string) {
+		fmt.Fprintf(&table, "%010d 00000 n \n", b.Len())
+		b.WriteString(s)
+	}
+	b.WriteString("%PDF-1.4\n")
+	object("1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n")
+	var kids strings.Builder
+	for i := range n {
+		fmt.Fprintf(&kids, "%d 0 R ", i+3)
+	}
+	object(fmt.Sprintf("2 0 obj\n<</Type/Pages/Kids[%s]/Count %d>>\nendobj\n", kids.String(), n))
+	for i := range n {
+		object(fmt.Sprintf("%d 0 obj\n<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>\nendobj\n", i+3))
+	}
+	at := b.Len()
+	fmt.Fprintf(&b, "xref\n0 %d\n0000000000 65535 f \n%strailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n", n+3, table.String(), n+3, at)
+	return b.Bytes()
+}
