@@ -74,6 +74,7 @@ type Keeper struct {
 	readers chan struct{} // bounds how many windows are read at a time
 	unsends chan struct{} // bounds how many mailboxes are searched for what a sender takes back
 
+	ready    chan struct{}
 	draining atomic.Bool
 	stats    keeperStats
 
@@ -120,7 +121,7 @@ func NewKeeper(cfg Config) *Keeper {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Keeper{
-		cfg: cfg, log: cfg.Logger,
+		cfg: cfg, log: cfg.Logger, ready: make(chan struct{}),
 		creates: rate.NewLimiter(10, 200),
 		readers: make(chan struct{}, 64), unsends: make(chan struct{}, 4),
 		live:   map[network.Stream]bool{},
@@ -155,8 +156,11 @@ func RelayKey(id peer.ID) (key [32]byte, err error) {
 	return key, errors.New("mailbox: the peer id has no Ed25519 key")
 }
 
-// Run serves until ctx ends. The shelf has to run as long. Every goroutine of
-// the keeper has ended when it returns.
+// Ready is closed when Run serves.
+func (k *Keeper) Ready() <-chan struct{} { return k.ready }
+
+// Run serves until ctx ends; it may be called once. The shelf has to run as long.
+// Every goroutine of the keeper has ended when it returns.
 func (k *Keeper) Run(ctx context.Context) error {
 	k.mu.Lock()
 	k.open = true
@@ -166,6 +170,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	h.Network().Notify(bundle)
 	h.SetStreamHandler(wire.ProtocolDeposit, func(s network.Stream) { k.handle(s, k.serveDeposits) })
 	h.SetStreamHandler(wire.ProtocolOwner, func(s network.Stream) { k.handle(s, k.serveOwner) })
+	close(k.ready)
 	tick := time.NewTicker(time.Second)
 	for ctx.Err() == nil {
 		select {

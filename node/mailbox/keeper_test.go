@@ -108,18 +108,7 @@ func (r *relay) start() {
 			r.t.Error(err)
 		}
 	}
-	for len(h.Libp2p().Mux().Protocols()) == 0 || !serves(h) {
-		runtime.Gosched()
-	}
-}
-
-func serves(h *host.Host) bool {
-	for _, p := range h.Libp2p().Mux().Protocols() {
-		if p == wire.ProtocolOwner {
-			return true
-		}
-	}
-	return false
+	<-k.Ready()
 }
 
 func (r *relay) end() {

@@ -231,6 +231,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			}
 		})
 	}
+	<-r.keeper.Ready()
 	close(r.ready)
 	select {
 	case <-ctx.Done():

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,6 +44,9 @@ func TestRelay(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- r.Run(ctx) }()
 		<-r.Ready()
+		if all := r.host.Libp2p().Mux().Protocols(); !slices.Contains(all, wire.ProtocolOwner) || !slices.Contains(all, wire.ProtocolDeposit) {
+			t.Error("it is ready and doesn't serve yet")
+		}
 		return r, func() {
 			stop()
 			if err := errors.Join(<-ended, r.Close()); err != nil {

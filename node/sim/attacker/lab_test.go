@@ -58,8 +58,8 @@ func (l *lab) dir() string {
 
 func (l *lab) must(err error) {
 	l.t.Helper()
-	if err != nil {
-		l.t.Fatal(err)
+	if err != nil { // what went wrong on the network leaves its cause out of its text
+		l.t.Fatal(err, ": ", errors.Unwrap(err))
 	}
 }
 
