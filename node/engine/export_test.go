@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 
+	"golang.org/x/time/rate"
+
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
 	"rushlight/protocol/stamp"
@@ -129,4 +131,14 @@ func (e *Engine) Fill(ctx context.Context, a identity.AccountID, n int, text fun
 		}
 	}
 	return nil
+}
+
+// LookFor lets so many indexes beyond the windows be searched from now on, and
+// returns how many of them are left.
+func (e *Engine) LookFor(indexes int) (left func() int) {
+	e.turn.Lock()
+	defer e.turn.Unlock()
+	l := rate.NewLimiter(0, indexes)
+	e.tags.steps = l
+	return func() int { return int(l.Tokens()) }
 }

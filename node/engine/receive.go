@@ -55,13 +55,7 @@ func (e *Engine) ReceiveBatch(ctx context.Context, device identity.DeviceID, env
 			return err
 		}}
 	}
-	return e.takeAll(ctx, nil, steps, out)
-}
-
-// takeAll runs the steps of envelopes behind others, and adds to what became of
-// each envelope why it was refused.
-func (e *Engine) takeAll(ctx context.Context, before, steps []*step, out []Result) []Result {
-	if err := e.doAll(ctx, append(before, steps...)); err != nil {
+	if err := e.doAll(ctx, steps); err != nil {
 		for i := range out {
 			out[i] = Result{Err: err}
 		}

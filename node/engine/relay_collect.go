@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,20 +55,43 @@ func (t *txn) takeAcks(s *session, m *message.Acks) error {
 // What is committed is to be trimmed; see [Engine.ReceiveBatch].
 func (e *Engine) Collect(ctx context.Context, relay [32]byte, envs [][]byte, ages []time.Duration) []Result {
 	out := make([]Result, len(envs))
-	steps := make([]*step, len(envs))
+	all := make([]int, len(envs))
+	for i := range all {
+		all[i] = i
+	}
+	e.collect(ctx, relay, nil, envs, ages, all, out)
+	// Each that is taken moves its window on, so that most of what lay beyond one
+	// lies within it by now. What doesn't is looked for further ahead.
+	var left []int
 	var tags [][16]byte
-	for i, env := range envs {
-		if len(env) >= 16 {
-			tags = append(tags, envelope.TagOf(env))
+	for i := range out {
+		if errors.Is(out[i].Err, ErrUnknownTag) {
+			left, tags, out[i] = append(left, i), append(tags, envelope.TagOf(envs[i])), Result{}
 		}
-		steps[i] = &step{cost: len(env) + 16<<10, run: func(t *txn) error {
+	}
+	if len(left) > 0 {
+		look := &step{cost: 4096, run: func(t *txn) error { return t.lookAhead(relay, tags) }}
+		e.collect(ctx, relay, look, envs, ages, left, out)
+	}
+	return out
+}
+
+// collect takes some of the envelopes, behind another step unless that is nil,
+// and notes in out what became of them.
+func (e *Engine) collect(ctx context.Context, relay [32]byte, before *step, envs [][]byte, ages []time.Duration, which []int, out []Result) {
+	var steps []*step
+	if before != nil {
+		steps = append(steps, before)
+	}
+	for _, i := range which {
+		steps = append(steps, &step{cost: len(envs[i]) + 16<<10, run: func(t *txn) error {
 			if t.relay(relay) == nil {
 				return ErrUnknownRelay
 			}
 			if i < len(ages) {
 				t.aged = ages[i]
 			}
-			r, err := t.receive(relay, identity.DeviceID{}, env)
+			r, err := t.receive(relay, identity.DeviceID{}, envs[i])
 			if errors.Is(err, errBlockedMail) {
 				return nil
 			}
@@ -75,11 +99,16 @@ func (e *Engine) Collect(ctx context.Context, relay [32]byte, envs [][]byte, age
 				return err
 			}
 			out[i].MAC = r.mac
-			return errors.Join(t.owe(r), t.spent(r.account, relay, len(env)))
-		}}
+			return errors.Join(t.owe(r), t.spent(r.account, relay, len(envs[i])))
+		}})
 	}
-	look := &step{cost: 4096, run: func(t *txn) error { return t.lookAhead(relay, tags) }}
-	return e.takeAll(ctx, []*step{look}, steps, out)
+	err := e.doAll(ctx, steps)
+	steps = steps[len(steps)-len(which):]
+	for k, i := range which {
+		if failed := cmp.Or(err, steps[k].err); failed != nil {
+			out[i] = Result{Err: failed}
+		}
+	}
 }
 
 // Owes lists the contacts who wait for acknowledgements.

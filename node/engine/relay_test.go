@@ -380,6 +380,31 @@ func TestRelayFlipsAndStuffs(t *testing.T) {
 	}
 }
 
+// TestManyAtOnceNeedNoSearch: more than a window shows is taken without looking
+// beyond the windows, since each that is taken moves its window on.
+func TestManyAtOnceNeedNoSearch(t *testing.T) {
+	r1 := newShelf(1)
+	a, b := talkers(t, r1)
+	var want []string
+	for i := range 2 * envelope.MinAhead {
+		want = append(want, fmt.Sprintf("%03d", i))
+		a.say(b, want[i])
+	}
+	a.deposit(b.Account(), r1)
+	left := b.LookFor(100 * envelope.MaxAhead)
+	before := left()
+	b.collect(r1)
+	b.wantTexts(a, want...)
+	if n := before - left(); n > 0 {
+		t.Errorf("%d indexes were searched", n)
+	}
+	r1.mail[b] = [][]byte{make([]byte, envelope.S.Size())}
+	b.collect(r1)
+	if left() == before {
+		t.Error("control: nothing was searched for what nobody sent")
+	}
+}
+
 // TestAllRelaysDie loses every relay of the recipient, with what they held; new
 // ones are announced, and what isn't acknowledged arrives there: row 13 and 14.
 func TestAllRelaysDie(t *testing.T) {
