@@ -85,8 +85,8 @@ func (a *app) relay(ctx context.Context, c mailbox.RelayConfig) error {
 	}
 	c.Logger = slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 	harden()
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(mailbox.Processors(runtime.GOMAXPROCS(0)))
+	if err := mailbox.ShareProcessors(); err != nil {
+		c.Logger.Debug("the system divides processors more coarsely", "err", err)
 	}
 	unlock, err := lockRelay(c.Dir)
 	if err != nil {

@@ -139,7 +139,7 @@ func (f relayFile) check() (c mailbox.RelayConfig, err error) {
 			Quota: f.QuotaMiB << 20, Lane: f.RequestSlots, TTL: f.TTLDays, Lease: f.LeaseDays,
 			DiskCap: f.DiskCapMiB << 20, MinFree: f.MinFreeMiB << 20,
 			// A small relay has a small database.
-			MemTableSize: min(32<<20, max(4<<20, f.DiskCapMiB<<20/256)),
+			MemTableSize: min(8<<20, max(4<<20, f.DiskCapMiB<<20/256)), Young: min(256<<20, f.DiskCapMiB<<20/32),
 		},
 	}
 	if f.DHT {

@@ -143,12 +143,6 @@ type Relay struct {
 	beside func(context.Context, *host.Host) error
 }
 
-// Processors is how many processors the Go runtime of a relay should think that
-// there are, of n. With one, a merge in the database, which takes all it gets,
-// would keep every deposit waiting for 10 ms at each step; with a few more the
-// system shares one processor between them in smaller parts.
-func Processors(n int) int { return max(4, n) }
-
 // drainTime is for how long a relay that stops tells everybody so.
 const drainTime = time.Second
 

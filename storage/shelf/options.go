@@ -41,7 +41,7 @@ type Options struct {
 	DiskCap int64
 	// MinFree is the free space in bytes under which nothing is stored,
 	// because Badger dies when the disk is full; 0 is 512 MiB, and it is never
-	// less than 24 × MemTableSize, which a merge of tables may need.
+	// less than 3 × Young, which a merge of tables may need.
 	MinFree int64
 	// Ballast is the size in bytes of a file that is given up to be able to
 	// open on a full disk; 0 is 512 MiB, or 1/64 of DiskCap when that is less;
@@ -51,8 +51,13 @@ type Options struct {
 	// Queue is how many bytes may wait to be written; 0 is 64 MiB. What comes
 	// when it is full is refused as busy.
 	Queue int
-	// MemTableSize is Badger's; 0 is 32 MiB. 15 % of it is the longest commit.
+	// MemTableSize is Badger's; 0 is 8 MiB. 15 % of it is the longest commit, and
+	// making a table of it is what a commit may have to wait for.
 	MemTableSize int64
+	// Young is how many bytes of young tables may gather before they are merged
+	// while deposits come; 0 is 256 MiB, or 8 × MemTableSize when that is given.
+	// It is never less than that.
+	Young int64
 	// Compactors is how many goroutines merge tables; nil is 2. 1 is refused.
 	Compactors *int
 	// ConfirmAfter is for how long the shelf must run after the clock has gone
@@ -126,9 +131,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Lease == 0 {
 		o.Lease = 90
 	}
-	if o.MemTableSize == 0 {
-		o.MemTableSize = 32 << 20
-	}
+	o = o.sized()
 	if o.MemTableSize < 2<<20 || o.MemTableSize > maxMemTable {
 		return o, errors.New("shelf: Options.MemTableSize is outside 2–256 MiB")
 	}
@@ -144,7 +147,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o.MinFree = max(o.MinFree, o.reserve())
 	if o.DiskCap != 0 && o.DiskCap < 2*o.reserve() {
-		return o, errors.New("shelf: Options.DiskCap is too small: the database itself needs 48 × MemTableSize")
+		return o, errors.New("shelf: Options.DiskCap is too small: the database itself needs 6 × Young")
 	}
 	o.Ballast = o.ballast()
 	if o.Queue == 0 {
@@ -162,8 +165,17 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
+// sized has the sizes of tables filled in.
+func (o Options) sized() Options {
+	if o.MemTableSize == 0 {
+		o.MemTableSize, o.Young = 8<<20, max(o.Young, 256<<20)
+	}
+	o.Young = max(o.Young, 8*o.MemTableSize)
+	return o
+}
+
 // reserve is what a merge of tables may take for a while beside what is there.
-func (o Options) reserve() int64 { return 24 * o.MemTableSize }
+func (o Options) reserve() int64 { return 3 * o.Young }
 
 // capacity is how many bytes of envelopes fit under the disk cap.
 func (o Options) capacity() uint64 {
@@ -175,10 +187,7 @@ func (o Options) capacity() uint64 {
 
 // Capacity is how many bytes of envelopes fit under the disk cap.
 func (o Options) Capacity() uint64 {
-	with := o
-	if o.MemTableSize == 0 {
-		with.MemTableSize = 32 << 20
-	}
+	with := o.sized()
 	with.Ballast = with.ballast()
 	return with.capacity()
 }
@@ -196,16 +205,18 @@ func (o Options) ballast() int64 {
 // maxStored is the length of the longest value.
 const maxStored = 64<<10 + 256
 
-// How many young tables there may be: from fewTables on they are merged when
-// nobody writes, from manyTables on always, and at stallTables writers wait. A
-// merge makes deposits wait for the processor, so a burst is let pass first. As
-// many as there may be, and what they are merged with, have to fit into reserve.
-const fewTables, manyTables, stallTables = 4, 8, 18
+// How many young tables there may be: from few on they are merged when nobody
+// writes, from many on always, and at stall writers wait. A merge makes deposits
+// wait for the processor, so a burst is let pass first. As many as there may be,
+// and what they are merged with, have to fit into reserve.
+func (o Options) few() int   { return o.many() / 2 }
+func (o Options) many() int  { return int(o.Young / o.MemTableSize) }
+func (o Options) stall() int { return o.many() * 9 / 4 }
 
 // badger returns Badger's options; heard, which may be nil, is told the format
 // of each line that it logs.
 func (o Options) badger(dir string, heard func(format string)) badger.Options {
-	stall := stallTables
+	stall := o.stall()
 	if *o.Compactors == 0 {
 		stall = math.MaxInt32 // nobody would end the stall
 	}
@@ -218,10 +229,10 @@ func (o Options) badger(dir string, heard func(format string)) badger.Options {
 		WithNumMemtables(3).
 		WithValueThreshold(maxStored).
 		WithValueLogFileSize(1 << 20).
-		WithBaseTableSize(max(1<<20, o.MemTableSize/4)).
-		WithBaseLevelSize(2 * o.MemTableSize).
+		WithBaseTableSize(max(1<<20, o.Young/32)).
+		WithBaseLevelSize(o.Young / 4).
 		WithLevelSizeMultiplier(16). // what has expired waits less long for a merge
-		WithNumLevelZeroTables(fewTables).
+		WithNumLevelZeroTables(o.few()).
 		WithNumLevelZeroTablesStall(stall).
 		WithNumCompactors(*o.Compactors).
 		WithCompression(options.None).

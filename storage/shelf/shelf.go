@@ -141,7 +141,7 @@ func (s *Shelf) open() error {
 		}
 	}
 	if *s.o.Compactors > 0 {
-		s.merger = merge.New(merge.Options{Many: manyTables, Hold: s.ahead})
+		s.merger = merge.New(merge.Options{Many: s.o.many(), Hold: s.ahead})
 	}
 	if s.db, err = badger.Open(s.o.badger(db, s.heard)); err != nil {
 		return fmt.Errorf("opening the database: %w", err)

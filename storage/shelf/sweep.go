@@ -74,7 +74,7 @@ func (s *Shelf) heard(format string) {
 // stuffed reports whether there are as many young tables as there may be while
 // nothing is merged: with more, writers would wait.
 func (s *Shelf) stuffed() bool {
-	return s.merger != nil && s.ahead() && s.db.Levels()[0].NumTables >= stallTables-6
+	return s.merger != nil && s.ahead() && s.db.Levels()[0].NumTables >= s.o.stall()-6
 }
 
 // sweepWhenDue sweeps until done.

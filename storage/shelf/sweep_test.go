@@ -248,7 +248,7 @@ func TestNoRoomWhileTheClockIsAhead(t *testing.T) {
 	}
 	for take() {
 	}
-	if tables := s.db.Levels()[0].NumTables; stored < 200 || tables >= stallTables {
+	if tables := s.db.Levels()[0].NumTables; stored < 200 || tables >= s.o.stall() {
 		t.Errorf("full after %d, with %d tables", stored, tables)
 	}
 	move(-10 * day)
