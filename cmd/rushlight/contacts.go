@@ -47,7 +47,8 @@ func inviteCommand(a *app) *cobra.Command {
 		Short: "Make a link with which somebody can add you",
 		Long: `Make a link with which somebody can add you as a contact. Give it to that
 person only, over a channel you trust: whoever has it first becomes your
-contact. It works while your daemon runs.`,
+contact. While your daemon is off, whoever uses it waits: at your relay if you
+have one, else until both of you run.`,
 		Example: `  rushlight invite
   rushlight invite --expires 1h --qr
   rushlight invite --uses 5 --note "book club"`,
