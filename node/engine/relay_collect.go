@@ -50,9 +50,10 @@ func (t *txn) takeAcks(s *session, m *message.Acks) error {
 	return nil
 }
 
-// Collect takes envelopes that came to a mailbox at a relay, in order, and
-// commits them together. Each is at least as old as ages says; nil is unknown.
-// What is committed is to be trimmed; see [Engine.ReceiveBatch].
+// Collect takes envelopes that came to a mailbox at a relay, in order, those that
+// have to be searched for behind the others, and commits them. Each is at least as
+// old as ages says; nil is unknown. What is committed is to be trimmed; see
+// [Engine.ReceiveBatch].
 func (e *Engine) Collect(ctx context.Context, relay [32]byte, envs [][]byte, ages []time.Duration) []Result {
 	out := make([]Result, len(envs))
 	all := make([]int, len(envs))
