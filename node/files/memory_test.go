@@ -13,15 +13,18 @@ import (
 func TestMemoryIsBounded(t *testing.T) {
 	before := debug.SetMemoryLimit(math.MaxInt64)
 	defer debug.SetMemoryLimit(before)
-	goal := func() int64 { // above what is in use else
+	read := func(name string) int64 {
+		now := []metrics.Sample{{Name: name}}
+		metrics.Read(now)
+		return int64(now[0].Value.Uint64())
+	}
+	goal := func() int64 { // above the heap that is in use else
 		runtime.GC()
-		from := inUse()
+		from := read("/gc/heap/live:bytes")
 		table := make([]byte, transferRoom-8<<20)
 		runtime.GC()
 		runtime.KeepAlive(table)
-		now := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
-		metrics.Read(now)
-		return int64(now[0].Value.Uint64()) - from
+		return read("/gc/heap/goal:bytes") - from
 	}
 	if n := goal(); n < transferRoom*3/2 {
 		t.Fatalf("control: unbounded, the heap may grow by %d MiB", n>>20)
