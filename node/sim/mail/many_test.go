@@ -107,7 +107,11 @@ func (c *crowd) run(messages int) {
 	for c.total < messages {
 		if c.total >= told+toldEvery {
 			told = c.total
-			w.t.Logf("%d messages so far", told)
+			waits := 0
+			for _, p := range w.people {
+				waits += p.eng.Queued()
+			}
+			w.t.Logf("%d messages so far, %d waiting, on %s; %s", told, waits, time.Now().Format(time.DateOnly), summary(w.count))
 		}
 		if w.step++; w.step == fullUntil {
 			for _, r := range w.relays {

@@ -81,7 +81,7 @@ func (r *relay) open() {
 	}
 	s, err := shelf.Open(shelf.Options{
 		Dir: r.dir, Root: r.seed, Key: ed25519.NewKeyFromSeed(r.seed[:]), Quota: r.quota, Lane: r.lane,
-		MemTableSize: 4 << 20, Compactors: r.w.compactors(), MinFree: 1, Ballast: -1,
+		MemTableSize: 4 << 20, Young: r.w.young(), Compactors: r.w.compactors(), MinFree: 1, Ballast: -1,
 	})
 	r.w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -109,6 +109,16 @@ func (w *world) compactors() *int {
 	return &n
 }
 
+// young is Options.Young of a relay: in a long run what it is by default, since a
+// relay that merges nothing for a day, as after a jump of the clock, takes no more
+// mail than that.
+func (w *world) young() int64 {
+	if w.merges {
+		return 256 << 20
+	}
+	return 0
+}
+
 func (w *world) newDir() string {
 	w.dirs++
 	return filepath.Join(w.base, fmt.Sprint(w.dirs))
