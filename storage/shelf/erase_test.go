@@ -282,14 +282,21 @@ func diskUseOver(t *testing.T, ttl uint8, days, each int, length time.Duration) 
 }
 
 // The directory never takes more than its cap, deposits are refused long before
-// the disk could be, and go on when mail has expired.
+// the disk could be, and go on when mail has expired: with few young tables, as a
+// small relay has them, and with many.
 func TestDiskCap(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a while")
 	}
+	t.Run("few", func(t *testing.T) { fillToCap(t, 128<<20, 0) })
+	t.Run("many", func(t *testing.T) { fillToCap(t, 512<<20, 64<<20) })
+}
+
+// fillToCap deposits until the shelf is full and takes mail again.
+func fillToCap(t *testing.T, diskCap, young int64) {
 	o := testOptions(t.TempDir())
 	o.MemTableSize, o.TTL, o.tick, o.Quota = 2<<20, 4, 50*time.Millisecond, 1<<40
-	o.DiskCap = 128 << 20
+	o.DiskCap, o.Young = diskCap, young
 	o.time = &fastClock{begin: time.Now(), length: time.Second}
 	s := start(t, o)
 	h := newMailbox(t, s.Shelf, 1)

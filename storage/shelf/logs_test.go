@@ -25,6 +25,10 @@ func TestSmallerMemTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.end(t)
+	// Opening makes a table as long as that log, for which there must be room.
+	if need, bytes := newSpace(killed).settle, int64(n*envelope.L.Size()); need < 6*killed.MemTableSize+bytes {
+		t.Errorf("%d bytes are seen to for %d in a log", need, bytes)
+	}
 	k := start(t, killed)
 	if got := k.Stats().Envelopes; got != n {
 		t.Errorf("%d envelopes, want %d", got, n)

@@ -37,8 +37,20 @@ type space struct {
 func newSpace(o Options) space {
 	return space{
 		dir: o.Dir, cap: o.DiskCap, reserve: o.reserve(), minFree: o.MinFree,
-		settle: 6 * o.MemTableSize, ballast: o.Ballast,
+		settle: 6*o.MemTableSize + o.logged(), ballast: o.Ballast,
 	}
+}
+
+// logged is how many bytes the logs take that opening makes into tables as long,
+// and that may be of larger memtables.
+func (o Options) logged() (sum int64) {
+	logs, _ := filepath.Glob(filepath.Join(o.Dir, dirDatabase, "*.mem")) // the pattern is right
+	for _, name := range logs {
+		if info, err := os.Stat(name); err == nil {
+			sum += blocks(info)
+		}
+	}
+	return sum
 }
 
 // wrote counts what is about to be written.
