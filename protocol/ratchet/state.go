@@ -7,8 +7,8 @@ import (
 	"rushlight/protocol/wire"
 )
 
-// stateFormat is the first byte of a saved state.
-const stateFormat = 1
+// stateFormat is the first byte of a saved state: the format of its braid.
+const stateFormat = byte(braid.Short)
 
 // Marshal returns the state (spec §6.10). It is secret, and superseded by the
 // next successful Encrypt or Decrypt: erase it then.
@@ -22,12 +22,13 @@ func (s *Session) Marshal() []byte {
 	return w.Out()
 }
 
-// Load reads what [Session.Marshal] returned. It accepts one spelling of each
-// state, and returns [ErrRolledBack] for a well-formed state whose Version is
+// Load reads what [Session.Marshal] returned, or returned when states had
+// format 1. It accepts one spelling of each state, and returns [ErrRolledBack] for a well-formed state whose Version is
 // less than atLeast.
 func Load(state []byte, atLeast uint64) (*Session, error) {
 	r := wire.NewReader(state)
-	if r.U8() != stateFormat {
+	format := braid.Format(r.U8())
+	if format != braid.Whole && format != braid.Short {
 		r.Fail("unknown format of a ratchet state")
 	}
 	s := &Session{initiator: r.Bool(), id: r.A16(), transcript: r.A32(), exporter: r.A32()}
@@ -36,7 +37,7 @@ func Load(state []byte, atLeast uint64) (*Session, error) {
 		r.Fail("impossible counters")
 	}
 	s.ec.parse(r, s.initiator, s.received > 0)
-	s.pq.parse(r, s.initiator)
+	s.pq.parse(r, s.initiator, format)
 	if err := r.Close(); err != nil {
 		return nil, fmt.Errorf("load a ratchet state: %w", err)
 	}
@@ -134,9 +135,9 @@ func (q *quantum) marshalTo(w *wire.Writer) {
 }
 
 // parse reads the epochs that the state of the braid calls for.
-func (q *quantum) parse(r *wire.Reader, initiator bool) {
+func (q *quantum) parse(r *wire.Reader, initiator bool, f braid.Format) {
 	q.initiator = initiator
-	q.braid = braid.Parse(r)
+	q.braid = braid.Parse(r, f)
 	if r.Err() != nil {
 		return
 	}

@@ -37,7 +37,10 @@ type vectorSet struct {
 	ID         hexBytes        `json:"id"`
 	Export     hexBytes        `json:"export_of_rushlight/test/export/1"`
 	Messages   []vectorMessage `json:"messages"`
-	States     []hexBytes      `json:"states"` // initiator, responder, at the end
+	// Initiator, responder, at the end: in format 1, which is read, and in the
+	// one that is written.
+	States []hexBytes `json:"states"`
+	Short  []hexBytes `json:"states_format_2,omitempty"`
 }
 
 type vectorMessage struct {
@@ -97,28 +100,41 @@ func runVector(t *testing.T, v vectorSet) vectorSet {
 		}
 		p[0], p[1] = reloaded(t, p[0]), reloaded(t, p[1])
 	}
-	v.States = []hexBytes{p[0].Marshal(), p[1].Marshal()}
+	for i, state := range v.States {
+		if s, err := Load(state, 0); err != nil || !bytes.Equal(s.Marshal(), p[i].Marshal()) {
+			t.Fatalf("the state of format 1 is another: %v", err)
+		}
+	}
+	v.Short = []hexBytes{p[0].Marshal(), p[1].Marshal()}
 	return v
+}
+
+// frozen reads the vectors.
+func frozen(t testing.TB) (all []vectorSet) {
+	t.Helper()
+	b, err := os.ReadFile(vectorFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &all); err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // TestVectors replays the frozen vectors: every byte is as it was. The file
 // only grows.
 func TestVectors(t *testing.T) {
-	var frozen []vectorSet
-	b, err := os.ReadFile(vectorFile)
-	if err != nil && !*update {
-		t.Fatal(err)
-	}
-	if err == nil {
-		if err := json.Unmarshal(b, &frozen); err != nil {
-			t.Fatal(err)
-		}
-	}
+	all := frozen(t)
 	have := map[string]bool{}
-	for _, v := range frozen {
+	for i, v := range all {
 		have[v.Name] = true
 		t.Run(v.Name, func(t *testing.T) {
-			got, err := json.Marshal(runVector(t, v))
+			run := runVector(t, v)
+			if *update && len(v.Short) == 0 {
+				v.Short, all[i].Short = run.Short, run.Short
+			}
+			got, err := json.Marshal(run)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -139,10 +155,10 @@ func TestVectors(t *testing.T) {
 			t.Errorf("vector %q is missing; run with -update", v.Name)
 			continue
 		}
-		t.Run(v.Name, func(t *testing.T) { frozen = append(frozen, runVector(t, v)) })
+		t.Run(v.Name, func(t *testing.T) { all = append(all, runVector(t, v)) })
 	}
 	if *update {
-		out, err := json.MarshalIndent(frozen, "", " ")
+		out, err := json.MarshalIndent(all, "", " ")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,25 +170,23 @@ func TestVectors(t *testing.T) {
 
 // TestVectorStatesLoad loads the frozen states: they stay readable.
 func TestVectorStatesLoad(t *testing.T) {
-	b, err := os.ReadFile(vectorFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var frozen []vectorSet
-	if err := json.Unmarshal(b, &frozen); err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range frozen {
-		var p [2]*Session
-		for i := range p {
-			if p[i], err = Load(v.States[i], 0); err != nil {
-				t.Fatal(err)
+	for _, v := range frozen(t) {
+		for _, states := range [][]hexBytes{v.States, v.Short} {
+			if len(states) == 0 {
+				continue // of a format that is older than the vector
 			}
-		}
-		deliver(t, p[0], p[1])
-		deliver(t, p[1], p[0])
-		if id := p[0].ID(); !suite.Equal(id[:], v.ID) {
-			t.Errorf("%s: another session", v.Name)
+			var p [2]*Session
+			for i := range p {
+				var err error
+				if p[i], err = Load(states[i], 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			deliver(t, p[0], p[1])
+			deliver(t, p[1], p[0])
+			if id := p[0].ID(); !suite.Equal(id[:], v.ID) {
+				t.Errorf("%s: another session", v.Name)
+			}
 		}
 	}
 }

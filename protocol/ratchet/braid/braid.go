@@ -83,9 +83,9 @@ type Braid struct {
 	seed   [kem.SeedSize]byte   // key side, until the secret is known
 	header [kem.HeaderSize]byte // ciphertext side, until the vector is known
 	m      [32]byte             // likewise
-	ct1    []byte               // until ct2 is known
+	ct1    []byte               // until ct2 is known; see ciphertext
 
-	out   []byte    // the text being sent in chunks
+	out   []byte    // the text being sent in chunks; ct1 is in its own place while m is there
 	next  uint16    // number of its next chunk
 	later []byte    // the text to be sent after it, when that is known
 	in    collector // the text being received
@@ -117,9 +117,8 @@ func (b *Braid) Send() (Msg, *Secret) {
 	switch b.state {
 	case KeysUnsampled:
 		suite.Random(b.seed[:])
-		header, vector := kem.Public(&b.seed)
+		header, _ := kem.Public(&b.seed) // the vector is made when it is sent
 		tag := b.tag(labelHeader, header[:])
-		b.later = vector
 		b.send(append(header[:], tag[:]...))
 		b.state = KeysSampled
 	case HeaderReceived:
@@ -127,15 +126,19 @@ func (b *Braid) Send() (Msg, *Secret) {
 		ct1, shared := kem.Encaps1(&b.header, &b.m)
 		made = b.secret(shared)
 		b.ct1 = ct1
-		b.send(ct1)
+		b.send(nil)
 		b.in = collector{size: kem.VectorSize}
 		b.state = Ct1Sampled
 	default: // the other states go on with what they have
 	}
 	m := Msg{Epoch: b.epoch, Type: b.sends()}
 	if m.Type != None {
+		text := b.out
+		if b.state == Ct1Sampled {
+			text = b.ciphertext()
+		}
 		m.Index = b.next
-		m.Chunk = encodeChunk(b.out, b.next)
+		m.Chunk = encodeChunk(text, b.next)
 		b.next = (b.next + 1) % indexes
 	}
 	return m, made
@@ -187,8 +190,8 @@ func (b *Braid) receive(m *Msg) (*Secret, error) {
 	case KeysSampled:
 		if m.Type == Ct1 {
 			// The first chunk of ct1 says that the header has arrived.
-			b.send(b.later)
-			b.later = nil
+			_, vector := kem.Public(&b.seed)
+			b.send(vector)
 			b.in = collector{size: kem.CT1Size}
 			b.state = HeaderSent
 			b.takeCT1(m)
@@ -265,8 +268,9 @@ func (b *Braid) takeVector(m *Msg) error {
 	if err != nil {
 		return err
 	}
-	tag := b.tag(labelCiphertext, b.ct1, ct2)
-	b.later = append(ct2, tag[:]...)
+	ct1 := b.ciphertext()
+	tag := b.tag(labelCiphertext, ct1, ct2)
+	b.out, b.later = ct1, append(ct2, tag[:]...)
 	b.header, b.m, b.ct1 = [kem.HeaderSize]byte{}, [32]byte{}, nil
 	b.in = collector{}
 	b.state = EkReceivedCt1Sampled
@@ -274,6 +278,15 @@ func (b *Braid) takeVector(m *Msg) error {
 		b.answer()
 	}
 	return nil
+}
+
+// ciphertext is ct1 while m is there, from which it is made again when it is
+// needed after a load: it isn't saved, and who only receives doesn't need it.
+func (b *Braid) ciphertext() []byte {
+	if b.ct1 == nil {
+		b.ct1, _ = kem.Encaps1(&b.header, &b.m)
+	}
+	return b.ct1
 }
 
 // answer: EkReceivedCt1Sampled → Ct2Sampled.

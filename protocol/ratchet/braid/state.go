@@ -2,16 +2,27 @@ package braid
 
 import (
 	"rushlight/protocol/ratchet/kem"
+	"rushlight/protocol/suite"
 	"rushlight/protocol/wire"
 )
 
-// MarshalTo writes the state (spec §6.10). It is secret.
+// Format is a way to save the state.
+type Format uint8
+
+const (
+	// Whole has every text that the state may need: how states were saved.
+	Whole Format = 1
+	// Short leaves out what can be made again from what is there. It is how
+	// they are saved now.
+	Short Format = 2
+)
+
+// MarshalTo writes the state in the format [Short] (spec §6.10). It is secret.
 func (b *Braid) MarshalTo(w *wire.Writer) {
 	w.U8(uint8(b.state)).U32(b.epoch).Raw(b.root[:]).Raw(b.mac[:])
 	switch b.state {
 	case KeysSampled:
 		b.marshalOut(w.Raw(b.seed[:]))
-		w.Raw(b.later)
 	case HeaderSent:
 		b.marshalOut(w.Raw(b.seed[:]))
 		b.marshalIn(w)
@@ -21,14 +32,13 @@ func (b *Braid) MarshalTo(w *wire.Writer) {
 	case HeaderReceived:
 		w.Raw(b.header[:])
 	case Ct1Sampled:
-		w.Raw(b.header[:]).Raw(b.m[:])
-		b.marshalOut(w) // out is ct1
+		w.Raw(b.header[:]).Raw(b.m[:]).U16(b.next)
 		b.marshalIn(w)
 	case EkReceivedCt1Sampled:
 		b.marshalOut(w)
 		w.Raw(b.later)
 	case Ct1Acknowledged:
-		w.Raw(b.header[:]).Raw(b.m[:]).Raw(b.ct1)
+		w.Raw(b.header[:]).Raw(b.m[:])
 		b.marshalIn(w)
 	case Ct2Sampled:
 		b.marshalOut(w)
@@ -45,9 +55,10 @@ func (b *Braid) marshalIn(w *wire.Writer) {
 	}
 }
 
-// Parse reads what [Braid.MarshalTo] wrote. It accepts one spelling of each
-// state and refuses states in which no party can be between two messages.
-func Parse(r *wire.Reader) *Braid {
+// Parse reads what [Braid.MarshalTo] wrote, or wrote when it wrote the format
+// [Whole]. It accepts one spelling of each state and refuses states in which no
+// party can be between two messages.
+func Parse(r *wire.Reader, f Format) *Braid {
 	b := &Braid{state: State(r.U8()), epoch: r.U32(), root: r.A32(), mac: r.A32()}
 	if b.epoch == 0 {
 		r.Fail("braid epoch 0")
@@ -57,7 +68,10 @@ func Parse(r *wire.Reader) *Braid {
 	case KeysSampled:
 		r.Fill(b.seed[:])
 		b.parseOut(r, headerMACSize)
-		b.later = copied(r, kem.VectorSize)
+		if f == Whole {
+			_, vector := kem.Public(&b.seed)
+			same(r, vector)
+		}
 	case HeaderSent:
 		r.Fill(b.seed[:])
 		b.parseOut(r, kem.VectorSize)
@@ -73,8 +87,10 @@ func Parse(r *wire.Reader) *Braid {
 	case Ct1Sampled:
 		r.Fill(b.header[:])
 		r.Fill(b.m[:])
-		b.parseOut(r, kem.CT1Size)
-		b.ct1 = b.out
+		if f == Whole {
+			same(r, b.ciphertext())
+		}
+		b.next = number(r)
 		b.parseIn(r, kem.VectorSize, 0)
 	case EkReceivedCt1Sampled:
 		b.parseOut(r, kem.CT1Size)
@@ -82,7 +98,9 @@ func Parse(r *wire.Reader) *Braid {
 	case Ct1Acknowledged:
 		r.Fill(b.header[:])
 		r.Fill(b.m[:])
-		b.ct1 = copied(r, kem.CT1Size)
+		if f == Whole {
+			same(r, b.ciphertext())
+		}
 		b.parseIn(r, kem.VectorSize, 1)
 	case Ct2Sampled:
 		b.parseOut(r, ct2MACSize)
@@ -121,6 +139,13 @@ func number(r *wire.Reader) uint16 {
 		r.Fail("chunk number too large")
 	}
 	return v
+}
+
+// same reads a text that can be made again from what was read before.
+func same(r *wire.Reader, text []byte) {
+	if b := r.Bytes(len(text)); b != nil && !suite.Equal(b, text) {
+		r.Fail("a text that doesn't belong to its key")
+	}
 }
 
 // copied reads n bytes that do not alias the input.
