@@ -374,8 +374,18 @@ func openBadger(o badger.Options, log *slog.Logger) (db *badger.DB, err error) {
 		}
 	}()
 	start := time.Now()
-	if db, err = badger.Open(o); err != nil {
+	db, err = badger.Open(o)
+	// This process has the directory, by a lock of its own. But Badger's lock of
+	// an earlier store is also held by a process that is just being started here,
+	// until it runs its program.
+	for locked(err) && time.Since(start) < lockWait {
+		time.Sleep(5 * time.Millisecond)
+		db, err = badger.Open(o)
+	}
+	if err != nil {
 		switch {
+		case locked(err):
+			return nil, ErrLocked
 		case lacksRoom(err):
 			return nil, fmt.Errorf("%w: %w", ErrNoSpace, err)
 		case strings.Contains(err.Error(), syscall.EIO.Error()):
@@ -385,4 +395,13 @@ func openBadger(o badger.Options, log *slog.Logger) (db *badger.DB, err error) {
 	}
 	log.Debug("database opened", "took", time.Since(start))
 	return db, nil
+}
+
+// lockWait is how long Badger's lock is waited for.
+const lockWait = 2 * time.Second
+
+// locked reports whether Badger says that another process has its directory. It
+// has no error for that.
+func locked(err error) bool {
+	return err != nil && strings.HasPrefix(err.Error(), "Cannot acquire directory lock")
 }
