@@ -22,6 +22,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,29 +43,66 @@ type Log struct {
 }
 
 // Open finds the log in the directory of an open database, and makes its name
-// durable.
+// durable, with what a process that was killed had written to those before it
+// and not synced: the database shows that.
 func Open(dir string) (*Log, error) {
 	l := &Log{dir: dir, syncFile: sync, syncDir: twoslot.SyncDir, pages: newPages()}
-	number, err := l.newest()
+	numbers, err := l.numbers()
 	if err != nil {
 		return nil, err
 	}
-	return l, l.begin(number)
+	for _, n := range numbers[:max(len(numbers)-1, 0)] {
+		if err := l.syncOld(n); err != nil {
+			return nil, err
+		}
+	}
+	return l, l.begin(newest(numbers))
 }
 
-// newest is the highest number of a log.
-func (l *Log) newest() (number uint64, err error) {
+// syncOld syncs a log that Badger reads no more and is making a table of.
+func (l *Log) syncOld(number uint64) error {
+	f, err := os.OpenFile(l.path(number), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the table is there
+	}
+	if err != nil {
+		return fmt.Errorf("opening a log: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // nothing was written through it
+	if err := l.syncFile(f); err != nil {
+		return fmt.Errorf("syncing a log: %w", err)
+	}
+	return nil
+}
+
+// numbers lists the logs, the oldest first.
+func (l *Log) numbers() (all []uint64, err error) {
 	entries, err := os.ReadDir(l.dir)
 	if err != nil {
-		return 0, fmt.Errorf("looking for the log: %w", err)
+		return nil, fmt.Errorf("looking for the log: %w", err)
 	}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".mem")
 		if n, err := strconv.ParseUint(name, 10, 64); ok && err == nil {
-			number = max(number, n)
+			all = append(all, n)
 		}
 	}
-	return number, nil
+	slices.Sort(all)
+	return all, nil
+}
+
+// newest is the last of the logs, 0 when there is none.
+func newest(numbers []uint64) uint64 {
+	if len(numbers) == 0 {
+		return 0
+	}
+	return numbers[len(numbers)-1]
+}
+
+// newest is the highest number of a log.
+func (l *Log) newest() (uint64, error) {
+	all, err := l.numbers()
+	return newest(all), err
 }
 
 // path is where Badger puts the log with a number.

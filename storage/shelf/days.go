@@ -120,7 +120,13 @@ func (s *Shelf) turnStamps(week stamp.Week, settled uint16) error {
 		}
 		k := keyStamp(week)
 		sealed := suite.SealBox(nil, over[:], k, key[:])
-		if err := s.db.Update(func(tx *badger.Txn) error { return tx.Set(k, sealed) }); err != nil {
+		tx := s.db.NewTransaction(true)
+		defer tx.Discard()
+		err = tx.Set(k, sealed)
+		if err == nil {
+			err = s.disk.commit(tx, len(k)+len(sealed))
+		}
+		if err != nil {
 			return fmt.Errorf("saving a stamp key: %w", err)
 		}
 		keys.Add(week, key)
@@ -130,7 +136,7 @@ func (s *Shelf) turnStamps(week stamp.Week, settled uint16) error {
 }
 
 func (s *Shelf) loadStampKeys(keys *stamp.Keys, settled uint16) error {
-	return s.db.View(func(tx *badger.Txn) error {
+	return s.view(func(tx *badger.Txn) error {
 		it := tx.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 32, Prefix: []byte{famStamp}})
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"rushlight/storage/logsync"
 )
 
 // Options says where a shelf is and what it takes. Dir, Root and Key are
@@ -222,7 +224,7 @@ func (o Options) badger(dir string, heard func(format string)) badger.Options {
 	}
 	return badger.DefaultOptions(dir).
 		WithLogger(badgerLog{o.Logger, heard}).
-		WithSyncWrites(!o.UnsafeNoSync).
+		WithSyncWrites(!logsync.Alone && !o.UnsafeNoSync).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
 		WithMemTableSize(o.MemTableSize).

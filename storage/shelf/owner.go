@@ -125,7 +125,7 @@ func (s *Shelf) Look(owner [32]byte) (handle uint64, found bool, err error) {
 }
 
 func (s *Shelf) login(owner [32]byte, renew bool) (handle uint64, found bool, err error) {
-	err = s.db.View(func(tx *badger.Txn) error {
+	err = s.view(func(tx *badger.Txn) error {
 		raw, err := get(tx, keyOwner(owner))
 		if raw == nil || err != nil {
 			return err
@@ -435,7 +435,7 @@ func (s *Shelf) CloseBox(handle uint64, moved []byte) error {
 // lease has ended.
 func (s *Shelf) countMailboxes() error {
 	n := int64(0)
-	err := s.db.View(func(tx *badger.Txn) error {
+	err := s.view(func(tx *badger.Txn) error {
 		it := tx.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 1000, Prefix: []byte{famBox}})
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {

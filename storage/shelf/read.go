@@ -20,7 +20,7 @@ func (s *dayState) has(value []byte) bool {
 // scan calls fn for each record of a mailbox's log after a number, ascending,
 // until fn returns false. at and value are good during the call.
 func (s *Shelf) scan(handle, after uint64, fn func(seq uint64, at []byte, value func() ([]byte, error)) (bool, error)) error {
-	err := s.db.View(func(tx *badger.Txn) error {
+	err := s.view(func(tx *badger.Txn) error {
 		prefix := keyEnvs(handle)
 		it := tx.NewIterator(badger.IteratorOptions{PrefetchValues: false, Prefix: prefix})
 		defer it.Close()
@@ -124,7 +124,7 @@ func (s *Shelf) Erase(object [16]byte) (n int, err error) {
 		victim
 	}
 	var found []place
-	err = s.db.View(func(tx *badger.Txn) error {
+	err = s.view(func(tx *badger.Txn) error {
 		it := tx.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 100, Prefix: []byte{famEnv}})
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {

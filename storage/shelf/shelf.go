@@ -63,6 +63,7 @@ type Shelf struct {
 	wheel  *wheel.Wheel
 	guard  *guard
 	space  space
+	disk   disk
 	clock  dayClock
 
 	day      atomic.Pointer[dayState]   // today, and the keys of the days
@@ -146,6 +147,9 @@ func (s *Shelf) open() error {
 	if s.db, err = badger.Open(s.o.badger(db, s.heard)); err != nil {
 		return fmt.Errorf("opening the database: %w", err)
 	}
+	if err := s.disk.open(db, s.o); err != nil {
+		return fmt.Errorf("opening the database: %w", err)
+	}
 	if err := s.loadGlobal(); err != nil {
 		return err
 	}
@@ -165,7 +169,7 @@ func (s *Shelf) open() error {
 // loadGlobal reads what the shelf knows of itself, and notices when it knows
 // less than it did.
 func (s *Shelf) loadGlobal() error {
-	err := s.db.View(func(tx *badger.Txn) error {
+	err := s.view(func(tx *badger.Txn) error {
 		b, err := get(tx, keyGlobal)
 		if b == nil || err != nil {
 			return err
@@ -285,6 +289,7 @@ func (s *Shelf) closeDatabase() error {
 	if s.merger != nil {
 		s.merger.Close()
 	}
+	s.disk.close()
 	err := s.db.Close()
 	s.db = nil
 	return err

@@ -132,7 +132,7 @@ func (s *Shelf) sweep(done <-chan struct{}) error {
 // passed finds records of a family that have passed, beginning with a key, and
 // returns with which key to go on; nil is the end.
 func (s *Shelf) passed(from []byte, gone func(*badger.Txn, *badger.Item) (bool, error)) (found [][]byte, next []byte, err error) {
-	err = s.db.View(func(tx *badger.Txn) error {
+	err = s.view(func(tx *badger.Txn) error {
 		it := tx.NewIterator(badger.IteratorOptions{PrefetchValues: false, Prefix: from[:1]})
 		defer it.Close()
 		n := 0

@@ -100,6 +100,7 @@ type group struct {
 	room    bool // on the disk
 	touched []*box
 	writes  int
+	bytes   int   // of the writes
 	err     error // of the database: nothing of the group counts
 
 	leaves   [][32]byte
@@ -197,7 +198,7 @@ func (g *group) finish(all bool) error {
 	}
 	earliest := s.global.days.earliest()
 	s.owed.Store(min(s.owed.Load(), earliest)) // from before it is there until it is gone
-	if err := g.tx.Commit(); err != nil {
+	if err := s.disk.commit(g.tx, g.bytes); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
 	s.owed.Store(earliest)
@@ -229,8 +230,7 @@ func (g *group) set(key, value []byte, last uint16) {
 	if err := g.tx.SetEntry(e); err != nil {
 		g.err = fmt.Errorf("preparing a commit: %w", err)
 	}
-	g.writes++
-	g.s.space.wrote(int64(len(key) + len(value) + perRecord))
+	g.wrote(len(key) + len(value))
 }
 
 func (g *group) delete(key []byte) {
@@ -240,8 +240,14 @@ func (g *group) delete(key []byte) {
 	if err := g.tx.Delete(key); err != nil {
 		g.err = fmt.Errorf("preparing a commit: %w", err)
 	}
+	g.wrote(len(key))
+}
+
+// wrote counts a record.
+func (g *group) wrote(bytes int) {
 	g.writes++
-	g.s.space.wrote(int64(len(key) + perRecord))
+	g.bytes += bytes + perRecord
+	g.s.space.wrote(int64(bytes + perRecord))
 }
 
 func (g *group) get(key []byte) []byte {

@@ -38,8 +38,8 @@ var mutations = []mutation{
 		pkg: shelf, test: "TestDepositAndFetch",
 	},
 	{
-		name: "sync skipped", file: "storage/shelf/options.go",
-		good: "WithSyncWrites(!o.UnsafeNoSync)", bad: "WithSyncWrites(false)",
+		name: "sync skipped", file: "storage/shelf/disk.go",
+		good: "if a.err = d.log.Sync(); a.err != nil", bad: "if a.err != nil",
 		pkg: shelf, test: "TestPowerCut", says: "acknowledged envelopes were lost", root: true,
 	},
 	{
