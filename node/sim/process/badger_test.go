@@ -48,7 +48,7 @@ var sizes = map[string][]recordSize{
 
 // perGroup is what every commit writes besides: the session, the chain or
 // window, the conversation, the head.
-var perGroup = []recordSize{{49, 2153, false}, {17, 300, false}, {17, 220, false}, {9, 81, false}}
+var perGroup = []recordSize{{49, 1001, false}, {17, 300, false}, {17, 220, false}, {9, 81, false}}
 
 // serveChild makes this test binary a writer for [badgerAlone], or the other
 // side of [newEcho] of [TestHostilePeers] or of
