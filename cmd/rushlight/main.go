@@ -57,14 +57,14 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
 	if !a.running {
 		// A mistake may come before the flag that says how to report it.
 		a.json = a.json || slices.Contains(beforeDashes(args), "--json")
-		err = usageError(err)
+		err = usageError(cmd, err)
 	}
 	return a.fail(err)
 }
@@ -76,13 +76,17 @@ func beforeDashes(args []string) []string {
 	return args
 }
 
-// usageError turns what cobra found wrong with the command line into an Error.
-func usageError(err error) error {
+// usageError turns what cobra found wrong with the line of a command into an Error.
+func usageError(cmd *cobra.Command, err error) error {
 	if _, ok := errors.AsType[*api.Error](err); ok {
 		return err
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	return api.Errorf(api.CodeUsage, "%s", text).WithHint("see: rushlight help")
+	hint := "see: " + cmd.CommandPath() + " --help"
+	if !cmd.HasParent() {
+		hint = "see: rushlight help"
+	}
+	return api.Errorf(api.CodeUsage, "%s", text).WithHint(hint)
 }
 
 // failure is an error with what a program may want to know besides.
@@ -99,6 +103,9 @@ func (a *app) fail(err error) int {
 	e := api.AsError(err)
 	if e.Code == api.CodeNoDaemon && e.Hint == "" {
 		e = e.WithHint("start it with: " + a.upCommand())
+		if a.hasOnlyRelay() {
+			e = e.WithHint("a relay keeps its files here; see: rushlight relay --help")
+		}
 	}
 	if a.json {
 		v := map[string]any{}
@@ -117,6 +124,12 @@ func (a *app) fail(err error) int {
 		fmt.Fprintf(a.err, "  %s\n", clean(e.Hint))
 	}
 	return api.ExitCode(e.Code)
+}
+
+// hasOnlyRelay reports whether the directory is a relay's and no profile.
+func (a *app) hasOnlyRelay() bool {
+	_, err := os.Stat(filepath.Join(a.dir, relayDir))
+	return err == nil && !keyfile.Exists(keyDir(a.dir))
 }
 
 // upCommand is the command that starts this profile's daemon.

@@ -75,10 +75,14 @@ func (a *app) relayConfig(path string) (mailbox.RelayConfig, error) {
 		if a.dirErr != nil {
 			return mailbox.RelayConfig{}, a.dirErr
 		}
-		f.Dir = filepath.Join(a.dir, "relay")
+		f.Dir = filepath.Join(a.dir, relayDir)
 	}
 	return f.check()
 }
+
+// relayDir is where a relay without a configuration keeps its files, in the
+// profile directory.
+const relayDir = "relay"
 
 // check turns a file into what the relay takes.
 func (f relayFile) check() (c mailbox.RelayConfig, err error) {

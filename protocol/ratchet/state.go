@@ -23,8 +23,8 @@ func (s *Session) Marshal() []byte {
 }
 
 // Load reads what [Session.Marshal] returned, or returned when states had
-// format 1. It accepts one spelling of each state, and returns [ErrRolledBack] for a well-formed state whose Version is
-// less than atLeast.
+// format 1. It accepts one spelling of each state, and returns [ErrRolledBack]
+// for a well-formed state whose Version is less than atLeast.
 func Load(state []byte, atLeast uint64) (*Session, error) {
 	r := wire.NewReader(state)
 	format := braid.Format(r.U8())
