@@ -102,10 +102,11 @@ func (f *failure) Unwrap() error { return f.err }
 func (a *app) fail(err error) int {
 	e := api.AsError(err)
 	if e.Code == api.CodeNoDaemon && e.Hint == "" {
-		e = e.WithHint("start it with: " + a.upCommand())
+		hint := "start it with: " + a.upCommand()
 		if a.hasOnlyRelay() {
-			e = e.WithHint("a relay keeps its files here; see: rushlight relay --help")
+			hint = "a relay keeps its files here; see: rushlight relay --help"
 		}
+		e = e.WithHint(hint)
 	}
 	if a.json {
 		v := map[string]any{}

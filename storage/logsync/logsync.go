@@ -47,16 +47,24 @@ type Log struct {
 // and not synced: the database shows that.
 func Open(dir string) (*Log, error) {
 	l := &Log{dir: dir, syncFile: sync, syncDir: twoslot.SyncDir, pages: newPages()}
+	return l, l.open()
+}
+
+func (l *Log) open() error {
 	numbers, err := l.numbers()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, n := range numbers[:max(len(numbers)-1, 0)] {
+	if len(numbers) == 0 {
+		return l.begin(0)
+	}
+	last := len(numbers) - 1
+	for _, n := range numbers[:last] {
 		if err := l.syncOld(n); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return l, l.begin(newest(numbers))
+	return l.begin(numbers[last])
 }
 
 // syncOld syncs a log that Badger reads no more and is making a table of.
@@ -91,18 +99,13 @@ func (l *Log) numbers() (all []uint64, err error) {
 	return all, nil
 }
 
-// newest is the last of the logs, 0 when there is none.
-func newest(numbers []uint64) uint64 {
-	if len(numbers) == 0 {
-		return 0
-	}
-	return numbers[len(numbers)-1]
-}
-
-// newest is the highest number of a log.
+// newest is the highest number of a log, 0 when there is none.
 func (l *Log) newest() (uint64, error) {
 	all, err := l.numbers()
-	return newest(all), err
+	if len(all) == 0 {
+		return 0, err
+	}
+	return all[len(all)-1], nil
 }
 
 // path is where Badger puts the log with a number.

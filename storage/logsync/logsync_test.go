@@ -109,18 +109,26 @@ func TestFails(t *testing.T) {
 	}
 }
 
-// The log of an open database is the one with the highest number.
+// The log of an open database is the one with the highest number; those before
+// it hold what a process that was killed hasn't synced.
 func TestOpen(t *testing.T) {
 	x := newTraced(t)
 	x.make(12)
 	x.make(100_000)
-	l, err := Open(x.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if l.number != 100_000 {
-		t.Error(l.number)
+	for _, fail := range []string{"", "00001.mem", "00012.mem", "names"} {
+		x.trace, x.fail = nil, fail
+		l := &Log{dir: x.dir, syncFile: x.Log.syncFile, syncDir: x.Log.syncDir}
+		err := l.open()
+		l.Close()
+		if fail != "" {
+			if !errors.Is(err, errDisk) {
+				t.Errorf("%s: %v", fail, err)
+			}
+			continue
+		}
+		if err != nil || l.number != 100_000 || !slices.Equal(x.trace, []string{"00001.mem", "00012.mem", "names"}) {
+			t.Error(err, l.number, x.trace)
+		}
 	}
 	if _, err := Open(filepath.Join(x.dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)

@@ -2,6 +2,7 @@ package shelf
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"rushlight/protocol/envelope"
@@ -34,4 +35,25 @@ func TestSmallerMemTable(t *testing.T) {
 		t.Errorf("%d envelopes, want %d", got, n)
 	}
 	k.end(t)
+}
+
+// A power cut may leave a log's name without a byte of it.
+func TestEmptyLogs(t *testing.T) {
+	o := testOptions(t.TempDir())
+	s := start(t, o)
+	h := newMailbox(t, s.Shelf, 1)
+	s.end(t)
+	vlogs, err := filepath.Glob(filepath.Join(o.Dir, dirDatabase, "*.vlog"))
+	if err != nil || len(vlogs) == 0 {
+		t.Fatal("no value log: ", err)
+	}
+	for _, name := range append(vlogs, filepath.Join(o.Dir, dirDatabase, "00077.mem")) {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = start(t, o)
+	if _, err := s.State(h); err != nil {
+		t.Error(err)
+	}
 }

@@ -38,12 +38,12 @@ type Options struct {
 	Lease uint16
 
 	// DiskCap is how many bytes the directory may take, with everything the
-	// database needs besides; 0 is no limit but the disk's. About two thirds
-	// can be live mail.
+	// database needs besides; 0 is no limit but the disk's. About six
+	// tenths can be live mail.
 	DiskCap int64
 	// MinFree is the free space in bytes under which nothing is stored,
 	// because Badger dies when the disk is full; 0 is 512 MiB, and it is never
-	// less than 3 × Young, which a merge of tables may need.
+	// less than 4 × Young, which a merge of tables may need.
 	MinFree int64
 	// Ballast is the size in bytes of a file that is given up to be able to
 	// open on a full disk; 0 is 512 MiB, or 1/64 of DiskCap when that is less;
@@ -149,7 +149,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o.MinFree = max(o.MinFree, o.reserve())
 	if o.DiskCap != 0 && o.DiskCap < 2*o.reserve() {
-		return o, errors.New("shelf: Options.DiskCap is too small: the database itself needs 6 × Young")
+		return o, errors.New("shelf: Options.DiskCap is too small: the database itself needs 8 × Young")
 	}
 	o.Ballast = o.ballast()
 	if o.Queue == 0 {
@@ -177,7 +177,7 @@ func (o Options) sized() Options {
 }
 
 // reserve is what a merge of tables may take for a while beside what is there.
-func (o Options) reserve() int64 { return 3 * o.Young }
+func (o Options) reserve() int64 { return 4 * o.Young }
 
 // capacity is how many bytes of envelopes fit under the disk cap.
 func (o Options) capacity() uint64 {

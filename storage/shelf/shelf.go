@@ -35,7 +35,7 @@ var (
 	// ErrBusy: the queue is full. The same job may be taken later.
 	ErrBusy = errors.New("shelf: busy")
 	// ErrFailed: a commit failed, so it isn't known what is on the disk.
-	// Nothing of it was acknowledged. Close, and open again.
+	// Nothing of it was acknowledged, or is read. Close, and open again.
 	ErrFailed = errors.New("shelf: a commit failed; close and open the shelf again")
 	// ErrClosed: the shelf takes no more jobs.
 	ErrClosed = errors.New("shelf: closed")
@@ -128,6 +128,9 @@ func (s *Shelf) open() error {
 	if err := setAside(db, filepath.Join(s.o.Dir, dirAside), s.o.badger(db, nil), s.log); err != nil {
 		return err
 	}
+	if err := removeEmpty(db); err != nil {
+		return err
+	}
 	if err := s.o.settleLogs(db); err != nil {
 		return err
 	}
@@ -144,9 +147,11 @@ func (s *Shelf) open() error {
 	if *s.o.Compactors > 0 {
 		s.merger = merge.New(merge.Options{Many: s.o.many(), Hold: s.ahead})
 	}
-	if s.db, err = badger.Open(s.o.badger(db, s.heard)); err != nil {
-		return fmt.Errorf("opening the database: %w", err)
+	opened, err := badger.Open(s.o.badger(db, s.heard))
+	if err != nil {
+		return fmt.Errorf("opening the database: %w", err) // it may be there all the same, and can't be closed
 	}
+	s.db = opened
 	if err := s.disk.open(db, s.o); err != nil {
 		return fmt.Errorf("opening the database: %w", err)
 	}

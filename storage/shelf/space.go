@@ -44,11 +44,9 @@ func newSpace(o Options) space {
 // logged is how many bytes the logs take that opening makes into tables as long,
 // and that may be of larger memtables.
 func (o Options) logged() (sum int64) {
-	logs, _ := filepath.Glob(filepath.Join(o.Dir, dirDatabase, "*.mem")) // the pattern is right
-	for _, name := range logs {
-		if info, err := os.Stat(name); err == nil {
-			sum += blocks(info)
-		}
+	all, _ := logs(filepath.Join(o.Dir, dirDatabase)) // before the first start there is none
+	for _, info := range all {
+		sum += blocks(info)
 	}
 	return sum
 }

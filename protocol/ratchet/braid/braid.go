@@ -281,7 +281,7 @@ func (b *Braid) takeVector(m *Msg) error {
 }
 
 // ciphertext is ct1 while m is there, from which it is made again when it is
-// needed after a load: it isn't saved, and who only receives doesn't need it.
+// needed after a load: it isn't saved.
 func (b *Braid) ciphertext() []byte {
 	if b.ct1 == nil {
 		b.ct1, _ = kem.Encaps1(&b.header, &b.m)

@@ -424,8 +424,8 @@ func FuzzBraidMessage(f *testing.F) {
 	})
 }
 
-// FuzzBraid loads a state, which must have one spelling, and feeds it
-// messages: nothing panics and the state stays bounded and loadable.
+// FuzzBraid loads a state, which must have one spelling in each format, and feeds
+// it messages: nothing panics and the state stays bounded and loadable.
 func FuzzBraid(f *testing.F) {
 	p := pair()
 	for i := range 40 {
@@ -433,6 +433,7 @@ func FuzzBraid(f *testing.F) {
 		w := wire.NewWriter(nil)
 		m.MarshalTo(w)
 		f.Add(marshal(p[i&1]), w.Out())
+		f.Add(whole(p[i&1]), w.Out())
 		f.Add(marshal(p[1-i&1]), w.Out())
 		if _, err := p[1-i&1].Receive(&m); err != nil {
 			f.Fatal(err)
@@ -440,6 +441,10 @@ func FuzzBraid(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, state, messages []byte) {
 		r := wire.NewReader(state)
+		if b := Parse(r, Whole); r.Close() == nil && !bytes.Equal(whole(b), state) {
+			t.Fatal("two spellings of one state")
+		}
+		r = wire.NewReader(state)
 		b := Parse(r, Short)
 		if r.Close() != nil {
 			return
