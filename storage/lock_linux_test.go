@@ -1,11 +1,12 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,8 +29,19 @@ func TestBadgersLockIsWaitedFor(t *testing.T) {
 	if _, err := Open(o); !errors.Is(err, ErrLocked) {
 		t.Errorf("held for ever: %v", err)
 	}
-	time.AfterFunc(100*time.Millisecond, func() { _ = held.Close() })
+	o.Logger = slog.New(slog.NewTextHandler(writerFunc(func(line []byte) {
+		if bytes.Contains(line, []byte("waiting for the database's lock")) {
+			_ = held.Close()
+		}
+	}), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if err := open(t, o).Close(); err != nil {
 		t.Error(err)
 	}
+	if held.Close() == nil {
+		t.Error("it was opened while the lock was held")
+	}
 }
+
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }

@@ -378,6 +378,9 @@ func openBadger(o badger.Options, log *slog.Logger) (db *badger.DB, err error) {
 	// This process has the directory, by a lock of its own. But Badger's lock of
 	// an earlier store is also held by a process that is just being started here,
 	// until it runs its program.
+	if locked(err) {
+		log.Debug("waiting for the database's lock")
+	}
 	for locked(err) && time.Since(start) < lockWait {
 		time.Sleep(5 * time.Millisecond)
 		db, err = badger.Open(o)
