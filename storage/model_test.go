@@ -10,10 +10,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whatever is done to the store, it behaves as a sorted map does. It doesn't run
-// beside others: a process that one of them starts has the lock of a store that is
-// closed meanwhile, until it becomes another program.
+// Whatever is done to the store, it behaves as a sorted map does.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	key := rapid.StringMatching(`[ab][ab\x01]{0,3}`)
 	undone := errors.New("undone")
 	rapid.Check(t, func(r *rapid.T) {
