@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -66,7 +67,7 @@ func each(b *testing.B, n int, f func() error) {
 }
 
 // ofMessage is what one message makes its sender write.
-var ofMessage = sizes["sender"][:5]
+var ofMessage = sizes["sender"][0]
 
 // groupCommit writes the records of n messages into a database of Badger's in
 // this process, whatever waits in one synced transaction, and returns messages
@@ -77,21 +78,29 @@ func groupCommit(b *testing.B, n int) float64 {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	queue := make(chan func(), underWay)
+	queue := make(chan written, underWay)
+	failed := make(chan struct{})
 	var writing sync.WaitGroup
 	writing.Go(func() {
-		if err := commitGroups(db, ofMessage, queue, underWay); err != nil {
+		if err := commitGroups(db, queue, underWay); err != nil {
 			b.Error(err)
-			for done := range queue {
-				done()
-			}
+			close(failed)
 		}
 	})
 	began := time.Now()
+	var number atomic.Uint64
 	each(b, n, func() error {
 		done := make(chan struct{})
-		queue <- func() { close(done) }
-		<-done
+		w := written{number.Add(1), ofMessage, func() { close(done) }}
+		select {
+		case queue <- w:
+		case <-failed:
+			return nil
+		}
+		select {
+		case <-done:
+		case <-failed:
+		}
 		return nil
 	})
 	took := time.Since(began)
