@@ -63,19 +63,22 @@ func (e *Engine) transact(steps []*step, ahead bool) (n int, err error) {
 	defer e.scratch.wipe()
 	c, err := e.store.Start(func(tx *storage.Tx) error {
 		n = 0
-		t.reset(tx)
+		t.reset(tx, e.takeObjects())
 		t.resume()
 		for _, s := range steps {
 			// The objects that flush saves come on top of what is there.
-			if n > 0 && !tx.Fits(stepRecords+4*len(t.sessions)+placesRecords*len(t.mailing), s.cost+flushCost*(1+len(t.sessions)+len(t.mailing))) {
+			if n > 0 && !tx.Fits(stepRecords+4*t.touched+placesRecords*len(t.mailing), s.cost+flushCost*(1+t.touched+len(t.mailing))) {
 				break
 			}
 			n++
 			t.begin()
-			s.err = s.run(t)
-			if s.err != nil && t.wrote {
+			if s.err = s.run(t); s.err == nil {
+				continue
+			}
+			if t.wrote {
 				return errAlone
 			}
+			t.stale = true // who knows how far it has come
 		}
 		return t.flush()
 	})
@@ -91,6 +94,7 @@ func (e *Engine) transact(steps []*step, ahead bool) (n int, err error) {
 		return n, err
 	}
 	e.nextEvent = t.nextEvent
+	t.handOn()
 	f := &flight{t: t, commit: c, steps: steps[:n], before: e.last, done: make(chan struct{})}
 	e.last = f
 	e.aloft.Add(1)

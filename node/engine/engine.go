@@ -54,6 +54,7 @@ type Engine struct {
 	closed  chan struct{}
 
 	// Owned by who has the turn.
+	objects   objects
 	tags      tagIndex
 	life      life
 	sweepAt   storage.Key // where the search for what a crash left goes on

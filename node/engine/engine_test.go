@@ -69,6 +69,9 @@ func (d *device) close() {
 	if err := <-d.done; err != nil {
 		d.t.Error(err)
 	}
+	if err := d.ObjectsDiffer(); err != nil {
+		d.t.Error(err)
+	}
 	if err := d.store.Close(); err != nil {
 		d.t.Error(err)
 	}

@@ -124,7 +124,7 @@ func (e *Engine) view(f func(t *txn) error) error {
 // viewTxn makes the read methods of txn work on a snapshot.
 func (e *Engine) viewTxn(tx *storage.Tx) *txn {
 	t := &txn{e: e}
-	t.reset(tx)
+	t.reset(tx, newObjects())
 	return t
 }
 

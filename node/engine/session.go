@@ -101,7 +101,12 @@ func (t *txn) generation(a identity.AccountID) (g uint32, err error) {
 }
 
 // touch marks a session as changed by this step.
-func (t *txn) touch(s *session) { s.dirty, t.wrote = true, true }
+func (t *txn) touch(s *session) {
+	if !s.dirty {
+		t.touched++
+	}
+	s.dirty, t.wrote = true, true
+}
 
 // addSession starts to use a session that a handshake made: delivery chains in
 // both directions come from it, so that a new session never depends on an

@@ -3,14 +3,10 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	"rushlight/protocol/envelope"
-	"rushlight/protocol/history"
 	"rushlight/protocol/identity"
 	"rushlight/protocol/message"
-	"rushlight/protocol/ratchet"
 	"rushlight/storage"
 	"rushlight/storage/record"
 )
@@ -24,18 +20,15 @@ type txn struct {
 	wrote bool          // the present step has changed something
 	aged  time.Duration // how long ago at least the envelope came to a relay that is being taken
 
-	sessions map[sessionID]*session
-	peers    map[identity.AccountID][]*session // all sessions with an account
-	chains   map[identity.AccountID]*chain
-	windows  map[identity.DeviceID]*window
-	convs    map[message.ConversationID]*conversation
+	objects
+	touched  int  // how many sessions flush will save
+	stale    bool // objects may not be what the store has
 	mailing  map[identity.AccountID]*mailing
 	contacts map[identity.AccountID]*Contact // changed in this transaction
 	known    map[identity.DeviceID][]identity.Hint
 	ownNow   []record.Relay // changed in this transaction
 
 	indexes   map[message.ID]*record.Index // read ahead by a View
-	names     map[name][16]byte
 	nextEvent uint64
 	events    []Event
 	queued    int64
@@ -46,61 +39,19 @@ type txn struct {
 	after     []func()
 }
 
-// name is an id that stands in keys as a pseudonym.
-type name struct {
-	label string
-	id    [32]byte
-}
-
-type sessionID struct {
-	device identity.DeviceID
-	id     [16]byte
-}
-
-type session struct {
-	record.Session
-	ratchet *ratchet.Session
-	dirty   bool
-}
-
-type chain struct {
-	record.Chain
-	chain   *envelope.Chain
-	dirty   bool
-	advance bool // the first entry has left: Pending may be moved on
-}
-
-type window struct {
-	record.Window
-	chains []*envelope.Window
-	dirty  bool
-}
-
 type mailing struct {
 	*record.Places
 	dirty bool
 }
 
-type conversation struct {
-	record.Conversation
-	history *history.State
-	dirty   bool
-}
-
-// reset empties t for a transaction of the store.
-func (t *txn) reset(tx *storage.Tx) {
+// reset empties t, but for objects, for a transaction of the store.
+func (t *txn) reset(tx *storage.Tx, o objects) {
 	*t = txn{
-		Tx: tx, e: t.e, now: tx.Now(),
-		sessions: map[sessionID]*session{},
-		peers:    map[identity.AccountID][]*session{},
-		chains:   map[identity.AccountID]*chain{},
-		windows:  map[identity.DeviceID]*window{},
-		convs:    map[message.ConversationID]*conversation{},
+		Tx: tx, e: t.e, now: tx.Now(), objects: o,
 		mailing:  map[identity.AccountID]*mailing{},
 		contacts: map[identity.AccountID]*Contact{},
 		known:    map[identity.DeviceID][]identity.Hint{},
 		wake:     map[identity.AccountID]struct{}{},
-		names:    map[name][16]byte{},
 	}
 }
 
@@ -117,43 +68,35 @@ type outboxEntry struct {
 	seq     uint64
 }
 
-// Pseudonym is that of the store, worked out once a transaction.
-func (t *txn) Pseudonym(label string, id []byte) [16]byte {
-	n := name{label: label}
-	if copy(n.id[:], id) < len(id) {
-		return t.Tx.Pseudonym(label, id)
-	}
-	p, ok := t.names[n]
-	if !ok {
-		p = t.Tx.Pseudonym(label, id)
-		t.names[n] = p
-	}
-	return p
-}
-
 // begin starts a step.
 func (t *txn) begin() { t.wrote, t.aged = false, 0 }
 
 // put writes one record.
 func (t *txn) put(k storage.Key, v []byte) error {
-	t.wrote = true
+	t.changes(k)
 	return t.Put(k, v)
 }
 
 func (t *txn) putExpiring(k storage.Key, v []byte, life time.Duration) error {
-	t.wrote = true
+	t.changes(k)
 	return t.PutExpiring(k, v, t.now.Add(life))
 }
 
 // putEnding writes what is shown for so long and then deleted by this engine.
 func (t *txn) putEnding(k storage.Key, v []byte, life time.Duration) error {
-	t.wrote = true
+	t.changes(k)
 	return t.PutEnding(k, v, t.now.Add(life))
 }
 
 func (t *txn) del(k storage.Key) error {
-	t.wrote = true
+	t.changes(k)
 	return t.Delete(k)
+}
+
+// changes notes that a record is written past the objects.
+func (t *txn) changes(k storage.Key) {
+	t.wrote = true
+	t.stale = t.stale || handled(k)
 }
 
 // get reads one record; a missing one is nil.
@@ -177,9 +120,10 @@ func (t *txn) flush() error {
 		if s.ratchet != nil {
 			s.State = s.ratchet.Marshal()
 		}
-		if err := t.put(record.SessionKey(t, s.Account, s.Device, s.ID), s.Marshal()); err != nil {
+		if err := t.Put(record.SessionKey(t, s.Account, s.Device, s.ID), s.Marshal()); err != nil {
 			return err
 		}
+		s.dirty = false
 		c, err := t.chain(s.Account)
 		if err != nil {
 			return err
@@ -200,9 +144,10 @@ func (t *txn) flush() error {
 		if c.chain != nil {
 			c.State = c.chain.Marshal()
 		}
-		if err := t.put(record.ChainKey(t, a), c.Marshal()); err != nil {
+		if err := t.Put(record.ChainKey(t, a), c.Marshal()); err != nil {
 			return err
 		}
+		c.dirty = false
 	}
 	for d, w := range t.windows {
 		if !w.dirty {
@@ -211,9 +156,10 @@ func (t *txn) flush() error {
 		for i, c := range w.chains {
 			w.Chains[i].State = c.Marshal()
 		}
-		if err := t.put(record.WindowKey(t, d), w.Marshal()); err != nil {
+		if err := t.Put(record.WindowKey(t, d), w.Marshal()); err != nil {
 			return err
 		}
+		w.dirty = false
 	}
 	for _, p := range t.mailing {
 		if !p.dirty {
@@ -228,9 +174,10 @@ func (t *txn) flush() error {
 			continue
 		}
 		c.History = c.history.Marshal()
-		if err := t.put(record.ConversationKey(t, id), c.Marshal()); err != nil {
+		if err := t.Put(record.ConversationKey(t, id), c.Marshal()); err != nil {
 			return err
 		}
+		c.dirty = false
 	}
 	return nil
 }
@@ -296,96 +243,4 @@ func (t *txn) putContact(rec *record.Contact) error {
 		return nil
 	}
 	return t.event(record.Event{Type: record.EventContact, Account: rec.Account})
-}
-
-func (t *txn) chain(a identity.AccountID) (*chain, error) {
-	if c, ok := t.chains[a]; ok {
-		return c, nil
-	}
-	c := &chain{}
-	b, err := t.get(record.ChainKey(t, a))
-	if err != nil {
-		return nil, err
-	}
-	if b != nil {
-		rec, err := record.ParseChain(b)
-		if err != nil {
-			return nil, fmt.Errorf("reading a delivery chain: %w", err)
-		}
-		c.Chain = *rec
-		if len(rec.State) > 0 {
-			if c.chain, err = envelope.ParseChain(rec.State); err != nil {
-				return nil, err
-			}
-		}
-	}
-	t.chains[a] = c
-	return c, nil
-}
-
-// raise records that a session must never be seen below a version again.
-func (c *chain) raise(d identity.DeviceID, id [16]byte, version uint64) {
-	c.dirty = true
-	for i := range c.Sessions {
-		if c.Sessions[i].Session == id {
-			c.Sessions[i].Floor = version
-			return
-		}
-	}
-	c.Sessions = append(c.Sessions, record.SessionRef{Device: d, Session: id, Floor: version})
-}
-
-// forget takes a session off the list.
-func (c *chain) forget(id [16]byte) {
-	c.dirty = true
-	c.Sessions = slices.DeleteFunc(c.Sessions, func(s record.SessionRef) bool { return s.Session == id })
-}
-
-func (t *txn) window(d identity.DeviceID) (*window, error) {
-	if w, ok := t.windows[d]; ok {
-		return w, nil
-	}
-	b, err := t.get(record.WindowKey(t, d))
-	if err != nil || b == nil {
-		return nil, err
-	}
-	rec, err := record.ParseWindow(b)
-	if err != nil {
-		return nil, fmt.Errorf("reading a delivery window: %w", err)
-	}
-	w := &window{Window: *rec}
-	for _, c := range rec.Chains {
-		x, err := envelope.ParseWindow(c.State)
-		if err != nil {
-			return nil, err
-		}
-		w.chains = append(w.chains, x)
-	}
-	t.windows[d] = w
-	return w, nil
-}
-
-func (t *txn) conversation(id message.ConversationID) (*conversation, error) {
-	if c, ok := t.convs[id]; ok {
-		return c, nil
-	}
-	c := &conversation{}
-	b, err := t.get(record.ConversationKey(t, id))
-	if err != nil {
-		return nil, err
-	}
-	if b == nil {
-		c.history = history.NewState(id)
-	} else {
-		rec, err := record.ParseConversation(b)
-		if err != nil {
-			return nil, fmt.Errorf("reading a conversation: %w", err)
-		}
-		c.Conversation = *rec
-		if c.history, err = history.ParseState(rec.History); err != nil {
-			return nil, err
-		}
-	}
-	t.convs[id] = c
-	return c, nil
 }

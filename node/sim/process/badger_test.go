@@ -40,7 +40,7 @@ var sizes = map[string][][]recordSize{
 	}, {
 		{0x30, 25, 0, false},  // outbox entry leaves
 		{0x42, 17, 121, true}, // index, delivered
-		{0x51, 9, 108, false}, // event
+		{0x51, 9, 108, false}, // event, under a number of its own
 	}},
 	"recipient": {{
 		{0x41, 41, 359, false}, // message
@@ -145,7 +145,7 @@ func (r recordSize) put(tx *badger.Txn, number uint64) error {
 type written struct {
 	number  uint64
 	records []recordSize
-	done    func() // it is on the disk, or that failed
+	done    func() // when it is on the disk
 }
 
 // writeAlone is group commit and nothing else: whatever waits goes into one
