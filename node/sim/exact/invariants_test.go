@@ -87,7 +87,7 @@ func NothingLost(w *world, settled bool) error {
 			continue
 		}
 		if _, ok := at[place{n.to, n.from}][n.label]; !ok && (settled || own.State >= record.StateDelivered) {
-			return fmt.Errorf("%s is not with its recipient, and its author shows state %d", n.label, own.State)
+			return fmt.Errorf("%s is not with its recipient, and its author shows state %d: %s", n.label, own.State, w.explain(n))
 		}
 	}
 	return nil
