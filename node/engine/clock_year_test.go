@@ -130,3 +130,37 @@ func TestDraftWhileTheClockIsAhead(t *testing.T) {
 		}))
 	})
 }
+
+// What waits for delivery with a timer is hidden while the clock is a year ahead,
+// and goes out when it is right again.
+func TestQueuedWhileAYearAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const day, year = 24 * time.Hour, 366 * 24 * time.Hour
+		a, b := skewed(t, "ann", 0), skewed(t, "bob", 0)
+		meet(t, a, b)
+		a.carry(b)
+		b.carry(a)
+		a.say(b, "first")
+		a.send(b, engine.Send{Text: "for a day", Life: message.Lifetime{Expiry: day}})
+		a.say(b, "last")
+		time.Sleep(time.Second)
+		a.ahead = year
+		a.JumpClock(year)
+		a.bring(b)
+		if got, want := b.sees(a), "first\nlast (waiting)"; got != want {
+			t.Errorf("he sees %q, not %q", got, want)
+		}
+		a.ahead = 0
+		a.restart()
+		a.must(a.ConfirmClock(t.Context()))
+		time.Sleep(time.Minute)
+		a.carry(b)
+		b.carry(a)
+		if got, want := b.sees(a), "first\nfor a day\nlast"; got != want {
+			t.Errorf("he sees %q, not %q", got, want)
+		}
+		if n := a.Queued(); n != 0 {
+			t.Errorf("%d are queued", n)
+		}
+	})
+}
