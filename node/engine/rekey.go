@@ -239,7 +239,8 @@ func (e *Engine) AcceptBundle(ctx context.Context, a identity.AccountID, d ident
 // Who has seen more than this device remembers to have sent proves that this
 // device was put back to an older state: what it would send next might use keys
 // and numbers again, so nothing more is sent in that session. Nor in one that
-// the other side no longer has. A new session takes their place.
+// the other side no longer has, or hasn't got and will not get since its first
+// flight was given up. A new session takes their place.
 func (e *Engine) PeerCounters(ctx context.Context, d identity.DeviceID, counters []parcel.Counter) error {
 	a, ok := e.people.Load().devices[d]
 	if !ok {
@@ -266,11 +267,17 @@ func (t *txn) compare(a identity.AccountID, d identity.DeviceID, theirs map[[16]
 		switch {
 		case has && their.Seen > s.ratchet.Sent():
 			older += their.Seen - s.ratchet.Sent()
-		case !has && s.Proved:
-			s.Dead = true
-			t.touch(s)
 		case has:
 			t.e.compared[s.ID] = true
+		default:
+			flies, err := t.flies(a, s)
+			if err != nil {
+				return err
+			}
+			if !flies {
+				s.Dead = true
+				t.touch(s)
+			}
 		}
 	}
 	if older > 0 {
@@ -290,6 +297,26 @@ func (t *txn) compare(a identity.AccountID, d identity.DeviceID, theirs map[[16]
 		return nil
 	}
 	return t.refile(a, nil)
+}
+
+// flies reports whether the first flight of a session still waits for an answer.
+func (t *txn) flies(a identity.AccountID, s *session) (flies bool, err error) {
+	if s.Proved {
+		return false, nil
+	}
+	c, err := t.chain(a)
+	if err != nil {
+		return false, err
+	}
+	err = t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, c.Pending), false, func(_ storage.Key, v []byte) (bool, error) {
+		o, err := record.ParseOutbox(v)
+		if err != nil {
+			return false, fmt.Errorf("reading the outbox: %w", err)
+		}
+		flies = o.Kind == record.OutboxFirst && o.Session == s.ID
+		return !flies, nil
+	})
+	return flies, err
 }
 
 // disown gives up all sessions with an account after one was found to be older
