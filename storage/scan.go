@@ -49,6 +49,16 @@ func (tx *Tx) ScanKeys(prefix, from Key, reverse bool, fn func(key Key) (more bo
 	})
 }
 
+// ScanHeld is ScanKeys with the records that are hidden, see [Tx.Held].
+func (tx *Tx) ScanHeld(prefix, from Key, reverse bool, fn func(key Key) (more bool, err error)) error {
+	return tx.walk(prefix, from, reverse, func(key Key, _ *badger.Item) (bool, error) {
+		if o := tx.op(key); o != nil && o.delete {
+			return true, nil
+		}
+		return fn(key)
+	})
+}
+
 // valueAt returns the live value under key, or nil when there is none.
 func (tx *Tx) valueAt(key Key, it *badger.Item) ([]byte, error) {
 	if o := tx.op(key); o != nil {

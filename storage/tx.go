@@ -234,6 +234,22 @@ func (tx *Tx) Has(key Key) (bool, error) {
 	return err == nil && !tx.hidden(h), err
 }
 
+// Held is Has, and is true also for a record that is hidden because it has
+// expired or its key is destroyed, until somebody deletes it.
+func (tx *Tx) Held(key Key) (bool, error) {
+	if err := tx.usable(key); err != nil {
+		return false, err
+	}
+	if o := tx.op(key); o != nil {
+		return !o.delete, nil
+	}
+	_, err := tx.item(key)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // readHeader reads what stands before a sealed value.
 func readHeader(key Key, it *badger.Item) (h header, err error) {
 	err = it.Value(func(stored []byte) (err error) {

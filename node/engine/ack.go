@@ -136,7 +136,6 @@ func (t *txn) ackedAgain(a identity.AccountID, o *record.Outbox, mac [16]byte) (
 // leave takes an entry out of the outbox, and notes from where on there may be
 // others: deleted entries in front would have to be passed over each time.
 func (t *txn) leave(a identity.AccountID, seq uint64) error {
-	t.queued--
 	if err := t.unpost(a, seq); err != nil {
 		return err
 	}
@@ -147,6 +146,9 @@ func (t *txn) leave(a identity.AccountID, seq uint64) error {
 	if err != nil {
 		return err
 	}
+	if seq >= c.Pending { // as all that are counted
+		t.queued--
+	}
 	if c.Pending == seq {
 		c.Pending++
 		c.dirty, c.advance = true, true
@@ -155,10 +157,11 @@ func (t *txn) leave(a identity.AccountID, seq uint64) error {
 	return nil
 }
 
-// advance passes over what has left the outbox out of turn.
+// advance passes over what has left the outbox out of turn. What is hidden, since
+// it has expired or since the clock is ahead, hasn't left.
 func (t *txn) advance(a identity.AccountID, c *chain) error {
 	for c.Pending <= c.LastOutbox {
-		has, err := t.Has(record.OutboxKey(t, a, c.Pending))
+		has, err := t.Held(record.OutboxKey(t, a, c.Pending))
 		if err != nil {
 			return err
 		}

@@ -92,7 +92,6 @@ type Engine struct {
 	// withdrawals has a token when something is to be deleted at a relay.
 	withdrawals bell
 	queued      atomic.Int64 // outbox entries not yet acknowledged
-	counted     time.Time    // when those of earlier runs were counted
 }
 
 // Open reads the device's identity and directory out of the store. It returns

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -69,7 +70,7 @@ func (d *device) close() {
 	if err := <-d.done; err != nil {
 		d.t.Error(err)
 	}
-	if err := d.ObjectsDiffer(); err != nil {
+	if err := errors.Join(d.ObjectsDiffer(), d.QueuedDiffers()); err != nil {
 		d.t.Error(err)
 	}
 	if err := d.store.Close(); err != nil {

@@ -320,29 +320,28 @@ func (t *txn) failOutbox(a identity.AccountID) (messages, more bool, err error) 
 		return false, false, err
 	}
 	var keys []storage.Key
-	var all []*record.Outbox
-	if err := t.Scan(record.OutboxPrefix(t, a), record.OutboxKey(t, a, c.Pending), false, func(k storage.Key, v []byte) (bool, error) {
-		o, err := record.ParseOutbox(v)
-		if err != nil {
-			return false, fmt.Errorf("reading the outbox: %w", err)
-		}
-		keys, all = append(keys, k), append(all, o)
+	if err := t.ScanHeld(record.OutboxPrefix(t, a), record.OutboxKey(t, a, c.Pending), false, func(k storage.Key) (bool, error) {
+		keys = append(keys, k)
 		return len(keys) < refileChunk, nil
 	}); err != nil {
 		return false, false, err
 	}
-	for i, k := range keys {
+	for _, k := range keys {
+		o, err := t.outbox(k)
+		if err != nil {
+			return false, false, err
+		}
 		if err := t.leave(a, record.OutboxSeq(k)); err != nil {
 			return false, false, err
 		}
-		if all[i].Message == (message.ID{}) {
+		if o == nil || o.Message == (message.ID{}) {
 			continue
 		}
 		messages = true
-		if err := t.arrived(all[i]); err != nil {
+		if err := t.arrived(o); err != nil {
 			return false, false, err
 		}
-		if err := t.setState(all[i].Message, record.StateFailed); err != nil {
+		if err := t.setState(o.Message, record.StateFailed); err != nil {
 			return false, false, err
 		}
 	}

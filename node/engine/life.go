@@ -118,7 +118,6 @@ func (e *Engine) Delete(ctx context.Context, id message.ID) error {
 type ending struct {
 	burn   bool             // destroy its key at once, not with all that expire with it
 	header *message.Message // of one's own, without its body: to be sent if that was not delivered
-	early  bool             // it was over before this run: its outbox entries were hidden and not counted
 	called bool             // it is taken back at relays, though they have stored it
 }
 
@@ -134,7 +133,7 @@ func (t *txn) end(id message.ID, with identity.AccountID, how ending) error {
 		t.Forget(leaf)
 	}
 	undelivered := x.Outbox != 0 && (x.State < record.StateStored || how.called)
-	if err := t.strip(id, x, with, how.early); err != nil {
+	if err := t.strip(id, x, with); err != nil {
 		return err
 	}
 	if undelivered && how.header != nil {
@@ -222,9 +221,9 @@ func (t *txn) sweep(from storage.Key) error {
 		with, known := names[[16]byte(k[1:17])]
 		switch {
 		case known && k[0] == record.FamilyMessage:
-			return t.end(message.ID(k[len(k)-16:]), with, ending{early: true})
+			return t.end(message.ID(k[len(k)-16:]), with, ending{})
 		case known && k[0] == record.FamilyOutbox:
-			return t.leaveUncounted(with, record.OutboxSeq(k), true)
+			return t.leave(with, record.OutboxSeq(k))
 		}
 		return t.del(k)
 	})
@@ -274,11 +273,7 @@ func (t *txn) tend() error {
 		if err != nil {
 			return err
 		}
-		at, _, err := record.ParseDueKey(m.key)
-		if err != nil {
-			return err
-		}
-		how := ending{burn: x != nil && x.BurnsAt != 0, early: !at.After(t.e.counted)}
+		how := ending{burn: x != nil && x.BurnsAt != 0}
 		if how.burn && len(x.Key) > 0 && !x.Mine {
 			burned[m.due.Account] = append(burned[m.due.Account], m.id)
 		}

@@ -73,13 +73,12 @@ func (e *Engine) loadCounters(tx *storage.Tx) error {
 	e.events.last = e.nextEvent - 1
 	n := int64(0)
 	t := e.viewTxn(tx)
-	e.counted = t.now
 	for a := range e.people.Load().contacts {
 		c, err := t.chain(a)
 		if err != nil {
 			return err
 		}
-		if err := tx.ScanKeys(record.OutboxPrefix(tx, a), record.OutboxKey(tx, a, c.Pending), false, func(storage.Key) (bool, error) {
+		if err := tx.ScanHeld(record.OutboxPrefix(tx, a), record.OutboxKey(tx, a, c.Pending), false, func(storage.Key) (bool, error) {
 			n++
 			return true, nil
 		}); err != nil {

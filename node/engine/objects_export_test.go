@@ -60,6 +60,21 @@ func (e *Engine) ObjectsDiffer() error {
 	})
 }
 
+// QueuedDiffers says how many entries the outbox of an engine that has ended
+// holds, if it counts others.
+func (e *Engine) QueuedDiffers() error {
+	n := 0
+	if err := e.store.View(func(tx *storage.Tx) error {
+		return tx.ScanHeld(record.OutboxFamily(), nil, false, func(storage.Key) (bool, error) { n++; return true, nil })
+	}); err != nil {
+		return err
+	}
+	if n != e.Queued() {
+		return fmt.Errorf("engine: %d entries are in the outbox and %d are counted", n, e.Queued())
+	}
+	return nil
+}
+
 // Objects is how many sessions the next transaction needn't read.
 func (e *Engine) Objects() int { return len(e.objects.sessions) }
 

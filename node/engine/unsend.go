@@ -72,7 +72,7 @@ func (t *txn) unsend(id message.ID, rec *record.Message, m *message.Message, wit
 			return err
 		}
 	}
-	if err := t.strip(id, x, with, false); err != nil {
+	if err := t.strip(id, x, with); err != nil {
 		return err
 	}
 	if !x.Mine && x.State < record.StateRead {
@@ -107,7 +107,7 @@ func (t *txn) unsend(id message.ID, rec *record.Message, m *message.Message, wit
 
 // strip takes away what hangs on a message: its newer text, the reactions to it,
 // and what of all that is still on its way.
-func (t *txn) strip(id message.ID, x *record.Index, with identity.AccountID, uncounted bool) error {
+func (t *txn) strip(id message.ID, x *record.Index, with identity.AccountID) error {
 	if x.Edited {
 		if err := t.del(record.EditKey(id)); err != nil {
 			return err
@@ -124,12 +124,12 @@ func (t *txn) strip(id message.ID, x *record.Index, with identity.AccountID, unc
 		}
 	}
 	if x.Outbox != 0 {
-		if err := t.leaveUncounted(with, x.Outbox, uncounted); err != nil {
+		if err := t.leave(with, x.Outbox); err != nil {
 			return err
 		}
 	}
 	if x.Edited || x.Reacted {
-		if err := t.lose(id, with, uncounted); err != nil {
+		if err := t.lose(id, with); err != nil {
 			return err
 		}
 	}
@@ -137,17 +137,8 @@ func (t *txn) strip(id message.ID, x *record.Index, with identity.AccountID, unc
 	return nil
 }
 
-// leaveUncounted takes an entry out of the outbox, which may have been hidden
-// when the entries were counted.
-func (t *txn) leaveUncounted(a identity.AccountID, seq uint64, uncounted bool) error {
-	if uncounted {
-		t.queued++
-	}
-	return t.leave(a, seq)
-}
-
 // lose takes back the edits of and reactions to a message that are on their way.
-func (t *txn) lose(id message.ID, with identity.AccountID, uncounted bool) error {
+func (t *txn) lose(id message.ID, with identity.AccountID) error {
 	type entry struct {
 		key    storage.Key
 		header []byte
@@ -177,7 +168,7 @@ func (t *txn) lose(id message.ID, with identity.AccountID, uncounted bool) error
 		if x == nil || x.Outbox == 0 {
 			continue
 		}
-		if err := t.leaveUncounted(with, x.Outbox, uncounted); err != nil {
+		if err := t.leave(with, x.Outbox); err != nil {
 			return err
 		}
 		x.Outbox = 0
