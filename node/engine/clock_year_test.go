@@ -143,14 +143,17 @@ func TestQueuedWhileAYearAhead(t *testing.T) {
 		a.say(b, "first")
 		a.send(b, engine.Send{Text: "for a day", Life: message.Lifetime{Expiry: day}})
 		time.Sleep(time.Second)
+		synctest.Wait()
 		a.ahead = year
 		a.JumpClock(year)
 		a.bring(b)
 		if got, want := b.sees(a), "first"; got != want {
 			t.Errorf("he sees %q, not %q", got, want)
 		}
+		a.close()
 		a.ahead = 0
-		a.restart()
+		a.open()
+		a.start()
 		a.must(a.ConfirmClock(t.Context()))
 		time.Sleep(time.Minute)
 		a.carry(b)
