@@ -14,3 +14,7 @@ func processTime() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// settleDisk waits until the disk has what was written before, also by others:
+// what is measured next would wait for it.
+func settleDisk() { syscall.Sync() }
